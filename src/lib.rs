@@ -1,1 +1,88 @@
-//! mtls-min
+//! mtls-min: a small, synchronous HTTPS/1.1 server that lets in the holders of a client certificate.
+//!
+//! A client whose certificate is valid reaches the handler, which can read who it is. A client with no certificate, or
+//! with one that is not valid, still completes the TLS handshake and gets `401 User is not authorized`. The verdict is
+//! reached anew for every request, so that a change of trust takes effect on open connections.
+//!
+//! # A server in a few lines
+//! ```no_run
+#![doc = include_str!("../examples/hello.rs")]
+//! ```
+//!
+//! # The life of one connection
+//! ```text
+//!  accept      listener     waits for connections; errors back off 5 ms to 1 s and never end the loop
+//!    ▼
+//!  drive       pool         a worker takes a connection that can go on, and drives it until it closes or would wait
+//!    │                      (would wait → parking: a slot in a table, a one-shot entry in the poller, a deadline;
+//!    ▼                       the longest waiting stranger goes first when the table is full)
+//!  handshake   tls          reads, processes, writes; errors stay typed, alerts are flushed
+//!    │         verifier     asks, names the CAs, has possession of the key proven, leaves the verdict to judge
+//!    ▼
+//!  identify    identity     subject, names, serial, fingerprint, validity: read once, owned
+//!  judge       trust        chain + anchors + pins + now → Authorised(Identity) or Refused(Refusal)
+//!    ▼
+//!  request     http1        head → framing → body; strict (RFC 9112): what is doubtful is 400 and close
+//!    ▼
+//!  handle      handler      Fn(&mut Request) -> Response; a panic is a 500          (refused → 401, without a call)
+//!    │         upload       the body of the request, while the handler reads it
+//!    ▼
+//!  respond     answer       head and small body in one write; larger ones as the client takes them
+//!    ▼
+//!  next        connection   keep-alive → drive on, or park; else close_notify, half-close, bounded linger
+//! ```
+//! `connection` tells this story in code. What turns bytes into meaning (`http1`, `trust`, `identity`, `pages`) does no
+//! I/O and knows no clock: the time is an argument. Dependencies point down the drawing: `cli` → `server` → `connection`
+//! → (`tls`, `trust`, `http1`, `handler`) → (`identity`, `error`, `deadline`, `sys`).
+//!
+//! # Features
+//! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
+//! - `ring`: crypto by ring, for the smallest build. One of the two is needed to serve.
+//! - `pki` (default): make certificates and PKCS#12 files (`pki`).
+//! - `cli` (default): the command `mtls-min`.
+
+mod answer;
+mod builder;
+mod certificate;
+mod clock;
+mod connection;
+mod context;
+mod deadline;
+mod error;
+mod handler;
+mod http1;
+mod identity;
+mod listener;
+mod observer;
+mod pages;
+mod parking;
+mod pool;
+mod request;
+mod server;
+mod server_certificate;
+mod sys;
+mod tls;
+mod trust;
+mod upload;
+mod verifier;
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+pub mod pki;
+
+pub use builder::Builder;
+pub use deadline::Phase;
+pub use error::Error;
+pub use handler::{Body, Handler, Response};
+pub use identity::{Attribute, Identity};
+pub use observer::{Access, Event, Observer, Silent};
+pub use request::Request;
+pub use server::{Server, ShutdownHandle, Stopped, TrustHandle};
+pub use server_certificate::ServerCertificate;
+pub use tls::TlsVersion;
+pub use trust::{Judgement, Refusal, RefusalCode, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge};
+
+/// The `http` crate, whose types stand in this crate's interface.
+pub use http;

@@ -1,0 +1,19 @@
+//! Greets the holder of a certificate by name.
+//!
+//! Make certificates with `mtls-min demo` (or `certs/make-certs.sh`), then `cargo run --example hello`.
+
+use mtls_min::{Request, Response, Server, ServerCertificate, Trust};
+use std::net::TcpListener;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4433".to_owned());
+    let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
+    let trust = Trust::from_pem_files(["certs/ca.pem"])?;
+    let server = Server::builder(TcpListener::bind(address)?, certificate, trust).build()?;
+    eprintln!("listening on {}", server.local_addrs()[0]);
+    server.serve(|request: &mut Request<'_>| {
+        let who = request.peer();
+        Response::new(format!("hello {}\n", who.common_name().unwrap_or(who.subject())).into())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The settings of a server.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Clock;
+use crate::context::{Gate, Limits};
+use crate::deadline::Timeouts;
+use crate::error::Error;
+use crate::observer::{Observer, Silent};
+use crate::server::Server;
+use crate::server_certificate::ServerCertificate;
+use crate::trust::Trust;
+
+/// How a [`Server`] is to be. Made by [`Server::builder`]; every setting is optional.
+pub struct Builder {
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) certificate: ServerCertificate,
+    pub(crate) trust: Trust,
+    pub(crate) settings: Settings,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
+    pub(crate) observer: Box<dyn Observer>,
+    pub(crate) clock: Clock,
+}
+
+impl Builder {
+    pub(crate) fn new(listener: TcpListener, certificate: ServerCertificate, trust: Trust) -> Self {
+        Self {
+            listeners: vec![listener],
+            certificate,
+            trust,
+            settings: Settings::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            observer: Box::new(Silent),
+            clock: Clock::default(),
+        }
+    }
+
+    /// Listens on a further address.
+    pub fn also_listen(mut self, listener: TcpListener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// How many threads work on requests: as many handlers can run at once. Waiting connections need none. At least 1.
+    /// Defaults to twice the number of processors, at least 8.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// How many connections there may be; each takes a file descriptor and some ten kilobytes. A quarter of them is
+    /// reserved for authorised clients. When there is no room, the unauthenticated connection that has waited longest
+    /// is closed in favour of a new one. At least 4. Defaults to 1,024.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections;
+        self
+    }
+
+    /// How long a TLS handshake may take in all. Defaults to 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.handshake = timeout;
+        self
+    }
+
+    /// How long a request head may take in all, from its first byte (for the first request, from the end of the
+    /// handshake). Defaults to 10 s.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.head = timeout;
+        self
+    }
+
+    /// How long a connection may idle between two requests. Defaults to 60 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.idle = timeout;
+        self
+    }
+
+    /// How long a body may take, up or down: this long, and one second more for every 4 KiB that have moved. Defaults
+    /// to 30 s.
+    pub fn transfer_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.transfer = timeout;
+        self
+    }
+
+    /// How long the client may take to close its side after the last response. Defaults to 5 s.
+    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.linger = timeout;
+        self
+    }
+
+    /// How long running answers may take after a shutdown was asked for. Defaults to 10 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.drain = timeout;
+        self
+    }
+
+    /// The largest request head, in bytes; longer ones get 431. Defaults to 16 KiB.
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.limits.head.max_head = bytes;
+        self
+    }
+
+    /// The largest request body, in bytes; larger ones get 413. Defaults to 64 MiB.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.limits.body = bytes;
+        self
+    }
+
+    /// Behind an open gate: the largest request body of a client that is not authorised, in bytes. It is read before
+    /// the handler is called, so that such a client cannot hold a thread. Defaults to 64 KiB.
+    pub fn max_unauthenticated_body(mut self, bytes: u64) -> Self {
+        self.limits.unauthenticated_body = bytes;
+        self
+    }
+
+    /// Lets everyone reach the handler, which then has to decide by
+    /// [`Request::peer_verdict`](crate::Request::peer_verdict). By default the gate is closed: a client that is not authorised gets
+    /// a 401 and never reaches the handler.
+    pub fn open_gate(mut self) -> Self {
+        self.settings.gate = Gate::Open;
+        self
+    }
+
+    /// Refuses in the TLS handshake, with an alert, instead of answering 401. A client that is refused so cannot be told
+    /// why it sees an error. By default the handshake is completed.
+    pub fn refuse_in_handshake(mut self) -> Self {
+        self.settings.refuse_in_handshake = true;
+        self
+    }
+
+    /// Who is told of requests and of what else happens. Defaults to [`Silent`].
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// Where the time of day comes from, by which certificates are judged. Defaults to the system's clock.
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Clock::new(now);
+        self
+    }
+
+    /// The server, ready to serve: connections that come now wait for [`Server::serve`].
+    ///
+    /// # Errors
+    /// A setting is out of its range, a listener's address cannot be told, or the build has no crypto library.
+    pub fn build(self) -> Result<Server, Error> {
+        if self.settings.workers == 0 {
+            return Err(Error::new("a server needs at least one worker"));
+        }
+        if self.settings.max_connections < 4 {
+            return Err(Error::new("max_connections must be at least 4, so that a quarter can be reserved"));
+        }
+        Server::new(self)
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The settings that are numbers and choices.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) workers: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) gate: Gate,
+    pub(crate) refuse_in_handshake: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // Handlers may block, so there are more workers than processors.
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Self { workers: processors.saturating_mul(2).max(8), max_connections: 1024, gate: Gate::Closed, refuse_in_handshake: false }
+    }
+}

@@ -1,0 +1,279 @@
+//! From a complete head to the response: who asks, what they are told.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Instant, SystemTime};
+
+use http::{Method, StatusCode};
+
+use super::{Connection, Next, Stage, Step, close, wait};
+use crate::answer::{Answer, panic_message};
+use crate::context::{Context, Gate};
+use crate::deadline::Phase;
+use crate::handler::{Body, Content, Response};
+use crate::http1::{BodyLength, CONTINUE, Head, Rejection, ResponseContext, write_head};
+use crate::observer::{Access, Event};
+use crate::pages;
+use crate::request::Request;
+use crate::sys::Interest;
+use crate::tls::TlsVersion;
+use crate::trust::Verdict;
+use crate::upload::{BodyDecoder, Failure, Upload};
+
+/// A request whose body is read before the handler is called.
+pub(super) struct BodyInAdvance {
+    head: Head,
+    decoder: BodyDecoder,
+    body: Vec<u8>,
+}
+
+/// A response on its way.
+pub(super) struct Sending {
+    pub(super) answer: Answer,
+    pub(super) keep: bool,
+    record: Record,
+}
+
+/// What the access log will say.
+struct Record {
+    asked: Asked,
+    status: u16,
+    reference: Option<String>,
+    note: Option<&'static str>,
+}
+
+/// A request, for the response and for the log.
+struct Asked {
+    time: SystemTime,
+    started: Instant,
+    parts: http::request::Parts,
+    keep_alive: bool,
+    /// Whether `parts` is what the client sent.
+    readable: bool,
+}
+
+impl Connection {
+    /// The head is complete: who is asking, and may they?
+    pub(super) fn decide(&mut self, head: Head, context: &Context) -> Step {
+        let was_authorised = self.is_authorised();
+        let verdict = self.judge(context);
+        match (&verdict, context.gate) {
+            (Verdict::Authorised(_), _) => match BodyDecoder::new(head.framing, context.limits.body) {
+                Ok(decoder) => self.call_with_upload(head, decoder, &verdict, context),
+                Err(rejection) => self.reject(Some(head), rejection, context),
+            },
+            (Verdict::Refused(_), Gate::Closed) => self.refuse(head, context),
+            (Verdict::Refused(_), Gate::Open) => {
+                match BodyDecoder::new(head.framing, context.limits.unauthenticated_body) {
+                    Ok(decoder) => {
+                        if head.expects_continue && !decoder.is_done() {
+                            self.session.send(CONTINUE);
+                        }
+                        self.enter(Stage::Body(Box::new(BodyInAdvance { head, decoder, body: Vec::new() })), context);
+                    }
+                    Err(rejection) => self.reject(Some(head), rejection, context),
+                }
+            }
+        }
+        if self.is_authorised() == was_authorised { Step::Go } else { Step::Stop(Next::Classified) }
+    }
+
+    /// The body of a client that is not authorised: read here, while the connection can be parked, so that it cannot
+    /// hold the worker in the handler.
+    pub(super) fn receive_body(&mut self, context: &Context) -> Step {
+        match self.session.flush() {
+            Ok(true) => {}
+            Ok(false) => return wait(Interest::Writable),
+            Err(_) => return close(),
+        }
+        self.session.take_plaintext(&mut self.input);
+        let Stage::Body(advance) = &mut self.stage else { return Step::Go };
+        match decode_available(&mut advance.decoder, &mut self.input, Some(&mut advance.body)) {
+            Ok(false) => return self.receive_more(context),
+            Ok(true) => {
+                if let Stage::Body(advance) = std::mem::replace(&mut self.stage, Stage::Idle) {
+                    let BodyInAdvance { head, body, .. } = *advance;
+                    // Judged anew: the body may have taken a while.
+                    let verdict = self.judge(context);
+                    let (response, asked) = call(head, self.client(&verdict), &mut &body[..], context);
+                    self.answer(asked, response, None, context);
+                }
+            }
+            Err(rejection) => self.reject(None, rejection, context),
+        }
+        Step::Go
+    }
+
+    /// Lets the handler answer an authorised client, with the body read as it comes.
+    fn call_with_upload(&mut self, head: Head, mut decoder: BodyDecoder, verdict: &Verdict, context: &Context) {
+        let client = self.client(verdict);
+        let mut upload = Upload {
+            session: &mut self.session,
+            input: &mut self.input,
+            decoder: &mut decoder,
+            timeouts: &context.timeouts,
+            started: Instant::now(),
+            continue_awaited: head.expects_continue,
+            failure: None,
+        };
+        let (response, asked) = call(head, client, &mut upload, context);
+        let Upload { failure, continue_awaited, .. } = upload;
+        let rejection = match failure {
+            None => None,
+            Some(Failure::Rejected(rejection)) => Some(rejection),
+            Some(Failure::TimedOut) => {
+                context.observer.event(&Event::TimedOut { remote: self.remote, phase: Phase::Body });
+                Some(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason: "the body came too slowly" })
+            }
+            Some(Failure::Gone) => {
+                Some(Rejection { status: StatusCode::BAD_REQUEST, reason: "the client left before the body's end" })
+            }
+        };
+        if let Some(rejection) = rejection {
+            return self.answer(asked, pages::rejected(rejection.status), Some(rejection.reason), context);
+        }
+        // What has arrived of a body that the handler did not read is skipped. If more is to come, or if the client may
+        // or may not send it (it awaited our leave), the next request cannot be found.
+        self.session.take_plaintext(&mut self.input);
+        let complete = matches!(decode_available(&mut decoder, &mut self.input, None), Ok(true));
+        let last = (!complete || (continue_awaited && decoder.received() > 0)).then_some("the body was not read to its end");
+        self.answer(asked, response, last, context);
+    }
+
+    /// The answer to a client that is not authorised: it says so, and no more.
+    fn refuse(&mut self, head: Head, context: &Context) {
+        let reference = context.references.next();
+        let response = pages::refused(pages::prefers_html(&head.parts.headers), &reference);
+        let mut asked = Asked::new(head, context);
+        asked.keep_alive = false;
+        self.answer(asked, response, None, context);
+        if let Stage::Answer(sending) = &mut self.stage {
+            sending.record.reference = Some(reference);
+        }
+    }
+
+    /// Answers what is not an acceptable request; `head` if that much could be read.
+    pub(super) fn reject(&mut self, head: Option<Head>, rejection: Rejection, context: &Context) {
+        let asked = head.map_or_else(|| Asked::unread(context), |head| Asked::new(head, context));
+        self.answer(asked, pages::rejected(rejection.status), Some(rejection.reason), context);
+    }
+
+    /// Starts to send a response. `last`: why no further request can be read on this connection.
+    fn answer(&mut self, asked: Asked, response: Response, last: Option<&'static str>, context: &Context) {
+        let (written, note) = match Written::new(&asked, response, last.is_none(), context) {
+            Ok(written) => (written, last),
+            Err(rejection) => match Written::new(&asked, pages::rejected(rejection.status), false, context) {
+                Ok(written) => (written, Some(rejection.reason)),
+                // Our own pages are valid responses.
+                Err(_) => unreachable!("a page of the server's own cannot be sent"),
+            },
+        };
+        let record = Record { asked, status: written.status, reference: None, note };
+        self.enter(Stage::Answer(Box::new(Sending { answer: written.answer, keep: written.keep, record })), context);
+    }
+
+    /// Writes the access log's line for the answer that is being sent.
+    pub(super) fn log(&mut self, given_up: Option<&'static str>, context: &Context) {
+        let (Stage::Answer(sending), Some(verdict)) = (&self.stage, self.verdict()) else { return };
+        let Sending { answer, record: Record { asked, status, reference, note }, .. } = &**sending;
+        let target = asked.readable.then(|| asked.parts.uri.to_string());
+        context.observer.request(&Access {
+            time: asked.time,
+            remote: self.remote,
+            tls: self.session.version(),
+            method: if target.is_some() { asked.parts.method.as_str() } else { "-" },
+            target: target.as_deref().unwrap_or("-"),
+            status: *status,
+            bytes: answer.sent,
+            duration: asked.started.elapsed(),
+            verdict,
+            reference: reference.as_deref(),
+            note: given_up.or(*note),
+        });
+    }
+
+    fn client<'v>(&self, verdict: &'v Verdict) -> Client<'v> {
+        Client { verdict, remote: self.remote, tls: self.session.version() }
+    }
+}
+
+/// Who a handler is called for.
+struct Client<'v> {
+    verdict: &'v Verdict,
+    remote: SocketAddr,
+    tls: TlsVersion,
+}
+
+/// Calls the handler; a panic becomes a 500.
+fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) -> (Response, Asked) {
+    let Head { parts, keep_alive, .. } = head;
+    let (time, started) = (context.clock.now(), Instant::now());
+    let Client { verdict, remote, tls } = client;
+    let mut request = Request { parts, verdict, remote, tls, body };
+    // After a panic nothing of the request is used but its head, which the handler cannot change.
+    let response = catch_unwind(AssertUnwindSafe(|| context.handler.handle(&mut request))).unwrap_or_else(|panic| {
+        context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
+        pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
+    });
+    (response, Asked { time, started, parts: request.parts, keep_alive, readable: true })
+}
+
+impl Asked {
+    fn new(head: Head, context: &Context) -> Self {
+        let Head { parts, keep_alive, .. } = head;
+        Self { time: context.clock.now(), started: Instant::now(), parts, keep_alive, readable: true }
+    }
+
+    /// Stands for a request whose head could not be read. It is answered as HTTP/1.1.
+    fn unread(context: &Context) -> Self {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        Self { time: context.clock.now(), started: Instant::now(), parts, keep_alive: false, readable: false }
+    }
+}
+
+/// A response that is ready to be sent.
+struct Written {
+    answer: Answer,
+    keep: bool,
+    status: u16,
+}
+
+impl Written {
+    fn new(asked: &Asked, response: Response, keep: bool, context: &Context) -> Result<Self, Rejection> {
+        let (parts, Body(content)) = response.into_parts();
+        let length = match &content {
+            Content::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
+            Content::Reader { length: Some(length), .. } => BodyLength::Known(*length),
+            Content::Reader { length: None, .. } => BodyLength::Unknown,
+        };
+        let response_context = ResponseContext {
+            request_version: asked.parts.version,
+            head_request: asked.parts.method == Method::HEAD,
+            keep_alive: asked.keep_alive && keep && !context.is_draining(),
+            date: &httpdate::fmt_http_date(context.clock.now()),
+        };
+        let mut head = Vec::new();
+        let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;
+        Ok(Self { answer: Answer::new(head, content, transfer), keep, status: parts.status.as_u16() })
+    }
+}
+
+/// Decodes what has arrived of a body, into `body` or nowhere. `true`: that was its end.
+fn decode_available(
+    decoder: &mut BodyDecoder,
+    input: &mut Vec<u8>,
+    mut body: Option<&mut Vec<u8>>,
+) -> Result<bool, Rejection> {
+    let mut scratch = [0; 4096];
+    loop {
+        match decoder.decode(input, &mut scratch)? {
+            0 => return Ok(decoder.is_done()),
+            n => {
+                if let Some(body) = &mut body {
+                    body.extend_from_slice(&scratch[..n]);
+                }
+            }
+        }
+    }
+}

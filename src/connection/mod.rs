@@ -1,0 +1,338 @@
+//! The life of one connection: handshake, head, judgement, handler, answer, and again, or farewell.
+//!
+//! A worker drives a connection as far as the bytes that are there carry it. Where it would have to wait for its
+//! client it returns, and is parked. Only a handler (and what it reads of a body) holds the worker.
+
+mod exchange;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::answer::{GivenUp, Progress};
+use crate::context::Context;
+use crate::deadline::Phase;
+use crate::http1::{HeadParser, Rejection};
+use crate::observer::Event;
+use crate::pages;
+use crate::parking::Waiting;
+use crate::sys::Interest;
+use crate::tls::{Broken, Received, Session};
+use crate::trust::{Judgement, Verdict, judge, refusal_in};
+
+use exchange::{BodyInAdvance, Sending};
+
+/// One accepted connection.
+pub(crate) struct Connection {
+    session: Session,
+    remote: SocketAddr,
+    stage: Stage,
+    /// When the stage began, and when it must be over.
+    waiting: Waiting,
+    /// Plaintext that nobody has used yet.
+    input: Vec<u8>,
+    judged: Option<Judged>,
+}
+
+/// What a connection is doing. Each stage is one method below.
+enum Stage {
+    Handshake,
+    Head(HeadParser),
+    /// Between two requests.
+    Idle,
+    /// The body of a client that is not authorised, behind an open gate.
+    Body(Box<BodyInAdvance>),
+    Answer(Box<Sending>),
+    /// Everything is said; the client may still be talking.
+    Linger { budget: u64 },
+}
+
+/// A judgement, and what it was based on.
+struct Judged {
+    generation: u64,
+    judgement: Judgement,
+}
+
+/// How many stages a connection goes through before the others have their turn: some thirty pipelined requests.
+const TURNS: u32 = 100;
+
+/// What the pool is to do with a connection that was driven.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Park it until its client can be heard (or can listen).
+    Wait(Interest),
+    /// Note whether its client is authorised, and drive on.
+    Classified,
+    /// Close it.
+    Close,
+}
+
+/// What a stage says: go on with the next one, or stop here.
+enum Step {
+    Go,
+    Stop(Next),
+}
+
+impl Connection {
+    pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
+        let since = Instant::now();
+        let waiting = Waiting { since, deadline: since + context.timeouts.handshake };
+        Self { session, remote, stage: Stage::Handshake, waiting, input: Vec::new(), judged: None }
+    }
+
+    /// Goes as far as possible without waiting for the client.
+    pub(crate) fn drive(&mut self, context: &Context) -> Next {
+        let mut turns = TURNS;
+        loop {
+            turns -= 1;
+            if turns == 0 {
+                // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
+                return Next::Wait(Interest::Writable);
+            }
+            let step = match self.stage {
+                Stage::Handshake => self.shake_hands(context),
+                Stage::Head(_) | Stage::Idle => self.receive_head(context),
+                Stage::Body(_) => self.receive_body(context),
+                Stage::Answer(_) => self.send_answer(context),
+                Stage::Linger { .. } => self.linger(),
+            };
+            if let Step::Stop(next) = step {
+                if self.input.is_empty() {
+                    self.input = Vec::new();
+                }
+                return next;
+            }
+        }
+    }
+
+    /// Called instead of `drive` when the deadline has passed.
+    pub(crate) fn expire(&mut self, context: &Context) -> Next {
+        let phase = self.phase();
+        if !matches!(phase, Phase::Idle | Phase::Linger) {
+            context.observer.event(&Event::TimedOut { remote: self.remote, phase });
+        }
+        match phase {
+            Phase::Head if !self.input.is_empty() => self.reject(None, Rejection::timed_out("the head came too slowly"), context),
+            Phase::Body => self.reject(None, Rejection::timed_out("the body came too slowly"), context),
+            Phase::Head | Phase::Idle => return self.close_politely(),
+            Phase::Answer => {
+                self.log(Some("the client took the response too slowly"), context);
+                return Next::Close;
+            }
+            Phase::Handshake | Phase::Linger => return Next::Close,
+        }
+        self.drive(context)
+    }
+
+    /// Says goodbye to a client that is not being answered, without waiting.
+    pub(crate) fn close_politely(&mut self) -> Next {
+        self.session.send_close_notify();
+        let _ = self.session.flush();
+        Next::Close
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Since when the phase lasts, and until when it may.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting
+    }
+
+    /// Whether the client was authorised when it was last judged.
+    pub(crate) fn is_authorised(&self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Authorised(_)))
+    }
+
+    fn verdict(&self) -> Option<&Verdict> {
+        self.judged.as_ref().map(|judged| &judged.judgement.verdict)
+    }
+
+    /// What it waits for.
+    pub(crate) fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Handshake => Phase::Handshake,
+            Stage::Head(_) => Phase::Head,
+            Stage::Idle => Phase::Idle,
+            Stage::Body(_) => Phase::Body,
+            Stage::Answer(_) => Phase::Answer,
+            Stage::Linger { .. } => Phase::Linger,
+        }
+    }
+
+    fn shake_hands(&mut self, context: &Context) -> Step {
+        match self.session.flush() {
+            Ok(true) => {}
+            Ok(false) => return wait(Interest::Writable),
+            Err(_) => return close(),
+        }
+        if !self.session.is_handshaking() {
+            self.judge(context);
+            self.enter(Stage::Head(HeadParser::default()), context);
+            return Step::Stop(Next::Classified);
+        }
+        match self.session.receive() {
+            Ok(Received::Bytes { .. }) => Step::Go,
+            Ok(Received::Nothing) => {
+                self.session.acknowledge_at_once();
+                wait(Interest::Readable)
+            }
+            Ok(Received::End) => close(),
+            Err(broken) => {
+                self.report_broken(&broken, context);
+                if matches!(broken, Broken::Io(_)) {
+                    return close();
+                }
+                // An alert or a plain answer is on its way; let it arrive.
+                self.say_goodbye(context)
+            }
+        }
+    }
+
+    fn receive_head(&mut self, context: &Context) -> Step {
+        self.session.take_plaintext(&mut self.input);
+        if let Stage::Idle = self.stage {
+            if self.input.is_empty() {
+                return self.receive_more(context);
+            }
+            self.enter(Stage::Head(HeadParser::default()), context);
+        }
+        let Stage::Head(parser) = &mut self.stage else { return Step::Go };
+        match parser.parse(&self.input, &context.limits.head) {
+            Ok(Some((head, consumed))) => {
+                self.input.drain(..consumed);
+                self.decide(head, context)
+            }
+            Ok(None) => self.receive_more(context),
+            Err(rejection) => {
+                self.reject(None, rejection, context);
+                Step::Go
+            }
+        }
+    }
+
+    /// Reads once; `Step::Go` if there is something new to look at.
+    fn receive_more(&mut self, context: &Context) -> Step {
+        match self.session.receive() {
+            Ok(Received::Bytes { .. }) => {
+                // What TLS itself has to say, a key update for example.
+                match self.session.flush() {
+                    Ok(true) => Step::Go,
+                    Ok(false) => wait(Interest::Writable),
+                    Err(_) => close(),
+                }
+            }
+            Ok(Received::Nothing) => wait(Interest::Readable),
+            Ok(Received::End) => Step::Stop(self.close_politely()),
+            Err(broken) => {
+                self.report_broken(&broken, context);
+                close()
+            }
+        }
+    }
+
+    /// The verdict for now: the cached one while trust is unchanged and no date has passed.
+    fn judge(&mut self, context: &Context) -> Verdict {
+        let generation = context.trust.generation();
+        if let Some(judged) = &self.judged
+            && judged.generation == generation
+            && judged.judgement.valid_until.is_none_or(|until| context.clock.now() < until)
+        {
+            return judged.judgement.verdict.clone();
+        }
+        // The snapshot may be newer than the number; then the next request judges once more.
+        let trust = context.trust.current();
+        let judgement = judge(self.session.peer_chain(), &trust, context.clock.now());
+        let verdict = judgement.verdict.clone();
+        self.judged = Some(Judged { generation, judgement });
+        verdict
+    }
+
+    fn send_answer(&mut self, context: &Context) -> Step {
+        let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
+        let keep = sending.keep;
+        let advanced = sending.answer.advance(&mut self.session, !keep);
+        self.waiting.deadline = self.waiting.since + context.timeouts.transfer_of(sending.answer.sent);
+        match advanced {
+            Ok(Progress::Blocked) => wait(Interest::Writable),
+            Ok(Progress::Done) => {
+                self.log(None, context);
+                if !keep {
+                    return self.say_goodbye(context);
+                }
+                self.enter(Stage::Idle, context);
+                self.session.take_plaintext(&mut self.input);
+                if self.input.is_empty() { wait(Interest::Readable) } else { Step::Go }
+            }
+            Err(given_up) => {
+                let note = match given_up {
+                    GivenUp::Network(_) => "the client left before the response's end",
+                    GivenUp::Reader(_) => "the reader of the response's body failed",
+                    GivenUp::Panicked(message) => {
+                        context.observer.event(&Event::Panicked { remote: self.remote, message: &message });
+                        "the reader of the response's body panicked"
+                    }
+                };
+                self.log(Some(note), context);
+                close()
+            }
+        }
+    }
+
+    /// Ends our side; the client's may still be sending, and closing now could destroy our last words on their way.
+    fn say_goodbye(&mut self, context: &Context) -> Step {
+        self.session.half_close();
+        self.enter(Stage::Linger { budget: context.limits.linger }, context);
+        Step::Go
+    }
+
+    fn linger(&mut self) -> Step {
+        let Stage::Linger { budget } = &mut self.stage else { return Step::Go };
+        match self.session.discard(budget) {
+            Received::Nothing | Received::Bytes { .. } => wait(Interest::Readable),
+            Received::End => close(),
+        }
+    }
+
+    fn enter(&mut self, stage: Stage, context: &Context) {
+        self.stage = stage;
+        let since = Instant::now();
+        let timeouts = &context.timeouts;
+        let time = match self.phase() {
+            Phase::Handshake => timeouts.handshake,
+            Phase::Head => timeouts.head,
+            Phase::Idle => timeouts.idle,
+            Phase::Body | Phase::Answer => timeouts.transfer,
+            Phase::Linger => timeouts.linger,
+        };
+        self.waiting = Waiting { since, deadline: since + time };
+    }
+
+    fn report_broken(&mut self, broken: &Broken, context: &Context) {
+        let remote = self.remote;
+        match broken {
+            Broken::Io(_) => {}
+            Broken::PlainHttp => {
+                self.session.send_unencrypted(pages::SPEAK_HTTPS);
+                context.observer.event(&Event::PlainHttp { remote });
+            }
+            Broken::Tls(error) => {
+                let refusal = refusal_in(error);
+                let text = error.to_string();
+                context.observer.event(&Event::HandshakeFailed { remote, error: &text, refusal: refusal.as_ref() });
+            }
+        }
+    }
+}
+
+fn wait(interest: Interest) -> Step {
+    Step::Stop(Next::Wait(interest))
+}
+
+fn close() -> Step {
+    Step::Stop(Next::Close)
+}

@@ -1,0 +1,88 @@
+//! What every connection of a server shares.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::clock::Clock;
+use crate::deadline::Timeouts;
+use crate::handler::Handler;
+use crate::http1::HeadLimits;
+use crate::observer::Observer;
+use crate::trust::TrustStore;
+
+/// Shared by all connections; nothing here belongs to one of them.
+pub(crate) struct Context {
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) gate: Gate,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
+    pub(crate) trust: Arc<TrustStore>,
+    pub(crate) observer: Box<dyn Observer>,
+    pub(crate) clock: Clock,
+    pub(crate) references: References,
+    /// The server is stopping: every response is the last on its connection.
+    pub(crate) draining: AtomicBool,
+}
+
+impl Context {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// Who reaches the handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Authorised clients only.
+    Closed,
+    /// Everyone; the handler decides.
+    Open,
+}
+
+/// What a request may weigh, in bytes unless said otherwise.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) head: HeadLimits,
+    pub(crate) body: u64,
+    /// Behind an open gate, the body of a client that is not authorised is read before the handler is called, so that
+    /// it cannot hold a thread; this much of it.
+    pub(crate) unauthenticated_body: u64,
+    /// What a client may still send after the last response.
+    pub(crate) linger: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: HeadLimits::default(),
+            body: 64 * 1024 * 1024,
+            unauthenticated_body: 64 * 1024,
+            linger: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Makes the ids that a refused client is told. They are distinct and say nothing; they need not be secret.
+pub(crate) struct References {
+    seed: RandomState,
+    count: AtomicU64,
+}
+
+impl References {
+    pub(crate) fn new() -> Self {
+        Self { seed: RandomState::new(), count: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{:012x}", self.seed.hash_one(count) >> 16)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,52 @@
+//! The error of setting up and running a server.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong while a server was set up or run: a sentence that names the thing, the cause behind it
+/// ([`source`](StdError::source)), and where there is one, a [`hint`](Error::hint_text) how to mend it.
+///
+/// `Display` says this layer only.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// How to mend it, if that can be said.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None, hint: None }
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn no_crypto() -> Self {
+        Self::new("this build has no crypto library").hint("build with the feature aws-lc-rs (the default) or ring")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,195 @@
+//! The chunked transfer coding, both ways (RFC 9112, section 7.1).
+
+use super::fields::{check_field_line, is_token_byte, is_value_byte};
+use super::rejection::Rejection;
+
+/// Ends a chunked body.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Appends `data` as one chunk. Empty data would end the body, so it appends nothing.
+pub(crate) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
+    if data.is_empty() {
+        return;
+    }
+    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The longest chunk line, and the longest line of a trailer, in bytes.
+const MAX_LINE: usize = 512;
+
+/// All chunk extensions of a body together, and all its trailers together, in bytes.
+const MAX_EXTRA: usize = 4096;
+
+/// Decodes a chunked body as it arrives.
+#[derive(Debug)]
+pub(crate) struct ChunkedDecoder {
+    state: State,
+    /// The line being collected, without its line end.
+    line: Vec<u8>,
+    /// Bytes of chunk extensions and trailers so far.
+    extra: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// In the line with a chunk's size.
+    Size,
+    /// In a chunk's data.
+    Data { left: u64 },
+    /// Before the line end that follows the data: so many of its two bytes have come.
+    DataEnd { seen: usize },
+    /// In the lines after the last chunk.
+    Trailer,
+    Done,
+}
+
+/// What one call to `decode` did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    /// Bytes of the input that were used.
+    pub(crate) consumed: usize,
+    /// Bytes of the output that were filled.
+    pub(crate) produced: usize,
+    /// The body is over; the input after `consumed` is not part of it.
+    pub(crate) done: bool,
+}
+
+impl ChunkedDecoder {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Size, line: Vec::new(), extra: 0 }
+    }
+
+    /// Uses as much of `input` as it can, until `output` is full or the body is over.
+    pub(crate) fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Rejection> {
+        let (mut consumed, mut produced) = (0, 0);
+        while let Some(&byte) = input.get(consumed) {
+            match self.state {
+                State::Done => break,
+                State::Data { left } => {
+                    let room = (output.len() - produced).min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let n = room.min(input.len() - consumed);
+                    if n == 0 {
+                        break;
+                    }
+                    output[produced..produced + n].copy_from_slice(&input[consumed..consumed + n]);
+                    consumed += n;
+                    produced += n;
+                    let left = left - n as u64;
+                    self.state = if left == 0 { State::DataEnd { seen: 0 } } else { State::Data { left } };
+                }
+                State::DataEnd { seen } => {
+                    if byte != b"\r\n"[seen] {
+                        return Err(Rejection::bad("a chunk that is longer than its size"));
+                    }
+                    consumed += 1;
+                    self.state = if seen == 0 { State::DataEnd { seen: 1 } } else { State::Size };
+                }
+                State::Size | State::Trailer => {
+                    consumed += 1;
+                    if self.collect(byte)? {
+                        self.end_line()?;
+                    }
+                }
+            }
+        }
+        Ok(Decoded { consumed, produced, done: matches!(self.state, State::Done) })
+    }
+
+    /// Takes one byte of a line. `true`: the line is over.
+    fn collect(&mut self, byte: u8) -> Result<bool, Rejection> {
+        match (self.line.last(), byte) {
+            (Some(b'\r'), b'\n') => {
+                self.line.pop();
+                return Ok(true);
+            }
+            (Some(b'\r'), _) => return Err(Rejection::bad("a bare carriage return in a chunk line")),
+            (_, b'\n') => return Err(Rejection::bad("a bare line feed in a chunk line")),
+            (_, b'\r') => {}
+            (_, byte) if !is_value_byte(byte) => return Err(Rejection::bad("a control character in a chunk line")),
+            // Wrong from its first character on; no need to wait for the line's end.
+            (None, byte) if matches!(self.state, State::Size) && !byte.is_ascii_hexdigit() => {
+                return Err(Rejection::bad("a chunk size that is not a plain number"));
+            }
+            _ => {}
+        }
+        if self.line.len() >= MAX_LINE {
+            return Err(Rejection::bad("a chunk line that is too long"));
+        }
+        self.line.push(byte);
+        Ok(false)
+    }
+
+    fn end_line(&mut self) -> Result<(), Rejection> {
+        match self.state {
+            State::Size => {
+                let digits = self.line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let size = chunk_size(&self.line[..digits])?;
+                check_extensions(&self.line[digits..])?;
+                self.count_extra(self.line.len() - digits)?;
+                self.state = if size == 0 { State::Trailer } else { State::Data { left: size } };
+            }
+            _ if self.line.is_empty() => self.state = State::Done,
+            _ => {
+                check_field_line(&self.line)?;
+                self.count_extra(self.line.len())?;
+            }
+        }
+        self.line.clear();
+        Ok(())
+    }
+
+    fn count_extra(&mut self, bytes: usize) -> Result<(), Rejection> {
+        self.extra += bytes;
+        if self.extra > MAX_EXTRA {
+            return Err(Rejection::bad("too many chunk extensions or trailers"));
+        }
+        Ok(())
+    }
+}
+
+fn chunk_size(digits: &[u8]) -> Result<u64, Rejection> {
+    // 16 digits of base 16 always fit a u64.
+    if digits.is_empty() || digits.len() > 16 {
+        return Err(Rejection::bad("a chunk size that is not a plain number"));
+    }
+    let digit = |byte: &u8| u64::from(char::from(*byte).to_digit(16).unwrap_or_default());
+    Ok(digits.iter().fold(0, |size, byte| size << 4 | digit(byte)))
+}
+
+/// `*( ";" name [ "=" ( token / quoted-string ) ] )`, without spaces. They mean nothing to us, but have to be what they
+/// seem.
+fn check_extensions(mut rest: &[u8]) -> Result<(), Rejection> {
+    let bad = Rejection::bad("a chunk extension that is none");
+    while let Some((first, after)) = rest.split_first() {
+        if *first != b';' {
+            return Err(bad);
+        }
+        rest = skip_token(after).ok_or(bad)?;
+        if let Some(value) = rest.strip_prefix(b"=") {
+            rest = match value.strip_prefix(b"\"") {
+                Some(quoted) => skip_quoted(quoted).ok_or(bad)?,
+                None => skip_token(value).ok_or(bad)?,
+            };
+        }
+    }
+    Ok(())
+}
+
+fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes.iter().take_while(|byte| is_token_byte(**byte)).count();
+    (length > 0).then(|| &bytes[length..])
+}
+
+/// After the opening quote, to after the closing one.
+fn skip_quoted(bytes: &[u8]) -> Option<&[u8]> {
+    let mut at = 0;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(&bytes[at + 1..]),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Bytes that header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
+
+use super::rejection::Rejection;
+
+/// A character of a token: methods, field names, codings.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+/// A byte that may stand in a field value: visible, space, tab, or opaque (0x80 and above).
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
+}
+
+/// Checks the form of one field line, without its line end: a name, a colon at once, a value.
+pub(super) fn check_field_line(line: &[u8]) -> Result<(), Rejection> {
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return Err(Rejection::bad("a field line without a colon"));
+    };
+    let (name, value) = line.split_at(colon);
+    if line[0] == b' ' || line[0] == b'\t' {
+        return Err(Rejection::bad("a folded field line"));
+    }
+    if name.last().is_some_and(|byte| *byte == b' ' || *byte == b'\t') {
+        return Err(Rejection::bad("a space before the colon of a field"));
+    }
+    if !is_token(name) {
+        return Err(Rejection::bad("a field name that is no token"));
+    }
+    if !value.iter().copied().all(is_value_byte) {
+        return Err(Rejection::bad("a control character in a field value"));
+    }
+    Ok(())
+}

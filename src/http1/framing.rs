@@ -1,0 +1,75 @@
+//! Where a request's body ends (RFC 9112, section 6).
+
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
+
+use super::rejection::Rejection;
+
+/// How the end of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is no body.
+    None,
+    /// The body has so many bytes.
+    Length(u64),
+    /// The body comes in chunks.
+    Chunked,
+}
+
+/// Reads the framing of a request from its fields. Every doubt is an error.
+pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) -> Result<Framing, Rejection> {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    match (lengths.next(), codings.next()) {
+        (Some(_), Some(_)) => Err(Rejection::bad("both Content-Length and Transfer-Encoding")),
+        (Some(length), None) => {
+            if lengths.next().is_some() {
+                return Err(Rejection::bad("more than one Content-Length"));
+            }
+            content_length(length.as_bytes()).map(Framing::Length)
+        }
+        (None, Some(coding)) => {
+            if codings.next().is_some() {
+                return Err(Rejection::bad("more than one Transfer-Encoding"));
+            }
+            if version != Version::HTTP_11 {
+                return Err(Rejection::bad("Transfer-Encoding in HTTP/1.0"));
+            }
+            transfer_encoding(coding.as_bytes())
+        }
+        (None, None) if version == Version::HTTP_10 && has_content_by_custom(method) => {
+            Err(Rejection::new(StatusCode::LENGTH_REQUIRED, "an HTTP/1.0 body without Content-Length"))
+        }
+        (None, None) => Ok(Framing::None),
+    }
+}
+
+/// In HTTP/1.0 the end of such a request's content cannot be told without a length.
+fn has_content_by_custom(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// `1*DIGIT` and nothing else: no sign, no list, no space, no other base.
+fn content_length(value: &[u8]) -> Result<u64, Rejection> {
+    // 19 digits always fit a u64.
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Rejection::bad("a Content-Length that is not a plain number"));
+    }
+    Ok(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+fn transfer_encoding(value: &[u8]) -> Result<Framing, Rejection> {
+    let mut codings: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+    let last = codings.pop().unwrap_or_default();
+    if !last.eq_ignore_ascii_case(b"chunked") {
+        return Err(Rejection::bad("a Transfer-Encoding that is not chunked"));
+    }
+    if codings.is_empty() {
+        return Ok(Framing::Chunked);
+    }
+    let known = [&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"];
+    match codings.iter().all(|coding| known.iter().any(|known| coding.eq_ignore_ascii_case(known))) {
+        true => Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a transfer coding that is not implemented")),
+        false => Err(Rejection::bad("a Transfer-Encoding that is not chunked")),
+    }
+}

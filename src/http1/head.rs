@@ -1,0 +1,231 @@
+//! The head of a request: request line and fields (RFC 9112, sections 2 to 5).
+//!
+//! The one file that speaks to `httparse`. What that parser lets pass and we do not is checked here first, byte by byte
+//! in the order of arrival, so that the answer is the same however the bytes were split.
+
+use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
+
+use super::fields::{check_field_line, is_token};
+use super::framing::{self, Framing};
+use super::rejection::Rejection;
+use super::target;
+
+/// How large a head may be.
+#[derive(Debug, Clone)]
+pub(crate) struct HeadLimits {
+    /// Bytes of the whole head.
+    pub(crate) max_head: usize,
+    /// Number of fields; at most [`MOST_FIELDS`].
+    pub(crate) max_fields: usize,
+    /// Bytes of the target.
+    pub(crate) max_target: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { max_head: 16 * 1024, max_fields: MOST_FIELDS, max_target: 8 * 1024 }
+    }
+}
+
+/// There is room on the stack for so many fields.
+const MOST_FIELDS: usize = 100;
+
+/// A head that is acceptable.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The target is in origin form, its path normalised.
+    pub(crate) parts: http::request::Parts,
+    pub(crate) framing: Framing,
+    /// The client wants to send another request on this connection.
+    pub(crate) keep_alive: bool,
+    /// The client waits for leave to send the body.
+    pub(crate) expects_continue: bool,
+}
+
+/// Reads one head after the other. It remembers how far it has looked, so that a client that drips bytes costs linear,
+/// not quadratic, time.
+#[derive(Debug, Default)]
+pub(crate) struct HeadParser {
+    /// Bytes looked at, and found to be possible in a head.
+    scanned: usize,
+    /// Where the current line began.
+    line: usize,
+    lines: usize,
+}
+
+impl HeadParser {
+    /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
+    /// many bytes it took; the parser is ready for the next.
+    pub(crate) fn parse(
+        &mut self,
+        received: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<(Head, usize)>, Rejection> {
+        let Some(end) = self.scan(received, limits)? else { return Ok(None) };
+        let start = leading_line_end(received);
+        *self = Self::default();
+        interpret(&received[start..end]).map(|head| Some((head, end)))
+    }
+
+    /// Looks at the bytes that are new. `Some(end)`: the empty line was found.
+    fn scan(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Rejection> {
+        while let Some(&byte) = received.get(self.scanned) {
+            let at = self.scanned;
+            let after_cr = at > 0 && received[at - 1] == b'\r';
+            match byte {
+                b'\n' if after_cr => {}
+                _ if after_cr => return Err(Rejection::bad("a bare carriage return in the head")),
+                b'\n' => return Err(Rejection::bad("a bare line feed in the head")),
+                b'\r' | b'\t' => {}
+                0..=0x1f | 0x7f => return Err(Rejection::bad("a control character in the head")),
+                0x80.. if self.lines == 0 => return Err(Rejection::bad("a character in the request line that is not ASCII")),
+                _ => {}
+            }
+            if at >= limits.max_head {
+                return Err(Rejection::head_too_large("the head is too large"));
+            }
+            self.scanned += 1;
+            if byte == b'\n' {
+                let line = &received[self.line..at - 1];
+                self.line = at + 1;
+                match (self.lines, line) {
+                    // One empty line before the request line is skipped (RFC 9112, section 2.2).
+                    (0, b"") if at == 1 => {}
+                    (0, b"") => return Err(Rejection::bad("an empty request line")),
+                    (0, line) => {
+                        check_request_line(line, limits)?;
+                        self.lines = 1;
+                    }
+                    (_, b"") => return Ok(Some(at + 1)),
+                    (lines, _) if lines > limits.max_fields.min(MOST_FIELDS) => {
+                        return Err(Rejection::head_too_large("too many fields"));
+                    }
+                    (_, line) => {
+                        check_field_line(line)?;
+                        self.lines += 1;
+                    }
+                }
+            } else if self.lines == 0 && at - self.line > limits.max_target + LONGEST_METHOD {
+                // The request line is not over and too long already, whatever comes.
+                return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long"));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A method is no longer than this; the longest registered one has 17 letters.
+const LONGEST_METHOD: usize = 32;
+
+fn leading_line_end(received: &[u8]) -> usize {
+    if received.starts_with(b"\r\n") { 2 } else { 0 }
+}
+
+/// Method, target and version, with one space between them.
+fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Rejection::bad("a request line that is not method, target and version"));
+    };
+    if !is_token(method) || method.len() > LONGEST_METHOD {
+        return Err(Rejection::bad("a method that is no token"));
+    }
+    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        return Err(Rejection::bad("a target with characters that do not belong there"));
+    }
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => {}
+        // The preface of HTTP/2 (RFC 9113, section 3.4), which was not negotiated.
+        b"HTTP/2.0" if method == b"PRI" => return Err(Rejection::bad("HTTP/2 was not negotiated")),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            return Err(Rejection::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "a version that is not 1.0 or 1.1"));
+        }
+        _ => return Err(Rejection::bad("a version that is none")),
+    }
+    if target.len() > limits.max_target {
+        return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long"));
+    }
+    Ok(())
+}
+
+/// The meaning of a whole head whose lines are well formed.
+fn interpret(head: &[u8]) -> Result<Head, Rejection> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let complete = request.parse(head).is_ok_and(|status| status.is_complete());
+    let (true, Some(method), Some(target), Some(version)) = (complete, request.method, request.path, request.version)
+    else {
+        return Err(Rejection::bad("a head that cannot be read"));
+    };
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Rejection::bad("a method that is no token"))?;
+    if matches!(method, Method::CONNECT | Method::TRACE) {
+        return Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented"));
+    }
+    let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
+    let target = target::parse(&method, target.as_bytes())?;
+
+    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    for field in request.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Rejection::bad("a field name that is no token"))?;
+        let value = HeaderValue::from_bytes(field.value)
+            .map_err(|_| Rejection::bad("a control character in a field value"))?;
+        headers.append(name, value);
+    }
+    check_host(&headers, version, target.authority.as_ref())?;
+    let framing = framing::of_request(&method, version, &headers)?;
+    let expects_continue = expects_continue(&headers, version)?;
+    let keep_alive = keep_alive(&headers, version);
+
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = method;
+    parts.uri = target.uri;
+    parts.version = version;
+    parts.headers = headers;
+    Ok(Head { parts, framing, keep_alive, expects_continue })
+}
+
+/// RFC 9112, section 3.2: exactly one `Host`, and the same as in an absolute target. HTTP/1.0 may leave it out.
+fn check_host(fields: &HeaderMap, version: Version, target: Option<&http::uri::Authority>) -> Result<(), Rejection> {
+    let mut hosts = fields.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => target::authority(host.as_bytes())?,
+        (Some(_), Some(_)) => return Err(Rejection::bad("more than one Host")),
+        (None, _) if version == Version::HTTP_10 => return Ok(()),
+        (None, _) => return Err(Rejection::bad("no Host")),
+    };
+    if target.is_some_and(|target| !target::same_authority(target, &host)) {
+        return Err(Rejection::bad("a Host that is not the target's"));
+    }
+    Ok(())
+}
+
+/// RFC 9110, section 10.1.1. The only expectation there is; HTTP/1.0 clients cannot have it.
+fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, Rejection> {
+    if version == Version::HTTP_10 {
+        return Ok(false);
+    }
+    let mut expectations = fields.get_all(EXPECT).iter().peekable();
+    let any = expectations.peek().is_some();
+    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        Ok(any)
+    } else {
+        Err(Rejection::new(StatusCode::EXPECTATION_FAILED, "an expectation that is not 100-continue"))
+    }
+}
+
+/// RFC 9112, section 9.3. `close` wins.
+fn keep_alive(fields: &HeaderMap, version: Version) -> bool {
+    let mut keep = version == Version::HTTP_11;
+    for value in fields.get_all(CONNECTION) {
+        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                return false;
+            }
+            keep |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+    keep
+}

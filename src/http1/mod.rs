@@ -1,0 +1,20 @@
+//! HTTP/1.1 as bytes: heads, framing, chunks, responses (RFC 9110, RFC 9112). No I/O and no clock.
+//!
+//! Strict: whatever is doubtful is refused with 400 and the connection is closed, because a byte that two programs read
+//! differently is how requests are smuggled.
+
+mod chunked;
+mod fields;
+mod framing;
+mod head;
+mod rejection;
+mod response;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
+pub(crate) use framing::Framing;
+pub(crate) use head::{Head, HeadLimits, HeadParser};
+pub(crate) use rejection::Rejection;
+pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};

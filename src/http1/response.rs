@@ -1,0 +1,159 @@
+//! The head of a response, as bytes. The framing is ours: what a handler says of it is dropped.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{StatusCode, Version};
+
+use super::rejection::Rejection;
+
+/// The interim response that gives leave to send a body (RFC 9110, section 15.2.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// How long a response's body is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BodyLength {
+    Known(u64),
+    Unknown,
+}
+
+/// How a response's body is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    /// Not at all.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// Until the connection is closed.
+    UntilClose,
+}
+
+/// What of the request and the connection shapes a response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseContext<'a> {
+    pub(crate) request_version: Version,
+    pub(crate) head_request: bool,
+    /// The connection could be kept.
+    pub(crate) keep_alive: bool,
+    /// The value of `Date`.
+    pub(crate) date: &'a str,
+}
+
+/// Appends the head to `out`; returns how the body goes and whether the connection is kept.
+///
+/// An error means that a handler made a response that cannot be sent; the client is to get a 500.
+pub(crate) fn write_head(
+    parts: &http::response::Parts,
+    body: BodyLength,
+    context: &ResponseContext<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(Transfer, bool), Rejection> {
+    if parts.status.is_informational() {
+        return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler answered with an interim status"));
+    }
+    let transfer = transfer(parts.status, body, context);
+    let keep = context.keep_alive && transfer != Transfer::UntilClose && !asks_to_close(parts);
+
+    out.reserve(256);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(parts.status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !is_ours(name)) {
+        write_field(name.as_str(), value.as_bytes(), out);
+    }
+    write_field("date", context.date.as_bytes(), out);
+    if let Some(length) = content_length(parts, body, context) {
+        write_field("content-length", length.as_bytes(), out);
+    }
+    if transfer == Transfer::Chunked || (context.head_request && would_be_chunked(parts.status, body, context)) {
+        write_field("transfer-encoding", b"chunked", out);
+    }
+    if !keep {
+        write_field("connection", b"close", out);
+    } else if context.request_version == Version::HTTP_10 {
+        write_field("connection", b"keep-alive", out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok((transfer, keep))
+}
+
+fn transfer(status: StatusCode, body: BodyLength, context: &ResponseContext<'_>) -> Transfer {
+    if context.head_request || is_bodiless(status) {
+        return Transfer::None;
+    }
+    match body {
+        BodyLength::Known(length) => Transfer::Length(length),
+        BodyLength::Unknown if context.request_version == Version::HTTP_11 => Transfer::Chunked,
+        BodyLength::Unknown => Transfer::UntilClose,
+    }
+}
+
+/// Responses that end with their head (RFC 9112, section 6.3).
+fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn would_be_chunked(status: StatusCode, body: BodyLength, context: &ResponseContext<'_>) -> bool {
+    matches!(body, BodyLength::Unknown) && context.request_version == Version::HTTP_11 && !is_bodiless(status)
+}
+
+/// The value of `Content-Length`, if there is to be one. A response to HEAD says what GET would send: the handler may
+/// say it without having the body. The same goes for 304; a 204 has none (RFC 9110, section 8.6).
+fn content_length(
+    parts: &http::response::Parts,
+    body: BodyLength,
+    context: &ResponseContext<'_>,
+) -> Option<String> {
+    if parts.status == StatusCode::NO_CONTENT {
+        return None;
+    }
+    if context.head_request || parts.status == StatusCode::NOT_MODIFIED {
+        if let (BodyLength::Known(0), Some(length)) = (body, sole_length(parts)) {
+            return Some(length.to_string());
+        }
+        if parts.status == StatusCode::NOT_MODIFIED {
+            return None;
+        }
+    }
+    match body {
+        BodyLength::Known(length) => Some(length.to_string()),
+        BodyLength::Unknown => None,
+    }
+}
+
+fn sole_length(parts: &http::response::Parts) -> Option<u64> {
+    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().filter(|_| lengths.next().is_none())?.as_bytes();
+    let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(length).ok().filter(|_| digits)?.parse().ok()
+}
+
+fn asks_to_close(parts: &http::response::Parts) -> bool {
+    parts.headers.get_all(header::CONNECTION).iter().any(asks_for_close)
+}
+
+fn asks_for_close(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+/// Fields that the server alone writes.
+fn is_ours(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::CONNECTION
+            | header::DATE
+            | header::TRAILER
+            | header::UPGRADE
+    ) || name.as_str() == "keep-alive"
+}
+
+fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

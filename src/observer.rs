@@ -1,0 +1,103 @@
+//! What the server tells its operator: one record a request, and what else happens to connections.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::deadline::Phase;
+use crate::tls::TlsVersion;
+use crate::trust::{Refusal, Verdict};
+
+/// Is told what happens, from the threads on which it happens: it should be quick, and must not panic.
+pub trait Observer: Send + Sync {
+    /// A response has been sent, or given up.
+    fn request(&self, access: &Access<'_>) {
+        let _ = access;
+    }
+
+    /// Something else happened.
+    fn event(&self, event: &Event<'_>) {
+        let _ = event;
+    }
+}
+
+/// An observer that looks away: the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// One request and its response.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Access<'a> {
+    /// When the head of the request was complete.
+    pub time: SystemTime,
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// The version of TLS.
+    pub tls: TlsVersion,
+    /// The method; `-` if the head could not be read.
+    pub method: &'a str,
+    /// The target (path and query); `-` if the head could not be read.
+    pub target: &'a str,
+    /// The status of the response.
+    pub status: u16,
+    /// Bytes of the response handed to TLS, head included.
+    pub bytes: u64,
+    /// From the complete head of the request to the last byte handed to the system.
+    pub duration: Duration,
+    /// The verdict on the client.
+    pub verdict: &'a Verdict,
+    /// The id that a refused client was told, so that its user can name this line.
+    pub reference: Option<&'a str>,
+    /// Why the server itself answered, not the handler; or why the response was given up.
+    pub note: Option<&'a str>,
+}
+
+/// What happens outside of requests.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A TLS handshake failed. `refusal` is there if it failed for the client's certificate.
+    HandshakeFailed {
+        /// The client's address.
+        remote: SocketAddr,
+        /// What TLS says of it.
+        error: &'a str,
+        /// Why the certificate was refused.
+        refusal: Option<&'a Refusal>,
+    },
+    /// A client speaks HTTP without TLS; it was told so.
+    PlainHttp {
+        /// The client's address.
+        remote: SocketAddr,
+    },
+    /// A client was too slow. Not told for idle and lingering connections, whose end is no surprise.
+    TimedOut {
+        /// The client's address.
+        remote: SocketAddr,
+        /// What was waited for.
+        phase: Phase,
+    },
+    /// A handler, or the reader of a response's body, panicked.
+    Panicked {
+        /// The client's address.
+        remote: SocketAddr,
+        /// The panic's message.
+        message: &'a str,
+    },
+    /// There are too many connections: a new one was closed, or an unauthenticated one that had waited longest.
+    Shed {
+        /// The address of the client whose connection was closed.
+        remote: SocketAddr,
+        /// How many connections there are.
+        connections: usize,
+    },
+    /// A connection could not be accepted; the next try is after `pause`.
+    AcceptFailed {
+        /// What the system says.
+        error: &'a std::io::Error,
+        /// How long no connection is accepted.
+        pause: Duration,
+    },
+}

@@ -1,0 +1,352 @@
+//! What the operating system gives: waiting for many sockets at once, and one TCP option.
+//!
+//! Everything that is Linux only stands in this file. Linux uses epoll; other Unix systems use the `portable` poller
+//! below, which is built on poll(2) and is tested on Linux too.
+
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Poller, acknowledge_at_once, before_close};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{Poller, acknowledge_at_once, before_close};
+
+/// What a parked connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
+
+/// Why a poller's `wait` returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// The socket that was armed with this token can go on (or was closed by its peer).
+    Token(u64),
+    /// The stop signal was raised: no wait blocks any more.
+    Stopped,
+}
+
+/// A signal that is raised once and wakes every thread that waits on it.
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl StopSignal {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        Ok(Self { reader, writer })
+    }
+
+    /// Raises the signal. Nobody reads the pipe, so it stays readable for all, for ever.
+    pub(crate) fn raise(&self) {
+        // A pipe with room for kilobytes takes one byte; if it is full, it is raised already.
+        let _ = (&self.writer).write(&[1]);
+    }
+}
+
+impl AsFd for StopSignal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// Waits until one socket is ready, at most `timeout`. `false`: the time is up.
+///
+/// For the few waits that hold a thread: a handler that reads a request body.
+pub(crate) fn wait_for(socket: impl AsFd, interest: Interest, timeout: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), flags(interest))];
+    Ok(poll_retrying(&mut fds, Some(timeout))? > 0)
+}
+
+/// Waits until `listener` has a connection to accept. `false`: the stop signal was raised.
+pub(crate) fn wait_to_accept(listener: impl AsFd, stop: &StopSignal) -> io::Result<bool> {
+    let mut fds = [
+        PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
+    ];
+    poll_retrying(&mut fds, None)?;
+    Ok(fds[1].revents().is_empty())
+}
+
+/// Sleeps for `time`. `false`: the stop signal was raised meanwhile.
+pub(crate) fn sleep_unless_stopped(stop: &StopSignal, time: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)];
+    !matches!(poll_retrying(&mut fds, Some(time)), Ok(n) if n > 0)
+}
+
+/// Raises the soft limit of open files to the hard limit and returns it: each connection needs one.
+pub(crate) fn raise_open_files() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let mut raised = limit.clone();
+        raised.current = limit.maximum;
+        if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
+            limit = raised;
+        }
+    }
+    limit.current
+}
+
+fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
+    let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
+    loop {
+        let left = end.map(|end| timespec(end.saturating_duration_since(std::time::Instant::now())));
+        match poll(fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}
+
+fn flags(interest: Interest) -> PollFlags {
+    match interest {
+        Interest::Readable => PollFlags::IN,
+        Interest::Writable => PollFlags::OUT,
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{Interest, Ready, StopSignal};
+    use rustix::buffer::spare_capacity;
+    use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+    use std::io;
+    use std::net::TcpStream;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    /// The token of the stop signal; connections never get it.
+    const STOP: u64 = u64::MAX;
+
+    /// One epoll set that all workers wait on. Sockets are armed one-shot, so that exactly one worker gets each event;
+    /// a closed socket leaves the set by itself.
+    #[derive(Debug)]
+    pub(crate) struct Poller {
+        epoll: OwnedFd,
+    }
+
+    impl Poller {
+        pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
+            let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+            // Not one-shot: every worker is to see it.
+            epoll::add(&epoll, stop, EventData::new_u64(STOP), EventFlags::IN)?;
+            Ok(Self { epoll })
+        }
+
+        /// Adds a socket that was never armed, and arms it.
+        pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+            Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), flags(interest))?)
+        }
+
+        /// Arms a socket again: its next event is reported once. An event that is there already counts.
+        pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+            Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token), flags(interest))?)
+        }
+
+        /// Waits, without limit of time, for one event.
+        pub(crate) fn wait(&self) -> io::Result<Ready> {
+            let mut events = Vec::with_capacity(1);
+            loop {
+                match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                    Ok(_) => {}
+                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                if let Some(event) = events.pop() {
+                    let token = event.data.u64();
+                    return Ok(if token == STOP { Ready::Stopped } else { Ready::Token(token) });
+                }
+            }
+        }
+    }
+
+    fn flags(interest: Interest) -> EventFlags {
+        let wanted = match interest {
+            Interest::Readable => EventFlags::IN | EventFlags::RDHUP,
+            Interest::Writable => EventFlags::OUT,
+        };
+        wanted | EventFlags::ONESHOT
+    }
+
+    /// Sends the acknowledgement of what was just received now, not after the delay of up to 40 ms.
+    ///
+    /// A client without TCP_NODELAY holds its request back until its certificate flight is acknowledged, and in TLS 1.3
+    /// the server has nothing to send that would carry the acknowledgement. The option wears off, so it is set each time.
+    pub(crate) fn acknowledge_at_once(socket: impl AsFd) {
+        // Failing costs time only.
+        let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+    }
+
+    /// Nothing to do here: closing the only descriptor of a socket closes the connection.
+    pub(crate) fn before_close(_socket: &TcpStream) {}
+}
+
+#[cfg(any(not(target_os = "linux"), test))]
+mod portable {
+    use super::{Interest, Ready, StopSignal, flags, poll_retrying};
+    use rustix::event::{PollFd, PollFlags};
+    use std::collections::HashMap;
+    use std::io::{self, PipeReader, PipeWriter, Read, Write};
+    use std::os::fd::{AsFd, OwnedFd};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    /// The same as the Linux poller, by poll(2). One worker at a time polls for all; slower with many connections.
+    #[derive(Debug)]
+    pub(crate) struct Poller {
+        armed: Mutex<HashMap<u64, (Arc<OwnedFd>, Interest)>>,
+        /// Held by the worker that polls.
+        turn: Mutex<()>,
+        stop: OwnedFd,
+        /// A byte here makes the polling worker look at `armed` again.
+        changed: (PipeReader, PipeWriter),
+    }
+
+    impl Poller {
+        pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
+            let stop = stop.as_fd().try_clone_to_owned()?;
+            Ok(Self { armed: Mutex::default(), turn: Mutex::default(), stop, changed: io::pipe()? })
+        }
+
+        pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+            self.arm(socket, token, interest)
+        }
+
+        pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+            // A descriptor of its own, so that a socket closed meanwhile is not mistaken for a later one.
+            let socket = Arc::new(socket.as_fd().try_clone_to_owned()?);
+            lock(&self.armed).insert(token, (socket, interest));
+            (&self.changed.1).write_all(&[1])
+        }
+
+        pub(crate) fn wait(&self) -> io::Result<Ready> {
+            let _turn = lock(&self.turn);
+            loop {
+                let armed: Vec<_> = lock(&self.armed).iter().map(|(t, (s, i))| (*t, Arc::clone(s), *i)).collect();
+                let mut fds = vec![
+                    PollFd::from_borrowed_fd(self.stop.as_fd(), PollFlags::IN),
+                    PollFd::from_borrowed_fd(self.changed.0.as_fd(), PollFlags::IN),
+                ];
+                fds.extend(armed.iter().map(|(_, s, i)| PollFd::from_borrowed_fd(s.as_fd(), flags(*i))));
+                poll_retrying(&mut fds, None)?;
+                if !fds[0].revents().is_empty() {
+                    return Ok(Ready::Stopped);
+                }
+                if let Some(at) = fds[2..].iter().position(|fd| !fd.revents().is_empty()) {
+                    let (token, socket, _) = &armed[at];
+                    let mut map = lock(&self.armed);
+                    // It may have been armed anew since the copy was made; then the next round reports it.
+                    if map.get(token).is_some_and(|(s, _)| Arc::ptr_eq(s, socket)) {
+                        map.remove(token);
+                        return Ok(Ready::Token(*token));
+                    }
+                }
+                if !fds[1].revents().is_empty() {
+                    let _ = (&self.changed.0).read(&mut [0; 512])?;
+                }
+            }
+        }
+    }
+
+    /// Other systems acknowledge soon enough, or have no such option.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn acknowledge_at_once(_socket: impl AsFd) {}
+
+    /// The poller may hold a second descriptor of the socket; this closes the connection all the same.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn before_close(socket: &std::net::TcpStream) {
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        // Nothing panics while these are held; the data is whole in any case.
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    macro_rules! poller_tests {
+        ($name:ident, $poller:ty) => {
+            mod $name {
+                use super::*;
+
+                #[test]
+                fn an_armed_socket_is_reported_once_until_it_is_armed_again() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
+                    client.write_all(b"x").unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7));
+                    // The byte is still unread; nothing but the stop signal may be reported now.
+                    stop.raise();
+                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                }
+
+                #[test]
+                fn arming_again_reports_what_is_there_already() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7, Interest::Writable).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7));
+                    client.write_all(b"x").unwrap();
+                    poller.arm(&server, 8, Interest::Readable).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(8));
+                }
+
+                #[test]
+                fn the_stop_signal_wakes_every_waiting_thread() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    std::thread::scope(|scope| {
+                        let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| poller.wait().unwrap())).collect();
+                        stop.raise();
+                        for wait in waits {
+                            assert_eq!(wait.join().unwrap(), Ready::Stopped);
+                        }
+                    });
+                }
+
+                #[test]
+                fn a_peer_that_closes_is_reported() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (client, server) = pair();
+                    poller.add(&server, 3, Interest::Readable).unwrap();
+                    drop(client);
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(3));
+                }
+            }
+        };
+    }
+
+    poller_tests!(the_poller_of_this_system, Poller);
+    poller_tests!(the_portable_poller, portable::Poller);
+
+    #[test]
+    fn a_wait_for_a_silent_socket_ends_at_its_timeout() {
+        let (_client, server) = pair();
+        assert!(!wait_for(&server, Interest::Readable, Duration::from_millis(5)).unwrap());
+        assert!(wait_for(&server, Interest::Writable, Duration::from_secs(5)).unwrap());
+    }
+}

@@ -1,0 +1,296 @@
+//! Drives rustls over a non-blocking socket: our own loop of reading, processing and writing, so that errors stay
+//! typed, alerts are flushed, and no call ever blocks.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::server::NoServerSessionStorage;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+
+use crate::clock::Clock;
+use crate::server_certificate::ServerCertificate;
+use crate::sys;
+use crate::trust::Trust;
+use crate::verifier::Verifier;
+
+/// The only application protocol that is offered (RFC 7301).
+const ALPN: &[u8] = b"http/1.1";
+
+/// The configuration for connections accepted from now on.
+///
+/// Sessions are not resumed: no tickets, no session ids, no early data. So nothing of an old handshake can outlive a
+/// change of trust.
+pub(crate) fn config(
+    provider: &Arc<CryptoProvider>,
+    certificate: &ServerCertificate,
+    trust: Arc<Trust>,
+    strict: Option<Clock>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let verifier = Arc::new(Verifier { trust, strict });
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(certificate.resolver());
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// The crypto library this crate was built with: aws-lc-rs when both are there.
+pub(crate) fn default_provider() -> Option<Arc<CryptoProvider>> {
+    #[cfg(feature = "aws-lc-rs")]
+    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    return None;
+}
+
+/// One TLS connection on one socket.
+pub(crate) struct Session {
+    tls: ServerConnection,
+    socket: TcpStream,
+    /// The first bytes that ever arrived, to tell a client that speaks plain HTTP.
+    first: FirstBytes,
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Bytes came in and were processed. `more`: the socket may hold more.
+    Bytes { more: bool },
+    /// Nothing is there now.
+    Nothing,
+    /// The client has closed its side.
+    End,
+}
+
+/// Why a session cannot go on.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The client broke the TLS protocol, or its certificate or signature was refused; an alert was sent.
+    Tls(rustls::Error),
+    /// The client speaks HTTP without TLS.
+    PlainHttp,
+    /// The network failed, or the client vanished.
+    Io(io::Error),
+}
+
+impl Session {
+    /// Takes over an accepted socket, which becomes non-blocking and sends small writes at once.
+    pub(crate) fn new(config: Arc<ServerConfig>, socket: TcpStream) -> Result<Self, Broken> {
+        socket.set_nonblocking(true).map_err(Broken::Io)?;
+        socket.set_nodelay(true).map_err(Broken::Io)?;
+        let tls = ServerConnection::new(config).map_err(Broken::Tls)?;
+        Ok(Self { tls, socket, first: FirstBytes::default() })
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// The chain that the client showed, its own certificate first; empty if it showed none.
+    pub(crate) fn peer_chain(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
+    }
+
+    pub(crate) fn version(&self) -> TlsVersion {
+        match self.tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
+            Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+            _ => TlsVersion::Unknown,
+        }
+    }
+
+    /// Reads once from the socket and processes it. Plaintext that results waits for `take_plaintext`.
+    pub(crate) fn receive(&mut self) -> Result<Received, Broken> {
+        let mut tap = Tap { socket: &self.socket, first: &mut self.first, filled: false };
+        match self.tls.read_tls(&mut tap) {
+            Ok(0) => return Ok(Received::End),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Nothing),
+            Err(error) => return Err(Broken::Io(error)),
+        }
+        let more = tap.filled;
+        match self.tls.process_new_packets() {
+            Ok(state) if state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 => Ok(Received::End),
+            Ok(_) => Ok(Received::Bytes { more }),
+            Err(_) if self.tls.is_handshaking() && self.first.is_plain_http() => Err(Broken::PlainHttp),
+            Err(error) => {
+                // The alert; if it cannot be sent now, the client learns less.
+                let _ = self.flush();
+                Err(Broken::Tls(error))
+            }
+        }
+    }
+
+    /// Moves plaintext that has arrived to the end of `input`.
+    pub(crate) fn take_plaintext(&mut self, input: &mut Vec<u8>) {
+        let mut reader = self.tls.reader();
+        // rustls hands out its chunks; the error cases (nothing there, end of stream) are told by `receive`.
+        while let Ok(chunk) = io::BufRead::fill_buf(&mut reader) {
+            if chunk.is_empty() {
+                break;
+            }
+            let taken = chunk.len();
+            input.extend_from_slice(chunk);
+            io::BufRead::consume(&mut reader, taken);
+        }
+    }
+
+    /// Moves plaintext that has arrived into `buffer`; 0 if there is none now.
+    pub(crate) fn read_plaintext(&mut self, buffer: &mut [u8]) -> usize {
+        self.tls.reader().read(buffer).unwrap_or(0)
+    }
+
+    /// Hands plaintext to be encrypted; returns how much of it was taken. The rest fits after a `flush`.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
+        self.tls.writer().write(bytes).unwrap_or(0)
+    }
+
+    /// Queues the alert that says: nothing more will come (RFC 8446, section 6.1).
+    pub(crate) fn send_close_notify(&mut self) {
+        self.tls.send_close_notify();
+    }
+
+    /// Writes what is queued. `false`: the socket takes no more now.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut &self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes to a client that does not speak TLS.
+    pub(crate) fn send_unencrypted(&mut self, bytes: &[u8]) {
+        // A few bytes on a fresh socket: they fit, or the client does not deserve them.
+        let _ = (&self.socket).write(bytes);
+    }
+
+    /// Says on the TCP level that nothing more will come; the client can still send.
+    pub(crate) fn half_close(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Throws away what the client still sends. `Nothing`: it may send more later.
+    pub(crate) fn discard(&mut self, budget: &mut u64) -> Received {
+        let mut scratch = [0; 16 * 1024];
+        loop {
+            match (&self.socket).read(&mut scratch) {
+                Ok(0) => return Received::End,
+                Ok(n) => *budget = budget.saturating_sub(n as u64),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
+                Err(_) => return Received::End,
+            }
+            if *budget == 0 {
+                return Received::End;
+            }
+        }
+    }
+
+    /// While handshaking: see [`sys::acknowledge_at_once`].
+    pub(crate) fn acknowledge_at_once(&self) {
+        sys::acknowledge_at_once(&self.socket);
+    }
+}
+
+impl AsFd for Session {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        sys::before_close(&self.socket);
+    }
+}
+
+/// The version of TLS that a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+    /// The handshake has not come so far.
+    Unknown,
+}
+
+impl TlsVersion {
+    /// The version's name in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TlsVersion::Tls12 => "TLSv1.2",
+            TlsVersion::Tls13 => "TLSv1.3",
+            TlsVersion::Unknown => "-",
+        }
+    }
+}
+
+/// The first bytes of a connection.
+#[derive(Debug, Default)]
+struct FirstBytes {
+    bytes: [u8; 8],
+    len: usize,
+}
+
+impl FirstBytes {
+    /// Whether this looks like a request line: a method in upper case, then a space. TLS starts with the byte 22.
+    fn is_plain_http(&self) -> bool {
+        let method = self.bytes[..self.len].split(|byte| *byte == b' ').next().unwrap_or_default();
+        !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
+    }
+}
+
+/// Reads from the socket, notes the first bytes, and notes whether the read filled its buffer.
+struct Tap<'s> {
+    socket: &'s TcpStream,
+    first: &'s mut FirstBytes,
+    filled: bool,
+}
+
+impl Read for Tap<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = (&mut &*self.socket).read(buffer)?;
+        self.filled = n == buffer.len();
+        let FirstBytes { bytes, len } = self.first;
+        let copied = n.min(bytes.len() - *len);
+        bytes[*len..*len + copied].copy_from_slice(&buffer[..copied]);
+        *len += copied;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(bytes: &[u8]) -> FirstBytes {
+        let mut first = FirstBytes::default();
+        first.len = bytes.len().min(8);
+        first.bytes[..first.len].copy_from_slice(&bytes[..first.len]);
+        first
+    }
+
+    #[test]
+    fn plain_http_is_told_from_tls_and_from_noise() {
+        for http in ["GET / HT", "POST /x", "OPTIONS ", "PROPFIND"] {
+            assert!(first(http.as_bytes()).is_plain_http(), "{http}");
+        }
+        for other in [&b"\x16\x03\x01\x02\x00\x01"[..], b"", b" GET", b"ssh-2.0-", b"\0\0\0"] {
+            assert!(!first(other).is_plain_http(), "{other:?}");
+        }
+    }
+}
