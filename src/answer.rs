@@ -51,7 +51,7 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) enum GivenUp {
     /// The client is gone.
-    Network(io::Error),
+    Network,
     /// The body's reader failed.
     Reader(io::Error),
     /// The body's reader panicked.
@@ -103,7 +103,7 @@ impl Answer {
                     if last {
                         session.send_close_notify();
                     }
-                    return match session.flush().map_err(GivenUp::Network)? {
+                    return match session.flush().map_err(|_| GivenUp::Network)? {
                         true => Ok(Progress::Done),
                         false => Ok(Progress::Blocked),
                     };
@@ -111,7 +111,7 @@ impl Answer {
             };
             self.sent += taken as u64;
             // Nothing taken: TLS holds all it may hold, and that has to go out first.
-            if taken == 0 && !session.flush().map_err(GivenUp::Network)? {
+            if taken == 0 && !session.flush().map_err(|_| GivenUp::Network)? {
                 return Ok(Progress::Blocked);
             }
         }

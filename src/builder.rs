@@ -179,6 +179,11 @@ impl Default for Settings {
     fn default() -> Self {
         // Handlers may block, so there are more workers than processors.
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self { workers: processors.saturating_mul(2).max(8), max_connections: 1024, gate: Gate::Closed, refuse_in_handshake: false }
+        Self {
+            workers: processors.saturating_mul(2).max(8),
+            max_connections: 1024,
+            gate: Gate::Closed,
+            refuse_in_handshake: false,
+        }
     }
 }

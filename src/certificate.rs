@@ -94,10 +94,8 @@ impl<'a> Certificate<'a> {
         for extension in tbs.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::BasicConstraints(constraints) => {
-                    certificate.basic_constraints = Some(BasicConstraints {
-                        ca: constraints.ca,
-                        path_length: constraints.path_len_constraint,
-                    });
+                    certificate.basic_constraints =
+                        Some(BasicConstraints { ca: constraints.ca, path_length: constraints.path_len_constraint });
                 }
                 ParsedExtension::KeyUsage(usage) => certificate.may_sign_certificates = usage.key_cert_sign(),
                 ParsedExtension::ExtendedKeyUsage(usage) => {

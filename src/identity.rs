@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::certificate::Certificate;
 pub use crate::certificate::Attribute;
+use crate::certificate::Certificate;
 use crate::error::Error;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
@@ -41,7 +41,8 @@ impl Identity {
     /// # Errors
     /// The bytes are no X.509 certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
-        let certificate = Certificate::parse(der).map_err(|error| Error::new("this is no certificate").caused_by(error))?;
+        let certificate =
+            Certificate::parse(der).map_err(|error| Error::new("this is no certificate").caused_by(error))?;
         Ok(Self::of(&certificate))
     }
 

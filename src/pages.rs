@@ -137,7 +137,10 @@ fn who_you_are(identity: &Identity) -> String {
     page(
         "ok",
         "hello world",
-        &format!("<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n<dl>\n{rows}</dl>", escaped(&name)),
+        &format!(
+            "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n<dl>\n{rows}</dl>",
+            escaped(&name)
+        ),
     )
 }
 

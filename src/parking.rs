@@ -91,8 +91,13 @@ struct Slot<T> {
 enum State<T> {
     Free,
     /// A worker has it. `ready`: the event it will wait for has already come.
-    Driven { ready: bool },
-    Parked { connection: Box<T>, waiting: Waiting },
+    Driven {
+        ready: bool,
+    },
+    Parked {
+        connection: Box<T>,
+        waiting: Waiting,
+    },
 }
 
 impl<T> ParkingLot<T> {

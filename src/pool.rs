@@ -102,11 +102,12 @@ impl Pool {
         let mut step = start;
         loop {
             // A bug must cost one connection, not a worker.
-            let next = catch_unwind(AssertUnwindSafe(|| step(&mut connection, &self.context))).unwrap_or_else(|panic| {
-                let message = panic_message(&*panic);
-                self.context.observer.event(&Event::Panicked { remote: connection.remote(), message: &message });
-                Next::Close
-            });
+            let next =
+                catch_unwind(AssertUnwindSafe(|| step(&mut connection, &self.context))).unwrap_or_else(|panic| {
+                    let message = panic_message(&*panic);
+                    self.context.observer.event(&Event::Panicked { remote: connection.remote(), message: &message });
+                    Next::Close
+                });
             step = Connection::drive;
             match next {
                 Next::Classified => self.lot.set_authorised(token, connection.is_authorised()),

@@ -57,11 +57,13 @@ impl ServerCertificate {
         let provider = tls::default_provider().ok_or_else(Error::no_crypto)?;
         let chain = parse_chain(certificate, certificate_name)?;
         let key = parse_key(key, key_name, &provider)?;
-        let leaf = Certificate::parse(&chain[0])
-            .map_err(|error| Error::new(format!("{certificate_name}: the first certificate is broken")).caused_by(error))?;
+        let leaf = Certificate::parse(&chain[0]).map_err(|error| {
+            Error::new(format!("{certificate_name}: the first certificate is broken")).caused_by(error)
+        })?;
         if key.public_key().is_some_and(|public| *public != *leaf.spki) {
-            return Err(Error::new(format!("{key_name} is not the key of {certificate_name}"))
-                .hint("name the key that this certificate was made with, and put the server's certificate first in its file"));
+            return Err(Error::new(format!("{key_name} is not the key of {certificate_name}")).hint(
+                "name the key that this certificate was made with, and put the server's certificate first in its file",
+            ));
         }
         let identity = Identity::of(&leaf);
         let mut warnings = Vec::new();
@@ -136,13 +138,14 @@ fn parse_chain(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, E
 fn parse_key(pem: &[u8], name: &str, provider: &CryptoProvider) -> Result<Arc<dyn rustls::sign::SigningKey>, Error> {
     let text = String::from_utf8_lossy(pem);
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(Error::new(format!("the key {name} is encrypted"))
-            .hint(format!("decrypt it: (umask 077; openssl pkey -in {name} -out decrypted-key.pem), then --key decrypted-key.pem")));
+        return Err(Error::new(format!("the key {name} is encrypted")).hint(format!(
+            "decrypt it: (umask 077; openssl pkey -in {name} -out decrypted-key.pem), then --key decrypted-key.pem"
+        )));
     }
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
-        Error::new(format!("{name} holds no private key")).caused_by(error).hint(
-            "it must hold a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY",
-        )
+        Error::new(format!("{name} holds no private key"))
+            .caused_by(error)
+            .hint("it must hold a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY")
     })?;
     provider.key_provider.load_private_key(key).map_err(|error| {
         Error::new(format!("the key in {name} cannot be used"))

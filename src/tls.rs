@@ -79,14 +79,14 @@ pub(crate) enum Broken {
     /// The client speaks HTTP without TLS.
     PlainHttp,
     /// The network failed, or the client vanished.
-    Io(io::Error),
+    Network,
 }
 
 impl Session {
     /// Takes over an accepted socket, which becomes non-blocking and sends small writes at once.
     pub(crate) fn new(config: Arc<ServerConfig>, socket: TcpStream) -> Result<Self, Broken> {
-        socket.set_nonblocking(true).map_err(Broken::Io)?;
-        socket.set_nodelay(true).map_err(Broken::Io)?;
+        socket.set_nonblocking(true).map_err(|_| Broken::Network)?;
+        socket.set_nodelay(true).map_err(|_| Broken::Network)?;
         let tls = ServerConnection::new(config).map_err(Broken::Tls)?;
         Ok(Self { tls, socket, first: FirstBytes::default() })
     }
@@ -115,7 +115,7 @@ impl Session {
             Ok(0) => return Ok(Received::End),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Nothing),
-            Err(error) => return Err(Broken::Io(error)),
+            Err(_) => return Err(Broken::Network),
         }
         let more = tap.filled;
         match self.tls.process_new_packets() {

@@ -1,1 +1,142 @@
-//! x
+//! The command line. Results go to stdout, everything else to stderr; errors say what, where, and how to mend it.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+
+mod demo;
+mod log;
+mod serve;
+
+use std::error::Error as StdError;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+use crate::error::Error;
+
+/// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
+/// authorized".
+#[derive(FromArgs, Debug, Clone)]
+#[argh(
+    help_triggers("-h", "--help"),
+    example = "  {command_name} demo\n  {command_name} --ca certs/ca.pem",
+    note = "Without files of its own it looks for certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.\nSIGTERM and SIGINT let running answers finish; a second signal ends at once."
+)]
+struct CommandLine {
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+    /// PEM file of CAs, whose clients are let in, and of single client certificates; repeatable (default certs/ca.pem)
+    #[argh(option, arg_name = "file")]
+    ca: Vec<String>,
+    /// PEM file of the server's certificate chain (default certs/server-crt.pem)
+    #[argh(option, arg_name = "file")]
+    cert: Option<String>,
+    /// PEM file of the server's private key (default certs/server-key.pem)
+    #[argh(option, arg_name = "file")]
+    key: Option<String>,
+    #[argh(option, arg_name = "addr:port", description = "address to listen on; repeatable (default 127.0.0.1:4433)")]
+    listen: Vec<String>,
+    /// let in client certificates of X.509 version 1, which say nothing of their use
+    #[argh(switch)]
+    accept_v1: bool,
+    /// refuse by a TLS alert instead of a 401
+    #[argh(switch)]
+    refuse_in_handshake: bool,
+    /// threads that answer requests (default twice the processors, at least 8)
+    #[argh(option, arg_name = "n")]
+    workers: Option<usize>,
+    /// connections at once, a quarter reserved for authorised clients (default 1024)
+    #[argh(option, arg_name = "n")]
+    max_connections: Option<usize>,
+    /// seconds for a TLS handshake (default 10)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    handshake_timeout: Option<std::time::Duration>,
+    /// seconds for a request head (default 10)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    head_timeout: Option<std::time::Duration>,
+    /// seconds between two requests (default 60)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    idle_timeout: Option<std::time::Duration>,
+    /// seconds for running answers after SIGTERM (default 10)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    drain_timeout: Option<std::time::Duration>,
+    /// access log on stdout as text or json (default text)
+    #[argh(option, arg_name = "form")]
+    log: Option<log::Form>,
+}
+
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand)]
+enum Command {
+    Demo(demo::Demo),
+}
+
+impl CommandLine {
+    /// The same with the files of the demo.
+    fn with_files(&self, ca: Vec<String>, cert: String, key: String, listen: &[String]) -> Self {
+        let listen = if listen.is_empty() { self.listen.clone() } else { listen.to_vec() };
+        Self { ca, cert: Some(cert), key: Some(key), listen, command: None, ..self.clone() }
+    }
+}
+
+/// Runs the command. Exit code 0: it did what was asked; 1: it could not; 2: it was asked wrongly.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut words = Vec::new();
+    for word in args {
+        match word.into_string() {
+            Ok(word) => words.push(word),
+            Err(word) => return usage_error(&format!("an argument is not UTF-8: {}", word.to_string_lossy())),
+        }
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match CommandLine::from_args(&["mtls-min"], words.get(1..).unwrap_or_default()) {
+        Ok(line) => run(line).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        Err(argh::EarlyExit { output, status: Ok(()) }) => {
+            print!("{output}");
+            ExitCode::SUCCESS
+        }
+        Err(argh::EarlyExit { output, status: Err(()) }) => usage_error(output.trim_end()),
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), Error> {
+    if line.version {
+        println!("mtls-min {}", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    match &line.command {
+        Some(Command::Demo(demo)) => demo::run(demo, &line),
+        None => serve::run(&line, |_| {}),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    eprintln!("mtls-min: {error}");
+    let mut hint = error.hint_text();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
+        cause = error.source();
+    }
+    if let Some(hint) = hint {
+        eprintln!("  hint: {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+fn usage_error(message: &str) -> ExitCode {
+    eprintln!("mtls-min: {message}\n  hint: mtls-min --help lists the options");
+    ExitCode::from(2)
+}
+
+/// A time in seconds: a number above 0, fractions allowed, at most a day.
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let valid = text.parse::<f64>().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
+    valid
+        .map(std::time::Duration::from_secs_f64)
+        .ok_or_else(|| "not a number of seconds from 0.001 to 86400".to_owned())
+}

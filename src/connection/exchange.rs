@@ -137,7 +137,8 @@ impl Connection {
         // or may not send it (it awaited our leave), the next request cannot be found.
         self.session.take_plaintext(&mut self.input);
         let complete = matches!(decode_available(&mut decoder, &mut self.input, None), Ok(true));
-        let last = (!complete || (continue_awaited && decoder.received() > 0)).then_some("the body was not read to its end");
+        let last =
+            (!complete || (continue_awaited && decoder.received() > 0)).then_some("the body was not read to its end");
         self.answer(asked, response, last, context);
     }
 
@@ -174,7 +175,7 @@ impl Connection {
     }
 
     /// Writes the access log's line for the answer that is being sent.
-    pub(super) fn log(&mut self, given_up: Option<&'static str>, context: &Context) {
+    pub(super) fn log(&mut self, given_up: Option<&str>, context: &Context) {
         let (Stage::Answer(sending), Some(verdict)) = (&self.stage, self.verdict()) else { return };
         let Sending { answer, record: Record { asked, status, reference, note }, .. } = &**sending;
         let target = asked.readable.then(|| asked.parts.uri.to_string());

@@ -12,6 +12,7 @@ use crate::answer::{GivenUp, Progress};
 use crate::context::Context;
 use crate::deadline::Phase;
 use crate::http1::{HeadParser, Rejection};
+use crate::identity::visible;
 use crate::observer::Event;
 use crate::pages;
 use crate::parking::Waiting;
@@ -43,7 +44,9 @@ enum Stage {
     Body(Box<BodyInAdvance>),
     Answer(Box<Sending>),
     /// Everything is said; the client may still be talking.
-    Linger { budget: u64 },
+    Linger {
+        budget: u64,
+    },
 }
 
 /// A judgement, and what it was based on.
@@ -111,7 +114,9 @@ impl Connection {
             context.observer.event(&Event::TimedOut { remote: self.remote, phase });
         }
         match phase {
-            Phase::Head if !self.input.is_empty() => self.reject(None, Rejection::timed_out("the head came too slowly"), context),
+            Phase::Head if !self.input.is_empty() => {
+                self.reject(None, Rejection::timed_out("the head came too slowly"), context)
+            }
             Phase::Body => self.reject(None, Rejection::timed_out("the body came too slowly"), context),
             Phase::Head | Phase::Idle => return self.close_politely(),
             Phase::Answer => {
@@ -184,7 +189,7 @@ impl Connection {
             Ok(Received::End) => close(),
             Err(broken) => {
                 self.report_broken(&broken, context);
-                if matches!(broken, Broken::Io(_)) {
+                if matches!(broken, Broken::Network) {
                     return close();
                 }
                 // An alert or a plain answer is on its way; let it arrive.
@@ -270,14 +275,16 @@ impl Connection {
             }
             Err(given_up) => {
                 let note = match given_up {
-                    GivenUp::Network(_) => "the client left before the response's end",
-                    GivenUp::Reader(_) => "the reader of the response's body failed",
+                    GivenUp::Network => "the client left before the response's end".to_owned(),
+                    GivenUp::Reader(error) => {
+                        format!("the reader of the response's body failed: {}", visible(&error.to_string()))
+                    }
                     GivenUp::Panicked(message) => {
                         context.observer.event(&Event::Panicked { remote: self.remote, message: &message });
-                        "the reader of the response's body panicked"
+                        "the reader of the response's body panicked".to_owned()
                     }
                 };
-                self.log(Some(note), context);
+                self.log(Some(&note), context);
                 close()
             }
         }
@@ -315,7 +322,7 @@ impl Connection {
     fn report_broken(&mut self, broken: &Broken, context: &Context) {
         let remote = self.remote;
         match broken {
-            Broken::Io(_) => {}
+            Broken::Network => {}
             Broken::PlainHttp => {
                 self.session.send_unencrypted(pages::SPEAK_HTTPS);
                 context.observer.event(&Event::PlainHttp { remote });

@@ -37,9 +37,13 @@ enum State {
     /// In the line with a chunk's size.
     Size,
     /// In a chunk's data.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// Before the line end that follows the data: so many of its two bytes have come.
-    DataEnd { seen: usize },
+    DataEnd {
+        seen: usize,
+    },
     /// In the lines after the last chunk.
     Trailer,
     Done,

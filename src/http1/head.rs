@@ -57,11 +57,7 @@ pub(crate) struct HeadParser {
 impl HeadParser {
     /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
     /// many bytes it took; the parser is ready for the next.
-    pub(crate) fn parse(
-        &mut self,
-        received: &[u8],
-        limits: &HeadLimits,
-    ) -> Result<Option<(Head, usize)>, Rejection> {
+    pub(crate) fn parse(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
         let Some(end) = self.scan(received, limits)? else { return Ok(None) };
         let start = leading_line_end(received);
         *self = Self::default();
@@ -79,7 +75,9 @@ impl HeadParser {
                 b'\n' => return Err(Rejection::bad("a bare line feed in the head")),
                 b'\r' | b'\t' => {}
                 0..=0x1f | 0x7f => return Err(Rejection::bad("a control character in the head")),
-                0x80.. if self.lines == 0 => return Err(Rejection::bad("a character in the request line that is not ASCII")),
+                0x80.. if self.lines == 0 => {
+                    return Err(Rejection::bad("a character in the request line that is not ASCII"));
+                }
                 _ => {}
             }
             if at >= limits.max_head {
@@ -170,8 +168,8 @@ fn interpret(head: &[u8]) -> Result<Head, Rejection> {
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| Rejection::bad("a field name that is no token"))?;
-        let value = HeaderValue::from_bytes(field.value)
-            .map_err(|_| Rejection::bad("a control character in a field value"))?;
+        let value =
+            HeaderValue::from_bytes(field.value).map_err(|_| Rejection::bad("a control character in a field value"))?;
         headers.append(name, value);
     }
     check_host(&headers, version, target.authority.as_ref())?;

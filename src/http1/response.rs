@@ -101,11 +101,7 @@ fn would_be_chunked(status: StatusCode, body: BodyLength, context: &ResponseCont
 
 /// The value of `Content-Length`, if there is to be one. A response to HEAD says what GET would send: the handler may
 /// say it without having the body. The same goes for 304; a 204 has none (RFC 9110, section 8.6).
-fn content_length(
-    parts: &http::response::Parts,
-    body: BodyLength,
-    context: &ResponseContext<'_>,
-) -> Option<String> {
+fn content_length(parts: &http::response::Parts, body: BodyLength, context: &ResponseContext<'_>) -> Option<String> {
     if parts.status == StatusCode::NO_CONTENT {
         return None;
     }

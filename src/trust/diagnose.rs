@@ -8,10 +8,10 @@ use rustls::pki_types::CertificateDer;
 use crate::certificate::{Certificate, Key};
 use crate::identity::Identity;
 
+use super::Trust;
 use super::judge::{Problem, date_problem};
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
-use super::Trust;
 
 /// The deepest path that is followed: webpki's limit on intermediates, and one more to see that it is crossed.
 const DEEPEST: usize = 12;
@@ -81,7 +81,9 @@ impl<'w> Walk<'w> {
                 }
                 _ if candidates.is_empty() => return Self { path, end: End::Gap },
                 _ => {
-                    let fits = |ca: &&Certificate<'_>| ca.subject_key_id.is_some() && ca.subject_key_id == current.authority_key_id;
+                    let fits = |ca: &&Certificate<'_>| {
+                        ca.subject_key_id.is_some() && ca.subject_key_id == current.authority_key_id
+                    };
                     let key_id_fits = candidates.into_iter().any(|ca| fits(&ca));
                     return Self { path, end: End::Impostor { key_id_fits } };
                 }
@@ -157,9 +159,12 @@ fn fault_by_webpki(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: Sys
     let error = super::judge::path_error(path, trust, now);
     let detail = |what: &str| format!("{} under {}: {what}", which(path[0], 0), Identity::of(anchor).subject());
     match error {
-        Some(E::NameConstraintViolation | E::UnsupportedNameType | E::MalformedNameConstraint | E::InvalidNetworkMaskConstraint) => {
-            Problem::new(RefusalCode::NameConstraint, detail("a name that a CA on the path does not permit"))
-        }
+        Some(
+            E::NameConstraintViolation
+            | E::UnsupportedNameType
+            | E::MalformedNameConstraint
+            | E::InvalidNetworkMaskConstraint,
+        ) => Problem::new(RefusalCode::NameConstraint, detail("a name that a CA on the path does not permit")),
         Some(E::UnsupportedCriticalExtension) => {
             Problem::new(RefusalCode::UnsupportedExtension, detail("a critical extension that is not known"))
         }
@@ -185,7 +190,8 @@ fn other_key(path: &[&Certificate<'_>], key_id_fits: bool) -> Problem {
         let detail = format!("{name} names the key of {issuer}, whose signature it does not bear");
         return Problem::new(RefusalCode::BadSignature, detail);
     }
-    let detail = format!("{name} was signed by a CA named {issuer}, but not with the key of the loaded CA of that name");
+    let detail =
+        format!("{name} was signed by a CA named {issuer}, but not with the key of the loaded CA of that name");
     Problem::new(RefusalCode::SameNameOtherKey, detail)
 }
 
@@ -205,7 +211,7 @@ fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], authorities: &[Certi
     let sent_unlinked = sent.len() >= path.len();
     let organisation = organisation(last);
     let same_organisation =
-        organisation.is_some() && authorities.iter().any(|ca| self::organisation_of_subject(ca) == organisation);
+        organisation.is_some() && authorities.iter().any(|ca| organisation_of_subject(ca) == organisation);
     let code = match sent_ours || sent_unlinked || same_organisation {
         true => RefusalCode::MissingIntermediate,
         false => RefusalCode::UnknownIssuer,

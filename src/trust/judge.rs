@@ -10,10 +10,10 @@ use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::identity::Identity;
 
+use super::Trust;
 use super::diagnose::diagnose;
 use super::refusal::{Refusal, RefusalCode};
 use super::signature::{self, Check};
-use super::Trust;
 
 /// Whether a client is authorised.
 #[derive(Debug, Clone)]
@@ -65,7 +65,8 @@ pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Ju
         };
     }
     if intermediates.len() > MOST_INTERMEDIATES {
-        let detail = format!("the client sent {} certificates; at most {} are read", chain.len(), MOST_INTERMEDIATES + 1);
+        let detail =
+            format!("the client sent {} certificates; at most {} are read", chain.len(), MOST_INTERMEDIATES + 1);
         return refused(RefusalCode::ChainTooLong, detail, Some(Identity::of(&certificate)));
     }
     let proven_until = match certificate.version {

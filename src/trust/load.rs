@@ -218,7 +218,9 @@ fn check_label(line: &[u8], place: &str) -> Result<(), Error> {
     let label = String::from_utf8_lossy(line);
     let label = label.trim_start_matches("-----BEGIN ").trim_end_matches('-');
     let hint = match () {
-        () if label.contains("PRIVATE KEY") => "a file of CA certificates must hold no private key; keep keys in files of their own",
+        () if label.contains("PRIVATE KEY") => {
+            "a file of CA certificates must hold no private key; keep keys in files of their own"
+        }
         () if label.contains("REQUEST") => "this is a request, which a CA has yet to sign",
         () if label == "TRUSTED CERTIFICATE" => "turn it into a plain certificate: openssl x509 -in FILE -out FILE.pem",
         () => "only CERTIFICATE blocks belong here",
@@ -230,7 +232,9 @@ fn none_found(pem: &[u8], name: &str) -> Error {
     let error = Error::new(format!("the CA file {name} holds no certificate"));
     match pem {
         [] => error.hint("the file is empty"),
-        [0x30, ..] => error.hint(format!("it seems to be DER; make it PEM: openssl x509 -inform der -in {name} -out {name}.pem")),
+        [0x30, ..] => {
+            error.hint(format!("it seems to be DER; make it PEM: openssl x509 -inform der -in {name} -out {name}.pem"))
+        }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => error.hint("it is UTF-16 text; save it as plain ASCII"),
         _ => error.hint("it must hold blocks that begin with -----BEGIN CERTIFICATE----- at the start of a line"),
     }

@@ -96,7 +96,10 @@ impl Trust {
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("entries", &self.entries).field("accept_v1", &self.accept_v1).finish_non_exhaustive()
+        f.debug_struct("Trust")
+            .field("entries", &self.entries)
+            .field("accept_v1", &self.accept_v1)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved};
 use webpki::{EndEntityCert, RawPublicKeyEntity};
@@ -63,7 +65,8 @@ fn prove_with_bare_key(
     }
     let key = RawPublicKeyEntity::try_from(&spki).map_err(|_| bad_encoding())?;
     // In TLS 1.2 a scheme does not name the curve, so there may be several candidates.
-    let mut candidates = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme).flat_map(|(_, algs)| *algs).peekable();
+    let mut candidates =
+        algorithms.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme).flat_map(|(_, algs)| *algs).peekable();
     if candidates.peek().is_none() {
         return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
     }

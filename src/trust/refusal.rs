@@ -122,7 +122,9 @@ impl RefusalCode {
             Self::UnknownIssuer => {
                 "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too"
             }
-            Self::UnknownRoot => "if you trust this root, add it with --ca; otherwise issue the client a certificate of yours",
+            Self::UnknownRoot => {
+                "if you trust this root, add it with --ca; otherwise issue the client a certificate of yours"
+            }
             Self::MissingIntermediate => {
                 "have the client send the intermediate too (append it to the client's certificate file), or add it with --ca"
             }
@@ -130,18 +132,28 @@ impl RefusalCode {
                 "the CA was made anew under its old name: add the old ca.pem with a second --ca, or issue the client a new \
                  certificate"
             }
-            Self::BadSignature => "get the certificate again from where it was issued; it was changed after it was signed",
-            Self::IssuerNotCa => "sign client certificates with a CA certificate (basicConstraints CA:TRUE), not with a leaf",
+            Self::BadSignature => {
+                "get the certificate again from where it was issued; it was changed after it was signed"
+            }
+            Self::IssuerNotCa => {
+                "sign client certificates with a CA certificate (basicConstraints CA:TRUE), not with a leaf"
+            }
             Self::IssuerWithoutCertSign => "issue the intermediate anew with keyUsage keyCertSign",
             Self::PathLength => "issue from the CA itself, or make the CA anew with a larger pathlen",
-            Self::ChainTooLong => "issue client certificates at most six intermediates below a CA of --ca, and send only those",
+            Self::ChainTooLong => {
+                "issue client certificates at most six intermediates below a CA of --ca, and send only those"
+            }
             Self::WrongUsage => "issue the certificate with extendedKeyUsage clientAuth (or without the extension)",
-            Self::CaAsClient => "issue the client a certificate of its own (basicConstraints CA:FALSE); keep the CA's for signing",
+            Self::CaAsClient => {
+                "issue the client a certificate of its own (basicConstraints CA:FALSE); keep the CA's for signing"
+            }
             Self::X509V1 => {
                 "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with --accept-v1"
             }
             Self::WeakKey => "make a new key: EC P-256, or RSA of 2048 bits or more",
-            Self::UnsupportedKey => "make a key of a supported kind: EC P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits",
+            Self::UnsupportedKey => {
+                "make a key of a supported kind: EC P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits"
+            }
             Self::UnsupportedSignature => "sign the certificate again with SHA-256",
             Self::UnsupportedExtension => "issue the certificate without the unknown critical extension",
             Self::NameConstraint => "issue the certificate with names that its CA may vouch for",

@@ -19,7 +19,11 @@ pub(super) enum Check {
 }
 
 /// Whether the holder of the key `issuer_spki` signed `certificate`.
-pub(super) fn check(certificate: &Certificate<'_>, issuer_spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Check {
+pub(super) fn check(
+    certificate: &Certificate<'_>,
+    issuer_spki: &[u8],
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Check {
     let spki = SubjectPublicKeyInfoDer::from(issuer_spki);
     let Ok(key) = RawPublicKeyEntity::try_from(&spki) else { return Check::Unsupported };
     let mut found = Check::Unsupported;
@@ -38,7 +42,10 @@ pub(super) fn check(certificate: &Certificate<'_>, issuer_spki: &[u8], algorithm
 }
 
 /// Why a key could not prove possession or sign, if it could not: too short, or of a kind that cannot be checked.
-pub(super) fn key_problem(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> Option<RefusalCode> {
+pub(super) fn key_problem(
+    certificate: &Certificate<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<RefusalCode> {
     let known = certificate.key_algorithm().is_some_and(|algorithm| {
         algorithms.all.iter().any(|supported| supported.public_key_alg_id().as_ref() == algorithm)
     });

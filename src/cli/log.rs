@@ -1,0 +1,175 @@
+//! The access log on stdout, one line a request, and what else happens on stderr.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::SystemTime;
+
+use crate::identity::visible;
+use crate::observer::{Access, Event, Observer};
+use crate::trust::{Refusal, Verdict};
+
+/// How the access log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    #[default]
+    Text,
+    Json,
+}
+
+impl argh::FromArgValue for Form {
+    fn from_arg_value(value: &str) -> Result<Self, String> {
+        match value {
+            "text" => Ok(Form::Text),
+            "json" => Ok(Form::Json),
+            _ => Err("not a form of log: text or json".to_owned()),
+        }
+    }
+}
+
+/// Writes the log. Each line is one write, so that lines of several threads do not mix.
+#[derive(Debug)]
+pub(super) struct Log {
+    form: Form,
+}
+
+impl Log {
+    pub(super) fn new(form: Form) -> Self {
+        Self { form }
+    }
+}
+
+impl Observer for Log {
+    fn request(&self, access: &Access<'_>) {
+        let line = match self.form {
+            Form::Text => text(access),
+            Form::Json => json(access),
+        };
+        // With nobody to read the log, serving goes on.
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let _ = writeln!(std::io::stderr().lock(), "mtls-min: {}", describe(event));
+    }
+}
+
+fn text(access: &Access<'_>) -> String {
+    let Access { remote, method, target, status, bytes, .. } = access;
+    let mut line = format!(
+        "{} {remote} \"{method} {target}\" {status} {bytes}B {}us {}",
+        time(access.time),
+        access.duration.as_micros(),
+        access.tls.as_str(),
+    );
+    // Writing to a string cannot fail; the same below.
+    let _ = match access.verdict {
+        Verdict::Authorised(identity) => write!(line, " {}", identity.subject()),
+        Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
+    };
+    if let Some(reference) = access.reference {
+        let _ = write!(line, " ref={reference}");
+    }
+    if let Some(note) = access.note {
+        let _ = write!(line, " ({note})");
+    }
+    line.push('\n');
+    line
+}
+
+/// `refused=expired sha256=… subject="…" because="…" repair="…"`
+fn refusal_text(refusal: &Refusal) -> String {
+    let mut text = format!("refused={}", refusal.code());
+    if let Some(identity) = refusal.unverified_certificate() {
+        let _ = write!(text, " sha256={} subject={}", identity.sha256(), quoted(identity.subject()));
+    }
+    let _ = write!(text, " because={} repair={}", quoted(refusal.detail()), quoted(refusal.repair()));
+    text
+}
+
+fn json(access: &Access<'_>) -> String {
+    let mut line = format!(
+        "{{\"time\":\"{}\",\"remote\":\"{}\",\"method\":{},\"target\":{},\"status\":{},\"bytes\":{},\"microseconds\":{},\"tls\":\"{}\"",
+        time(access.time),
+        access.remote,
+        quoted(access.method),
+        quoted(access.target),
+        access.status,
+        access.bytes,
+        access.duration.as_micros(),
+        access.tls.as_str(),
+    );
+    let mut field = |name: &str, value: &str| {
+        let _ = write!(line, ",\"{name}\":{}", quoted(value));
+    };
+    match access.verdict {
+        Verdict::Authorised(identity) => {
+            field("subject", identity.subject());
+            field("sha256", identity.sha256());
+        }
+        Verdict::Refused(refusal) => {
+            field("refused", refusal.code().as_str());
+            if let Some(identity) = refusal.unverified_certificate() {
+                field("unverified_subject", identity.subject());
+                field("sha256", identity.sha256());
+            }
+            field("because", refusal.detail());
+            field("repair", refusal.repair());
+        }
+    }
+    if let Some(reference) = access.reference {
+        field("reference", reference);
+    }
+    if let Some(note) = access.note {
+        field("note", note);
+    }
+    line.push_str("}\n");
+    line
+}
+
+fn describe(event: &Event<'_>) -> String {
+    match event {
+        Event::HandshakeFailed { remote, error, refusal: None } => {
+            format!("{remote}: handshake failed: {}", visible(error))
+        }
+        Event::HandshakeFailed { remote, refusal: Some(refusal), .. } => {
+            format!("{remote}: refused in the handshake: {}", refusal_text(refusal))
+        }
+        Event::PlainHttp { remote } => format!("{remote}: speaks HTTP without TLS"),
+        Event::TimedOut { remote, phase } => format!("{remote}: too slow, closed in phase {phase}"),
+        Event::Panicked { remote, message } => format!("{remote}: a handler panicked: {}", visible(message)),
+        Event::Shed { remote, connections } => {
+            format!("{remote}: closed, there are {connections} connections (--max-connections)")
+        }
+        Event::AcceptFailed { error, pause } => {
+            format!("cannot accept a connection: {error}; trying again in {} ms", pause.as_millis())
+        }
+    }
+}
+
+fn time(time: SystemTime) -> String {
+    // The request's time is the clock's; years before 1970 or after 9999 cannot be written.
+    let time = time.max(SystemTime::UNIX_EPOCH);
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_millis(time)) {
+        Ok(()) => text,
+        Err(_) => "-".to_owned(),
+    }
+}
+
+/// A JSON string (RFC 8259, section 7), with what could mislead a terminal escaped too.
+fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() || c == '\u{2028}' || c == '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,165 @@
+//! `mtls-min`: serve until a signal comes.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::SystemTime;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::CommandLine;
+use super::log::Log;
+use crate::clock::timestamp;
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::pages;
+use crate::server::{Server, ShutdownHandle, Stopped};
+use crate::server_certificate::ServerCertificate;
+use crate::sys;
+use crate::trust::Trust;
+
+/// Serves; `ready` is told the addresses once it listens.
+pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
+    // Everything is read and checked before the port opens.
+    let trust = trust(line)?;
+    let certificate = ServerCertificate::from_pem_files(
+        line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
+        line.key.as_deref().unwrap_or("certs/server-key.pem"),
+    )?;
+    say_certificates(&trust, &certificate);
+    let max_connections = max_connections(line.max_connections);
+    let signals =
+        Signals::new([SIGTERM, SIGINT]).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
+    let mut listeners = listeners(&line.listen)?.into_iter();
+    // There is always one.
+    let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
+    let mut builder = Server::builder(first, certificate, trust)
+        .max_connections(max_connections)
+        .observer(Log::new(line.log.unwrap_or_default()));
+    for listener in listeners {
+        builder = builder.also_listen(listener);
+    }
+    if let Some(workers) = line.workers {
+        builder = builder.workers(workers);
+    }
+    if line.refuse_in_handshake {
+        builder = builder.refuse_in_handshake();
+    }
+    if let Some(timeout) = line.handshake_timeout {
+        builder = builder.handshake_timeout(timeout);
+    }
+    if let Some(timeout) = line.head_timeout {
+        builder = builder.head_timeout(timeout);
+    }
+    if let Some(timeout) = line.idle_timeout {
+        builder = builder.idle_timeout(timeout);
+    }
+    if let Some(timeout) = line.drain_timeout {
+        builder = builder.drain_timeout(timeout);
+    }
+    let server = builder.build()?;
+    for address in server.local_addrs() {
+        eprintln!("mtls-min: listening on {address}");
+    }
+    ready(server.local_addrs());
+    let handle = signals.handle();
+    let waiter = stop_on_signals(signals, server.shutdown_handle());
+    let stopped = server.serve(pages::hello);
+    handle.close();
+    // It ends when its handle is closed.
+    let _ = waiter.join();
+    match stopped? {
+        Stopped::Drained => eprintln!("mtls-min: stopped, every answer was finished"),
+        Stopped::Cut { connections } => {
+            eprintln!("mtls-min: stopped at the drain timeout, {connections} connections were cut");
+        }
+    }
+    Ok(())
+}
+
+fn trust(line: &CommandLine) -> Result<Trust, Error> {
+    let mut builder = Trust::builder();
+    if line.ca.is_empty() {
+        builder = builder.pem_file("certs/ca.pem");
+    }
+    for file in &line.ca {
+        builder = builder.pem_file(file);
+    }
+    if line.accept_v1 {
+        builder = builder.accept_v1();
+    }
+    builder.build()
+}
+
+fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
+    for entry in trust.entries() {
+        say_certificate(&entry.kind().to_string(), entry.identity());
+    }
+    say_certificate("server", certificate.identity());
+    for warning in certificate.warnings() {
+        eprintln!("mtls-min: warning: {warning}");
+    }
+    if SystemTime::now() > certificate.identity().not_after() {
+        eprintln!("mtls-min: warning: the server's certificate has expired; clients will refuse it");
+    }
+}
+
+fn say_certificate(kind: &str, identity: &Identity) {
+    let until = timestamp(identity.not_after());
+    eprintln!("mtls-min: {kind} {}, sha256 {}, valid until {until}", identity.subject(), identity.sha256());
+}
+
+/// As many connections as asked for, or as the system lets this process have: each needs a descriptor.
+fn max_connections(asked: Option<usize>) -> usize {
+    const OTHERS: u64 = 32;
+    let wanted = asked.unwrap_or(1024);
+    let files = sys::raise_open_files().unwrap_or(u64::MAX);
+    let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
+    if possible < wanted {
+        eprintln!(
+            "mtls-min: warning: only {files} files may be open (ulimit -n), so at most {} connections",
+            possible.max(4)
+        );
+    }
+    wanted.min(possible.max(4))
+}
+
+fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
+    let default = ["127.0.0.1:4433".to_owned()];
+    let asked = if asked.is_empty() { &default[..] } else { asked };
+    asked.iter().map(|address| listen(address)).collect()
+}
+
+fn listen(address: &str) -> Result<TcpListener, Error> {
+    let mut addresses = address.to_socket_addrs().map_err(|error| {
+        Error::new(format!("--listen {address} is no address"))
+            .caused_by(error)
+            .hint("write address:port, like 0.0.0.0:443 or [::]:443")
+    })?;
+    let Some(first) = addresses.next() else { return Err(Error::new(format!("--listen {address} is no address"))) };
+    TcpListener::bind(first).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are reserved; choose another, or grant CAP_NET_BIND_SERVICE"
+            }
+            _ => "choose another address with --listen",
+        };
+        Error::new(format!("cannot listen on {first}")).caused_by(error).hint(hint)
+    })
+}
+
+/// The first signal begins the draining, the second ends the process at once.
+fn stop_on_signals(mut signals: Signals, shutdown: ShutdownHandle) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if stopping {
+                eprintln!("mtls-min: stopped at once");
+                std::process::exit(128 + signal);
+            }
+            stopping = true;
+            eprintln!("mtls-min: stopping; running answers are finished, a second signal ends at once");
+            shutdown.shutdown();
+        }
+    })
+}

@@ -1,0 +1,60 @@
+//! The file that browsers import: certificate, key and CA under a password. The one file that speaks to `p12_keystore`.
+
+use p12_keystore::{
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+use super::authority::no_randomness;
+use crate::error::Error;
+
+/// Puts a client's certificate, its key and the CA's certificate into one PKCS#12 file under the name `name`.
+///
+/// Encrypted with AES-256 and PBKDF2 with HMAC-SHA-256, as OpenSSL 3, Firefox, Chromium and Java 17 take it.
+///
+/// # Errors
+/// The password is empty (macOS would not import it), or one of the parts cannot be read.
+pub fn pkcs12(
+    name: &str,
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+    password: &str,
+) -> Result<Vec<u8>, Error> {
+    if password.is_empty() {
+        return Err(Error::new("a PKCS#12 file needs a password"));
+    }
+    let failed = || Error::new(format!("the PKCS#12 file of {name} cannot be made"));
+    let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| failed().caused_by(error))?;
+    let key = PrivateKey::from_der(key.secret_pkcs8_der()).map_err(|error| failed().caused_by(error))?;
+    let chain = [certificate_pem, ca_pem].map(|pem| {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| failed().caused_by(error))?;
+        Certificate::from_der(&der).map_err(|error| failed().caused_by(error))
+    });
+    let [certificate, ca] = chain;
+    let chain = PrivateKeyChain::new(name, key, [certificate?, ca?]);
+    let mut store = KeyStore::new();
+    store.add_entry(name, KeyStoreEntry::PrivateKeyChain(chain));
+    store
+        .writer(password)
+        .encryption_algorithm(EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
+        .mac_algorithm(MacAlgorithm::HmacSha256)
+        .write()
+        .map_err(|error| failed().caused_by(error))
+}
+
+/// A password of 80 random bits that can be typed: `k7mq-x2fd-9bwz-h4tn`.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn random_password() -> Result<String, Error> {
+    // 32 characters, none of which looks like another.
+    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(no_randomness)?;
+    let groups = random
+        .chunks(4)
+        .map(|group| group.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect::<String>());
+    Ok(groups.collect::<Vec<_>>().join("-"))
+}
