@@ -95,10 +95,11 @@ impl<'w> Walk<'w> {
 /// The path leads to a CA of trust, so one of its certificates is at fault.
 fn fault_on_path(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: SystemTime, trust: &Trust) -> Problem {
     let (end_entity, intermediates) = (path[0], &path[1..]);
+    let version_accepted = trust.accept_v1 && intermediates.is_empty();
     for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
         // The anchor is trusted as it is, but for its dates.
         let is_anchor = position == path.len();
-        if certificate.version != 3 && !is_anchor {
+        if certificate.version != 3 && !is_anchor && !version_accepted {
             let detail = format!("{} is of version {}", which(certificate, position), certificate.version);
             return Problem::new(RefusalCode::X509V1, detail);
         }

@@ -10,8 +10,6 @@ mod possession;
 mod refusal;
 mod signature;
 mod store;
-#[cfg(all(test, any(feature = "aws-lc-rs", feature = "ring")))]
-mod tests;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,0 +1,134 @@
+//! A server in this process, on a port of its own, that ends with the test.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mtls_min::{
+    Access, Builder, Event, Handler, Observer, Request, Response, Server, ServerCertificate, ShutdownHandle, Stopped,
+    Trust, TrustHandle, Verdict,
+};
+
+use super::pki::Ca;
+
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
+    pub(crate) trust: TrustHandle,
+    pub(crate) shutdown: ShutdownHandle,
+    /// How often the handler was called.
+    pub(crate) calls: Arc<AtomicUsize>,
+    pub(crate) seen: Arc<Seen>,
+    thread: Option<JoinHandle<Stopped>>,
+}
+
+/// What the observer was told.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// Status, then the refusal's code or the subject, for each request.
+    pub(crate) requests: Mutex<Vec<(u16, String)>>,
+    pub(crate) events: Mutex<Vec<String>>,
+}
+
+impl Seen {
+    /// Waits for so many requests (the client has its response a little before the observer is told); then the
+    /// refusal's code or the subject of each.
+    pub(crate) fn codes(&self, requests: usize) -> Vec<String> {
+        super::client::eventually(|| self.requests.lock().unwrap().len() >= requests);
+        self.requests.lock().unwrap().iter().map(|(_, code)| code.clone()).collect()
+    }
+
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().clone()
+    }
+
+    /// Waits until there is an event that contains `text`.
+    pub(crate) fn wait_for_event(&self, text: &str) {
+        super::client::eventually(|| self.events().iter().any(|event| event.contains(text)));
+    }
+}
+
+struct Recorder(Arc<Seen>);
+
+impl Observer for Recorder {
+    fn request(&self, access: &Access<'_>) {
+        let who = match access.verdict {
+            Verdict::Authorised(identity) => identity.subject().to_owned(),
+            Verdict::Refused(refusal) => refusal.code().to_string(),
+        };
+        self.0.requests.lock().unwrap().push((access.status, who));
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.events.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+/// Trust in one CA.
+pub(crate) fn trust(ca: &Ca) -> Trust {
+    Trust::builder().pem(ca.pem(), "test CA").build().unwrap()
+}
+
+/// A server that answers `hello SUBJECT`.
+pub(crate) fn start(trust: Trust) -> Running {
+    start_with(
+        trust,
+        |builder| builder,
+        |request: &mut Request<'_>| Response::new(format!("hello {}\n", request.peer().subject()).into()),
+    )
+}
+
+pub(crate) fn start_with(
+    trust: Trust,
+    change: impl FnOnce(Builder) -> Builder,
+    handler: impl Handler + 'static,
+) -> Running {
+    let server_ca = Ca::new("server CA");
+    start_as(&server_ca, trust, change, handler)
+}
+
+fn start_as(
+    server_ca: &Ca,
+    trust: Trust,
+    change: impl FnOnce(Builder) -> Builder,
+    handler: impl Handler + 'static,
+) -> Running {
+    let holder = server_ca.server();
+    let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
+    let seen = Arc::new(Seen::default());
+    let calls = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let builder = Server::builder(listener, certificate, trust)
+        .observer(Recorder(Arc::clone(&seen)))
+        .drain_timeout(Duration::from_secs(5));
+    let server = change(builder).build().unwrap();
+    let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
+    let counter = Arc::clone(&calls);
+    let counted = move |request: &mut Request<'_>| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        handler.handle(request)
+    };
+    let thread = std::thread::spawn(move || server.serve(counted).unwrap());
+    Running { addr, trust, shutdown, calls, seen, thread: Some(thread) }
+}
+
+impl Running {
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn stop(mut self) -> Stopped {
+        self.shutdown.shutdown();
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.shutdown();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
