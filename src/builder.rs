@@ -80,8 +80,9 @@ impl Builder {
         self
     }
 
-    /// How long a body may take, up or down: this long, and one second more for every 4 KiB that have moved. Defaults
-    /// to 30 s.
+    /// The period in which enough of a body has to move, up or down: 4 KiB for each of its seconds. So a body may be
+    /// large and take long, but not be slow. Behind an open gate, the body of a client that is not authorised has to
+    /// be there within one period. Defaults to 30 s.
     pub fn transfer_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.transfer = timeout;
         self

@@ -2,7 +2,7 @@
 //! *what* timed out; every deadline is a total for its phase and is not pushed back by single bytes.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The phase of a connection's life in which it waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Duration,
     pub(crate) linger: Duration,
     pub(crate) drain: Duration,
-    /// Bodies, up and down: how long before the pace counts.
+    /// Bodies, up and down: the period in which enough has to move.
     pub(crate) transfer: Duration,
 }
 
@@ -68,25 +68,55 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// How long a body may take of which `bytes` have moved so far: a fixed time, and a second for every
-    /// [`BYTES_PER_SECOND`]. A large body may take long, a slow one may not.
-    pub(crate) fn transfer_of(&self, bytes: u64) -> Duration {
-        self.transfer.saturating_add(Duration::from_millis(bytes.saturating_mul(1000) / BYTES_PER_SECOND))
+    /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
+    /// a slow one may not.
+    pub(crate) fn least_transfer(&self) -> u64 {
+        let bytes = self.transfer.as_millis().saturating_mul(BYTES_PER_SECOND.into()) / 1000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
 /// The slowest pace of a body that is waited for.
 pub(crate) const BYTES_PER_SECOND: u64 = 4096;
 
+/// Watches the pace of a body. Time is cut into periods; in each, enough has to move.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// When the period ends.
+    pub(crate) deadline: Instant,
+    /// How much had moved when it began.
+    moved: u64,
+}
+
+impl Pace {
+    pub(crate) fn start(now: Instant, timeouts: &Timeouts) -> Self {
+        Self { deadline: now + timeouts.transfer, moved: 0 }
+    }
+
+    /// At the end of a period: begins the next one if enough has moved, of `moved` bytes in all. `false`: too slow.
+    pub(crate) fn next_period(&mut self, moved: u64, now: Instant, timeouts: &Timeouts) -> bool {
+        let enough = moved.saturating_sub(self.moved) >= timeouts.least_transfer();
+        *self = Self { deadline: now + timeouts.transfer, moved };
+        enough
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_a_second_does_not_hold_a_transfer_open() {
+    fn a_body_may_take_long_but_not_be_slow() {
         let timeouts = Timeouts::default();
-        assert!(timeouts.transfer_of(31) < Duration::from_secs(31));
-        assert_eq!(timeouts.transfer_of(4096 * 60), Duration::from_secs(90));
-        assert!(timeouts.transfer_of(u64::MAX) > Duration::from_secs(90), "no overflow");
+        let enough = 30 * 4096;
+        assert_eq!(timeouts.least_transfer(), enough);
+        let mut now = Instant::now();
+        let mut pace = Pace::start(now, &timeouts);
+        for period in 1..100 {
+            now += timeouts.transfer;
+            assert_eq!(pace.deadline, now);
+            assert!(pace.next_period(period * enough, now, &timeouts));
+        }
+        assert!(!pace.next_period(100 * enough - 1, now, &timeouts), "a byte short");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use crate::deadline::Timeouts;
+use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
 use crate::sys::{self, Interest};
 use crate::tls::{Broken, Received, Session};
@@ -93,7 +93,7 @@ pub(crate) struct Upload<'c> {
     pub(crate) input: &'c mut Vec<u8>,
     pub(crate) decoder: &'c mut BodyDecoder,
     pub(crate) timeouts: &'c Timeouts,
-    pub(crate) started: Instant,
+    pub(crate) pace: Pace,
     /// The client waits for `100 Continue` (RFC 9110, section 10.1.1).
     pub(crate) continue_awaited: bool,
     /// Why the body could not be read, if it could not.
@@ -166,13 +166,20 @@ impl Upload<'_> {
         Ok(())
     }
 
-    fn wait(&self, interest: Interest) -> Result<(), Failure> {
-        let deadline = self.started + self.timeouts.transfer_of(self.decoder.received());
-        let left = deadline.saturating_duration_since(Instant::now());
-        match sys::wait_for(&*self.session, interest, left) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::TimedOut),
-            Err(_) => Err(Failure::Gone),
+    fn wait(&mut self, interest: Interest) -> Result<(), Failure> {
+        loop {
+            let left = self.pace.deadline.saturating_duration_since(Instant::now());
+            match sys::wait_for(&*self.session, interest, left) {
+                // Also if something is there: a byte now and then is no pace.
+                _ if left.is_zero() => {
+                    if !self.pace.next_period(self.decoder.received(), Instant::now(), self.timeouts) {
+                        return Err(Failure::TimedOut);
+                    }
+                }
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(_) => return Err(Failure::Gone),
+            }
         }
     }
 }

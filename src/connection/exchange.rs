@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use super::{Connection, Next, Stage, Step, close, wait};
 use crate::answer::{Answer, panic_message};
 use crate::context::{Context, Gate};
-use crate::deadline::Phase;
+use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyLength, CONTINUE, Head, Rejection, ResponseContext, write_head};
 use crate::observer::{Access, Event};
@@ -31,6 +31,7 @@ pub(super) struct BodyInAdvance {
 /// A response on its way.
 pub(super) struct Sending {
     pub(super) answer: Answer,
+    pub(super) pace: Pace,
     pub(super) keep: bool,
     record: Record,
 }
@@ -113,7 +114,7 @@ impl Connection {
             input: &mut self.input,
             decoder: &mut decoder,
             timeouts: &context.timeouts,
-            started: Instant::now(),
+            pace: Pace::start(Instant::now(), &context.timeouts),
             continue_awaited: head.expects_continue,
             failure: None,
         };
@@ -171,7 +172,11 @@ impl Connection {
             },
         };
         let record = Record { asked, status: written.status, reference: None, note };
-        self.enter(Stage::Answer(Box::new(Sending { answer: written.answer, keep: written.keep, record })), context);
+        let pace = Pace::start(Instant::now(), &context.timeouts);
+        self.enter(
+            Stage::Answer(Box::new(Sending { answer: written.answer, pace, keep: written.keep, record })),
+            context,
+        );
     }
 
     /// Writes the access log's line for the answer that is being sent.

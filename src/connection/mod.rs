@@ -110,6 +110,13 @@ impl Connection {
     /// Called instead of `drive` when the deadline has passed.
     pub(crate) fn expire(&mut self, context: &Context) -> Next {
         let phase = self.phase();
+        if let Stage::Answer(sending) = &mut self.stage {
+            let now = Instant::now();
+            if sending.pace.next_period(sending.answer.sent, now, &context.timeouts) {
+                self.waiting.deadline = sending.pace.deadline;
+                return self.drive(context);
+            }
+        }
         if !matches!(phase, Phase::Idle | Phase::Linger) {
             context.observer.event(&Event::TimedOut { remote: self.remote, phase });
         }
@@ -261,7 +268,6 @@ impl Connection {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
         let keep = sending.keep;
         let advanced = sending.answer.advance(&mut self.session, !keep);
-        self.waiting.deadline = self.waiting.since + context.timeouts.transfer_of(sending.answer.sent);
         match advanced {
             Ok(Progress::Blocked) => wait(Interest::Writable),
             Ok(Progress::Done) => {

@@ -2,6 +2,7 @@
 //! Tests against other programs (curl, openssl, a browser) are in `tests/peers`.
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 
+mod availability;
 mod http;
 mod resumption;
 mod support;

@@ -1,0 +1,318 @@
+//! Rows D1 to D3 and D5 of the immunity matrix: nobody who is not authorised can hold the server up.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mtls_min::{Body, Request, Response, Stopped};
+use rcgen::CustomExtension;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::support::client::{
+    GET, PATIENCE, TLS13, Tls, config, connect, eventually, exchange, get, read_reply, read_to_end,
+};
+use crate::support::pki::{Ca, Holder};
+use crate::support::server::{Running, start, start_with, trust};
+
+const SLOW_CLIENTS: usize = 500;
+const WORKERS: usize = 8;
+
+/// Serves a good client while 500 others each hold a connection in some phase, and sees the 500 off at their deadline.
+///
+/// `hold` makes one slow client: a connection that has got as far as the phase and stays there.
+fn good_clients_are_served_beside<S: Send>(phase: &str, hold: impl Fn(&Running) -> S + Sync, drip: impl Fn(&mut S)) {
+    let ca = Ca::new("ca");
+    let deadline = Duration::from_secs(2);
+    let running = start_with(
+        trust(&ca),
+        |builder| {
+            builder
+                .workers(WORKERS)
+                .open_gate()
+                .handshake_timeout(deadline)
+                .head_timeout(deadline)
+                .transfer_timeout(deadline)
+                .linger_timeout(deadline)
+        },
+        |request: &mut Request<'_>| match request.uri().path() {
+            "/endless" => Response::new(Body::from_reader(std::io::repeat(b'x'), None)),
+            _ => Response::new("served".into()),
+        },
+    );
+    let mut slow: Vec<S> = std::thread::scope(|scope| {
+        let makers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..SLOW_CLIENTS / 4).map(|_| hold(&running)).collect::<Vec<_>>())).collect();
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    });
+    let alice = ca.client("alice");
+    let mut worst = Duration::ZERO;
+    for _ in 0..5 {
+        slow.iter_mut().for_each(&drip);
+        let start = Instant::now();
+        assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().body, "served", "{phase}");
+        worst = worst.max(start.elapsed());
+    }
+    println!("{SLOW_CLIENTS} slow clients in {phase}: a good client waited at most {worst:?}");
+    // The others are cut at their deadline, dripping or not.
+    let end = Instant::now() + PATIENCE;
+    let connections = || running.seen.events().iter().filter(|event| event.contains("TimedOut")).count();
+    if phase != "linger" {
+        while connections() < SLOW_CLIENTS && Instant::now() < end {
+            slow.iter_mut().for_each(&drip);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(connections(), SLOW_CLIENTS, "{phase}");
+    }
+    drop(slow);
+    assert_eq!(running.stop(), Stopped::Drained, "{phase}");
+}
+
+/// The bytes of a ClientHello.
+fn client_hello() -> Vec<u8> {
+    let mut tls = ClientConnection::new(Arc::new(config(None, &TLS13)), "localhost".try_into().unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    tls.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// A byte now and then, as long as the server takes it.
+fn drip_byte(socket: &mut TcpStream) {
+    let _ = socket.write(&[0x16]);
+}
+
+fn handshaken(running: &Running, holder: Option<&Holder>, request: &str) -> Tls {
+    let mut stream = connect(running.addr, config(holder, &TLS13));
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.flush().unwrap();
+    stream
+}
+
+fn drip_text(stream: &mut Tls) {
+    let _ = stream.write_all(b"a").and_then(|()| stream.flush());
+}
+
+#[test]
+fn d1_a_slow_clients_in_the_client_hello() {
+    let hello = client_hello();
+    good_clients_are_served_beside(
+        "the ClientHello",
+        |running| {
+            let mut socket = TcpStream::connect(running.addr).unwrap();
+            socket.write_all(&hello[..20]).unwrap();
+            (socket, 20)
+        },
+        |(socket, sent)| {
+            if let Some(byte) = hello.get(*sent..=*sent) {
+                let _ = socket.write(byte);
+                *sent += 1;
+            }
+        },
+    );
+}
+
+#[test]
+fn d1_b_slow_clients_between_the_flights() {
+    let hello = client_hello();
+    good_clients_are_served_beside(
+        "the middle of the handshake",
+        |running| {
+            let mut socket = TcpStream::connect(running.addr).unwrap();
+            socket.write_all(&hello).unwrap();
+            // The server's flight is there; ours never comes.
+            socket.read_exact(&mut [0; 1000]).unwrap();
+            socket
+        },
+        |_| {},
+    );
+}
+
+#[test]
+fn d1_c_slow_clients_in_the_head() {
+    good_clients_are_served_beside("the head", |running| handshaken(running, None, "GET / HT"), |_| {});
+    good_clients_are_served_beside(
+        "a dripping head",
+        |running| handshaken(running, None, "GET / HTTP/1.1\r\nHost: a\r\nX: "),
+        drip_text,
+    );
+}
+
+#[test]
+fn d1_d_slow_clients_in_a_body() {
+    good_clients_are_served_beside(
+        "the body",
+        |running| handshaken(running, None, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"),
+        drip_text,
+    );
+}
+
+#[test]
+fn d1_e_clients_that_do_not_read_the_answer() {
+    good_clients_are_served_beside(
+        "the answer",
+        |running| handshaken(running, None, "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"),
+        |_| {},
+    );
+}
+
+#[test]
+fn d1_refused_clients_that_never_close_are_closed() {
+    good_clients_are_served_beside(
+        "linger",
+        |running| {
+            let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n";
+            let mut stream = handshaken(running, None, request);
+            assert_eq!(read_reply(&mut stream).unwrap().status, 413);
+            stream
+        },
+        drip_text,
+    );
+}
+
+#[test]
+fn d3_costs_before_authorisation_are_bounded() {
+    let ca = Ca::new("ca");
+    let running = start(trust(&ca));
+    // A hundred certificates: refused before a signature of theirs is looked at.
+    let mut hundred = Ca::new("other").client("mallory");
+    hundred.chain.extend((0..99).map(|number| ca.client(&number.to_string()).chain[0].clone()));
+    // More than a handshake may weigh: cut off.
+    let weight = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![0; 70_000]);
+    let heavy = ca.client_with("mallory", |params| params.custom_extensions = vec![weight]);
+    let start = Instant::now();
+    for version in crate::support::client::VERSIONS {
+        assert_eq!(get(running.addr, Some(&hundred), version).unwrap().status, 401);
+        assert!(get(running.addr, Some(&heavy), version).is_err());
+    }
+    assert!(start.elapsed() < PATIENCE);
+    assert_eq!(running.seen.codes(2), ["chain_too_long", "chain_too_long"]);
+}
+
+#[test]
+fn d3_authorised_clients_keep_a_share_of_the_connections() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let running =
+        start_with(trust(&ca), |builder| builder.max_connections(8), |_: &mut Request<'_>| Response::new("ok".into()));
+    let mut known: Vec<Tls> = Vec::new();
+    // Strangers may have six of the eight; each further one costs the one that has waited longest.
+    let strangers: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(running.addr).unwrap()).collect();
+    eventually(|| running.seen.events().iter().filter(|event| event.contains("Shed")).count() == 14);
+    for _ in 0..8 {
+        let mut stream = connect(running.addr, config(Some(&alice), &TLS13));
+        assert_eq!(exchange(&mut stream, GET).unwrap().body, "ok");
+        known.push(stream);
+    }
+    // Now all eight are authorised, and no stranger gets one of them away.
+    for _ in 0..5 {
+        assert!(get(running.addr, None, &TLS13).is_err());
+    }
+    for stream in &mut known {
+        assert_eq!(exchange(stream, GET).unwrap().body, "ok");
+    }
+    drop(strangers);
+}
+
+#[test]
+fn d5_what_is_not_tls_does_no_harm() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let running = start(trust(&ca));
+    let hello = client_hello();
+    let mut old = hello.clone();
+    // A ClientHello of TLS 1.0, with nothing newer offered.
+    old[1..3].copy_from_slice(&[3, 1]);
+    old[9..11].copy_from_slice(&[3, 1]);
+    let mut seed = 1_u64;
+    let mut noise = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as u8
+    };
+    let mut inputs = vec![old, vec![0x16, 3, 1, 0xff, 0xff], vec![0x15, 3, 3, 0, 2, 2, 40], vec![0x80, 0x2e, 1, 0, 2]];
+    inputs.extend((0..50).map(|_| (0..200).map(|_| noise()).collect()));
+    inputs.extend((1..hello.len()).step_by(17).map(|end| hello[..end].to_vec()));
+    inputs.extend((0..hello.len()).step_by(11).map(|at| {
+        let mut flipped = hello.clone();
+        flipped[at] ^= 0x55;
+        flipped
+    }));
+    for input in inputs {
+        let mut socket = TcpStream::connect(running.addr).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = socket.write_all(&input);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+        read_to_end(&mut socket).unwrap();
+    }
+    assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
+    assert_eq!(running.calls(), 1);
+}
+
+#[test]
+fn stopping_finishes_running_answers_and_closes_idle_connections() {
+    let ca = Ca::new("ca");
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    let running = start_with(
+        trust(&ca),
+        |builder| builder,
+        move |request: &mut Request<'_>| {
+            if request.uri().path() == "/slow" {
+                told.lock().unwrap().recv().unwrap();
+            }
+            Response::new("finished".into())
+        },
+    );
+    let alice = ca.client("alice");
+    let mut idle = connect(running.addr, config(Some(&alice), &TLS13));
+    assert_eq!(exchange(&mut idle, GET).unwrap().field("connection"), None);
+    let mut busy = connect(running.addr, config(Some(&alice), &TLS13));
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    eventually(|| running.calls() == 2);
+    running.shutdown.shutdown();
+    // Idle: closed in order, with close_notify (an end without it would be an error here).
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+    eventually(|| TcpStream::connect(running.addr).is_err());
+    tell.send(()).unwrap();
+    let reply = read_reply(&mut busy).unwrap();
+    assert_eq!((reply.body.as_str(), reply.field("connection")), ("finished", Some("close")));
+    assert_eq!(busy.read(&mut [0; 1]).unwrap(), 0);
+    drop(busy);
+    assert_eq!(running.stop(), Stopped::Drained);
+}
+
+#[test]
+fn stopping_ends_at_the_drain_timeout() {
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.drain_timeout(Duration::from_millis(200)),
+        |_: &mut Request<'_>| Response::new(Body::from_reader(std::io::repeat(b'x'), None)),
+    );
+    let mut endless = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    endless.write_all(GET.as_bytes()).unwrap();
+    endless.read_exact(&mut [0; 1000]).unwrap();
+    assert_eq!(running.stop(), Stopped::Cut { connections: 1 });
+}
+
+#[test]
+fn stopping_before_serving_serves_nothing() {
+    let ca = Ca::new("ca");
+    let running = start(trust(&ca));
+    running.shutdown.shutdown();
+    running.shutdown.shutdown();
+    assert_eq!(running.stop(), Stopped::Drained);
+}
+
+#[test]
+fn idle_connections_end_at_the_idle_timeout_with_close_notify() {
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.idle_timeout(Duration::from_millis(200)),
+        |_: &mut Request<'_>| Response::new("ok".into()),
+    );
+    let mut stream: StreamOwned<_, _> = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+    assert_eq!(running.seen.events(), [""; 0], "that is no surprise");
+}
