@@ -76,11 +76,6 @@ fn client_hello() -> Vec<u8> {
     bytes
 }
 
-/// A byte now and then, as long as the server takes it.
-fn drip_byte(socket: &mut TcpStream) {
-    let _ = socket.write(&[0x16]);
-}
-
 fn handshaken(running: &Running, holder: Option<&Holder>, request: &str) -> Tls {
     let mut stream = connect(running.addr, config(holder, &TLS13));
     stream.write_all(request.as_bytes()).unwrap();

@@ -3,7 +3,13 @@
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 
 mod availability;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod examples;
 mod http;
+#[cfg(feature = "pki")]
+mod pki;
 mod resumption;
 mod support;
 mod trust;

@@ -146,11 +146,6 @@ impl Ca {
         pem(&self.der)
     }
 
-    /// The certificate as a client certificate: a CA that calls itself.
-    pub(crate) fn as_holder(&self) -> Holder {
-        Holder { chain: vec![self.der.clone()], key: private(&self.key) }
-    }
-
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
     }

@@ -1,0 +1,94 @@
+//! The command `mtls-min` and the examples as processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::client::eventually;
+
+pub(crate) fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_mtls-min"))
+}
+
+pub(crate) fn example(name: &str) -> PathBuf {
+    let path = binary().with_file_name("examples").join(name);
+    assert!(path.exists(), "`cargo test` builds the examples; with --test it, first `cargo build --examples`");
+    path
+}
+
+/// Runs to the end.
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
+    Command::new(binary()).args(args).current_dir(dir).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A process that serves, killed with the test.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) addr: SocketAddr,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+}
+
+impl Serving {
+    /// Starts it and waits until it says where it listens.
+    pub(crate) fn start(program: &Path, dir: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = collect(child.stdout.take().unwrap());
+        let stderr = collect(child.stderr.take().unwrap());
+        let mut addr = None;
+        eventually(|| {
+            let said = stderr.lock().unwrap();
+            addr = said.lines().find_map(|line| line.split_once("listening on ")?.1.parse().ok());
+            assert!(addr.is_some() || child.try_wait().unwrap().is_none(), "it ended: {said}");
+            addr.is_some()
+        });
+        Self { child, addr: addr.unwrap(), stdout, stderr }
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().clone()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end: the exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&text);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = written.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
+}
