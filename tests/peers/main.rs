@@ -1,0 +1,13 @@
+//! The tests against other programs: curl, openssl, node, Python, NSS and Chromium. `tests/run` installs what is missing
+//! and runs them; none of them is skipped.
+
+#[path = "../it/support/mod.rs"]
+#[allow(dead_code, reason = "shared with the other tests; each uses a part")]
+mod support;
+
+mod browser;
+mod curl;
+mod node;
+mod openssl;
+mod python;
+mod tools;
