@@ -12,7 +12,7 @@ use crate::answer::{Answer, panic_message};
 use crate::context::{Context, Gate};
 use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};
-use crate::http1::{BodyLength, CONTINUE, Head, Rejection, ResponseContext, write_head};
+use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
 use crate::observer::{Access, Event};
 use crate::pages;
 use crate::request::Request;
@@ -33,6 +33,8 @@ pub(super) struct Sending {
     pub(super) answer: Answer,
     pub(super) pace: Pace,
     pub(super) keep: bool,
+    /// The client has said that it sends nothing more, and everything it sent was read.
+    pub(super) client_is_done: bool,
     record: Record,
 }
 
@@ -50,6 +52,8 @@ struct Asked {
     started: Instant,
     parts: http::request::Parts,
     keep_alive: bool,
+    /// The client asked for the connection to be closed, and no body of it is left unread.
+    client_is_done: bool,
     /// Whether `parts` is what the client sent.
     readable: bool,
 }
@@ -147,7 +151,9 @@ impl Connection {
     fn refuse(&mut self, head: Head, context: &Context) {
         let reference = context.references.next();
         let response = pages::refused(pages::prefers_html(&head.parts.headers), &reference);
+        let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         let mut asked = Asked::new(head, context);
+        asked.client_is_done &= bodiless;
         asked.keep_alive = false;
         self.answer(asked, response, None, context);
         if let Stage::Answer(sending) = &mut self.stage {
@@ -171,10 +177,17 @@ impl Connection {
                 Err(_) => unreachable!("a page of the server's own cannot be sent"),
             },
         };
+        let client_is_done = asked.client_is_done && last.is_none();
         let record = Record { asked, status: written.status, reference: None, note };
         let pace = Pace::start(Instant::now(), &context.timeouts);
         self.enter(
-            Stage::Answer(Box::new(Sending { answer: written.answer, pace, keep: written.keep, record })),
+            Stage::Answer(Box::new(Sending {
+                answer: written.answer,
+                pace,
+                keep: written.keep,
+                client_is_done,
+                record,
+            })),
             context,
         );
     }
@@ -222,19 +235,21 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
         context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
-    (response, Asked { time, started, parts: request.parts, keep_alive, readable: true })
+    (response, Asked { time, started, parts: request.parts, keep_alive, client_is_done: !keep_alive, readable: true })
 }
 
 impl Asked {
     fn new(head: Head, context: &Context) -> Self {
         let Head { parts, keep_alive, .. } = head;
-        Self { time: context.clock.now(), started: Instant::now(), parts, keep_alive, readable: true }
+        let (time, started) = (context.clock.now(), Instant::now());
+        Self { time, started, parts, keep_alive, client_is_done: !keep_alive, readable: true }
     }
 
     /// Stands for a request whose head could not be read. It is answered as HTTP/1.1.
     fn unread(context: &Context) -> Self {
         let (parts, ()) = http::Request::new(()).into_parts();
-        Self { time: context.clock.now(), started: Instant::now(), parts, keep_alive: false, readable: false }
+        let (time, started) = (context.clock.now(), Instant::now());
+        Self { time, started, parts, keep_alive: false, client_is_done: false, readable: false }
     }
 }
 

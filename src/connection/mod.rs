@@ -58,6 +58,10 @@ struct Judged {
 /// How many stages a connection goes through before the others have their turn: some thirty pipelined requests.
 const TURNS: u32 = 100;
 
+/// After a response of so many bytes at most, a client that said it is done needs no lingering: all of it is on its way in
+/// one flight.
+const QUICK_FAREWELL: u64 = 8 * 1024;
+
 /// What the pool is to do with a connection that was driven.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -266,14 +270,18 @@ impl Connection {
 
     fn send_answer(&mut self, context: &Context) -> Step {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
-        let keep = sending.keep;
+        let (keep, client_is_done) = (sending.keep, sending.client_is_done);
         let advanced = sending.answer.advance(&mut self.session, !keep);
         match advanced {
             Ok(Progress::Blocked) => wait(Interest::Writable),
             Ok(Progress::Done) => {
+                let small = sending.answer.sent <= QUICK_FAREWELL;
                 self.log(None, context);
-                if !keep {
-                    return self.say_goodbye(context);
+                match keep {
+                    // The client will hear all of it: nothing of its own can cross our last words but its own farewell.
+                    false if client_is_done && small && self.input.is_empty() => return close(),
+                    false => return self.say_goodbye(context),
+                    true => {}
                 }
                 self.enter(Stage::Idle, context);
                 self.session.take_plaintext(&mut self.input);
