@@ -310,11 +310,11 @@ fn text(value: &Any<'_>) -> String {
         NUMERIC | PRINTABLE | IA5 | VISIBLE => data.is_ascii().then(|| String::from_utf8_lossy(data).into_owned()),
         // By the book a monster; in practice Latin 1.
         T61 => Some(data.iter().map(|byte| char::from(*byte)).collect()),
-        BMP if data.len() % 2 == 0 => {
+        BMP if data.len().is_multiple_of(2) => {
             let units = data.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
             char::decode_utf16(units).collect::<Result<_, _>>().ok()
         }
-        UNIVERSAL if data.len() % 4 == 0 => {
+        UNIVERSAL if data.len().is_multiple_of(4) => {
             let units = data.chunks_exact(4).map(|unit| u32::from_be_bytes([unit[0], unit[1], unit[2], unit[3]]));
             units.map(char::from_u32).collect()
         }

@@ -33,10 +33,6 @@ impl Error {
         self.hint = Some(hint.into());
         self
     }
-
-    pub(crate) fn no_crypto() -> Self {
-        Self::new("this build has no crypto library").hint("build with the feature aws-lc-rs (the default) or ring")
-    }
 }
 
 impl fmt::Display for Error {

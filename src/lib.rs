@@ -47,6 +47,7 @@ mod certificate;
 mod clock;
 mod connection;
 mod context;
+mod crypto;
 mod deadline;
 mod error;
 mod handler;

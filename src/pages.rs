@@ -1,12 +1,9 @@
-//! What the server itself says: the refusal, the errors, and the page of the command. Pure: no I/O, no clock.
+//! What the server itself says: the refusal and the errors. Pure: no I/O, no clock.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
 
-use crate::clock::timestamp;
 use crate::handler::{Body, Response};
-use crate::identity::{Identity, visible};
-use crate::request::Request;
 
 /// For a client that speaks HTTP to this port without TLS.
 pub(crate) const SPEAK_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
@@ -22,25 +19,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static("ClientCertificate realm
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// The answer of the command `mtls-min` to an authorised client: `hello world`, or to a browser who it is.
-pub(crate) fn hello(request: &mut Request<'_>) -> Response {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = rejected(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
-    let mut response = if prefers_html(request.headers()) {
-        html(StatusCode::OK, who_you_are(request.peer()))
-    } else {
-        text(StatusCode::OK, "hello world\n")
-    };
-    // The same address answers differently to each client and each preference.
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-    response
-}
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The answer to a client that is not authorised. It does not say why: that is in the operator's log, under `reference`.
 pub(crate) fn refused(as_html: bool, reference: &str) -> Response {
@@ -95,14 +74,16 @@ fn per_mille(quality: &str) -> u32 {
     }
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response {
+/// A response of plain text.
+pub(crate) fn text(status: StatusCode, body: &'static str) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
     response
 }
 
-fn html(status: StatusCode, body: String) -> Response {
+/// A response of HTML that loads nothing.
+pub(crate) fn html(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -115,33 +96,6 @@ fn html(status: StatusCode, body: String) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
-}
-
-fn who_you_are(identity: &Identity) -> String {
-    let name = identity.common_name().map_or_else(|| identity.subject().to_owned(), visible);
-    let names: Vec<String> = (identity.dns_names().iter().map(|name| visible(name)))
-        .chain(identity.emails().iter().map(|name| visible(name)))
-        .chain(identity.uris().iter().map(|name| visible(name)))
-        .chain(identity.ip_addresses().iter().map(ToString::to_string))
-        .collect();
-    let mut rows = vec![("Subject", identity.subject().to_owned()), ("Issuer", identity.issuer().to_owned())];
-    if !names.is_empty() {
-        rows.push(("Also known as", names.join(", ")));
-    }
-    rows.push(("Valid from", timestamp(identity.not_before())));
-    rows.push(("Valid until", timestamp(identity.not_after())));
-    rows.push(("Serial number", identity.serial().to_owned()));
-    rows.push(("SHA-256", identity.sha256().to_owned()));
-    let rows: String =
-        rows.iter().map(|(term, value)| format!("<dt>{term}</dt><dd>{}</dd>\n", escaped(value))).collect();
-    page(
-        "ok",
-        "hello world",
-        &format!(
-            "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n<dl>\n{rows}</dl>",
-            escaped(&name)
-        ),
-    )
 }
 
 fn how_to_import(reference: &str) -> String {
@@ -165,7 +119,8 @@ fn how_to_import(reference: &str) -> String {
     page("no", "User is not authorized", &body)
 }
 
-fn page(class: &str, title: &str, body: &str) -> String {
+/// A whole page; `title` and `body` are HTML.
+pub(crate) fn page(class: &str, title: &str, body: &str) -> String {
     format!(
         "<!doctype html>
 <html lang=\"en\" class=\"{class}\">
@@ -186,8 +141,8 @@ fn page(class: &str, title: &str, body: &str) -> String {
     )
 }
 
-/// A value for HTML text, with what would be invisible or misleading made visible.
-fn escaped(value: &str) -> String {
+/// A value for HTML text.
+pub(crate) fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
         match c {

@@ -13,6 +13,7 @@ use rustls::crypto::CryptoProvider;
 use crate::builder::{Builder, Settings};
 use crate::clock::Clock;
 use crate::context::{Context, Limits, References};
+use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
@@ -66,7 +67,7 @@ impl Server {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()
             .map_err(|error| Error::new("a listener has no address").caused_by(error))?;
-        let provider = tls::default_provider().ok_or_else(Error::no_crypto)?;
+        let provider = crypto::provider()?;
         let trust = Arc::new(trust);
         let tls = tls_config(&provider, &certificate, Arc::clone(&trust), settings.refuse_in_handshake, &clock)?;
         let control = Arc::new(Control {
@@ -119,19 +120,16 @@ impl Server {
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
         let pool = Arc::new(Pool { context, lot: ParkingLot::new(capacity), poller, stop });
-        let threads = Threads::start(&pool, &control, listeners, settings.workers);
-        if threads.is_ok() {
+        let mut threads = Threads::default();
+        let started = threads.start(&pool, &control, listeners, settings.workers);
+        if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
         }
-        // On an error, what has been started is stopped in the same way.
-        let (threads, failed) = match threads {
-            Ok(threads) => (threads, None),
-            Err((threads, error)) => (threads, Some(error)),
-        };
+        // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, drain);
-        failed.map_or(Ok(stopped), Err)
+        started.map(|()| stopped).map_err(|error| Error::new("cannot start a thread").caused_by(error))
     }
 }
 
@@ -230,21 +228,7 @@ struct Threads {
 }
 
 impl Threads {
-    /// On an error returns what was started before it.
     fn start(
-        pool: &Arc<Pool>,
-        control: &Arc<Control>,
-        listeners: Vec<TcpListener>,
-        workers: usize,
-    ) -> Result<Self, (Self, Error)> {
-        let mut threads = Self::default();
-        match threads.start_all(pool, control, listeners, workers) {
-            Ok(()) => Ok(threads),
-            Err(error) => Err((threads, Error::new("cannot start a thread").caused_by(error))),
-        }
-    }
-
-    fn start_all(
         &mut self,
         pool: &Arc<Pool>,
         control: &Arc<Control>,

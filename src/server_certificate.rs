@@ -10,9 +10,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::certificate::Certificate;
+use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::tls;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
@@ -54,7 +54,7 @@ impl ServerCertificate {
     }
 
     fn from_named_pem(certificate: &[u8], certificate_name: &str, key: &[u8], key_name: &str) -> Result<Self, Error> {
-        let provider = tls::default_provider().ok_or_else(Error::no_crypto)?;
+        let provider = crypto::provider()?;
         let chain = parse_chain(certificate, certificate_name)?;
         let key = parse_key(key, key_name, &provider)?;
         let leaf = Certificate::parse(&chain[0]).map_err(|error| {

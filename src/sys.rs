@@ -81,15 +81,13 @@ pub(crate) fn sleep_unless_stopped(stop: &StopSignal, time: Duration) -> bool {
 }
 
 /// Raises the soft limit of open files to the hard limit and returns it: each connection needs one.
+#[cfg(feature = "cli")]
 pub(crate) fn raise_open_files() -> Option<u64> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let mut raised = limit.clone();
-        raised.current = limit.maximum;
-        if setrlimit(Resource::Nofile, raised.clone()).is_ok() {
-            limit = raised;
-        }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
+        limit = raised;
     }
     limit.current
 }

@@ -42,16 +42,6 @@ pub(crate) fn config(
     Ok(Arc::new(config))
 }
 
-/// The crypto library this crate was built with: aws-lc-rs when both are there.
-pub(crate) fn default_provider() -> Option<Arc<CryptoProvider>> {
-    #[cfg(feature = "aws-lc-rs")]
-    return Some(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    return Some(Arc::new(rustls::crypto::ring::default_provider()));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    return None;
-}
-
 /// One TLS connection on one socket.
 pub(crate) struct Session {
     tls: ServerConnection,
@@ -278,8 +268,7 @@ mod tests {
     use super::*;
 
     fn first(bytes: &[u8]) -> FirstBytes {
-        let mut first = FirstBytes::default();
-        first.len = bytes.len().min(8);
+        let mut first = FirstBytes { bytes: [0; 8], len: bytes.len().min(8) };
         first.bytes[..first.len].copy_from_slice(&bytes[..first.len]);
         first
     }

@@ -1,8 +1,7 @@
 //! The command line. Results go to stdout, everything else to stderr; errors say what, where, and how to mend it.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
-
 mod demo;
+mod hello;
 mod log;
 mod serve;
 

@@ -11,7 +11,6 @@ use super::log::Log;
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::pages;
 use crate::server::{Server, ShutdownHandle, Stopped};
 use crate::server_certificate::ServerCertificate;
 use crate::sys;
@@ -63,7 +62,7 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     ready(server.local_addrs());
     let handle = signals.handle();
     let waiter = stop_on_signals(signals, server.shutdown_handle());
-    let stopped = server.serve(pages::hello);
+    let stopped = server.serve(super::hello::hello);
     handle.close();
     // It ends when its handle is closed.
     let _ = waiter.join();

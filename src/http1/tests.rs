@@ -296,10 +296,8 @@ fn decode_all(mut input: &[u8], step: usize) -> Result<(Vec<u8>, usize, bool), R
         input = &input[decoded.consumed..];
         available -= decoded.consumed;
         done = decoded.done;
-        if decoded.consumed == 0 && decoded.produced == 0 && !done {
-            if available == input.len() {
-                break;
-            }
+        if decoded.consumed == 0 && decoded.produced == 0 && !done && available == input.len() {
+            break;
         }
         available = (available + step).min(input.len());
     }

@@ -122,12 +122,15 @@ fn verify(
     issuers_until(&path, trust, now)
 }
 
+/// Has the last word on a path that webpki found.
+type AcceptPath<'a> = dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error> + 'a;
+
 fn build_path<'p>(
     end_entity: &'p EndEntityCert<'p>,
     intermediates: &'p [CertificateDer<'p>],
     trust: &'p Trust,
     now: SystemTime,
-    accept: Option<&dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>>,
+    accept: Option<&AcceptPath<'_>>,
 ) -> Result<VerifiedPath<'p>, webpki::Error> {
     // Before 1970 nothing is valid yet.
     let time = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());

@@ -14,9 +14,9 @@ use webpki::anchor_from_trusted_cert;
 
 use crate::certificate::Certificate;
 use crate::clock::timestamp;
+use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::tls;
 
 use super::judge::date_problem;
 use super::refusal::RefusalCode;
@@ -78,7 +78,7 @@ impl TrustBuilder {
     /// No file was named; one cannot be read, is empty, too large, or holds anything but readable certificates; a CA has
     /// expired; the build has no crypto library. The error names the file, the line and the mend.
     pub fn build(self) -> Result<Trust, Error> {
-        let provider = tls::default_provider().ok_or_else(Error::no_crypto)?;
+        let provider = crypto::provider()?;
         let mut trust = Trust {
             entries: Vec::new(),
             anchors: Vec::new(),

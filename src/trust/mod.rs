@@ -1,6 +1,6 @@
 //! Whom the server trusts, and the verdict on a client.
 //!
-//! [`Trust`] is a snapshot: what is in hand is valid. [`judge`] is a function of the client's chain, the snapshot and the
+//! [`Trust`] is a snapshot: what is in hand is valid. [`judge()`] is a function of the client's chain, the snapshot and the
 //! time; nothing else ever decides. `diagnose` explains a refusal afterwards and can change no verdict.
 
 mod diagnose;

@@ -7,6 +7,7 @@ mod availability;
 mod cli;
 #[cfg(feature = "cli")]
 mod examples;
+mod house;
 mod http;
 #[cfg(feature = "pki")]
 mod pki;

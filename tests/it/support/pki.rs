@@ -236,8 +236,11 @@ fn armour(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
 
-/// A `Name` of these relative names, each a set of (OID in DER, tag, value).
-pub(crate) fn name(relative: &[&[(&[u8], u8, &[u8])]]) -> Vec<u8> {
+/// OID in DER, tag of the value, value.
+type Attribute<'a> = (&'a [u8], u8, &'a [u8]);
+
+/// A `Name` of these relative names, each a set of attributes.
+pub(crate) fn name(relative: &[&[Attribute<'_>]]) -> Vec<u8> {
     let sets: Vec<u8> = relative
         .iter()
         .flat_map(|set| {
