@@ -35,8 +35,8 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
 fn make(dir: &str) -> Result<Option<String>, Error> {
     let made = crate::pki::throwaway(dir, std::time::SystemTime::now())?;
     match made.files.len() {
-        0 => eprintln!("mtls-min: using the certificates in {dir}"),
-        n => eprintln!("mtls-min: made {n} files in {dir}, to try things out with"),
+        0 => tell!("using the certificates in {dir}"),
+        n => tell!("made {n} files in {dir}, to try things out with"),
     }
     Ok(made.password)
 }
@@ -44,7 +44,7 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
 #[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
 fn make(dir: &str) -> Result<Option<String>, Error> {
     // This build makes no certificates; the server says which are missing.
-    eprintln!("mtls-min: using the certificates in {dir}; this build cannot make any");
+    tell!("using the certificates in {dir}; this build cannot make any");
     Ok(None)
 }
 
@@ -54,7 +54,7 @@ fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>) 
         Some(password) => format!("its password is {password}"),
         None => "its password is the one it was made with".to_owned(),
     };
-    println!(
+    print_result!(
         "
 With a certificate (hello world):
   curl --cacert {dir}/ca.pem --cert {dir}/client1-crt.pem --key {dir}/client1-key.pem https://localhost:{port}/
@@ -66,6 +66,7 @@ With a browser: import {dir}/client1.p12 (Settings, Privacy and security, Certif
 {password}.
 Then open https://localhost:{port}/ and choose client1. The browser warns of the server, whose CA it does not know;
 import {dir}/ca.pem as an authority to end that, and remove it again after the demo.
+
 "
     );
 }

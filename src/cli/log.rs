@@ -49,7 +49,7 @@ impl Observer for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let _ = writeln!(std::io::stderr().lock(), "mtls-min: {}", describe(event));
+        tell!("{}", describe(event));
     }
 }
 

@@ -1,5 +1,23 @@
 //! The command line. Results go to stdout, everything else to stderr; errors say what, where, and how to mend it.
 
+/// Says something on stderr, after the program's name (or without it, for a further line). That nobody listens, or no
+/// longer, is no reason to stop.
+macro_rules! tell {
+    (plain $($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr().lock(), $($text)*);
+    }};
+    ($($text:tt)*) => { tell!(plain "mtls-min: {}", format_args!($($text)*)) };
+}
+
+/// Prints a result on stdout, likewise.
+macro_rules! print_result {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = write!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
 mod demo;
 mod hello;
 mod log;
@@ -94,7 +112,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match CommandLine::from_args(&["mtls-min"], words.get(1..).unwrap_or_default()) {
         Ok(line) => run(line).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
         Err(argh::EarlyExit { output, status: Ok(()) }) => {
-            print!("{output}");
+            print_result!("{output}");
             ExitCode::SUCCESS
         }
         Err(argh::EarlyExit { output, status: Err(()) }) => usage_error(output.trim_end()),
@@ -103,7 +121,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(line: CommandLine) -> Result<(), Error> {
     if line.version {
-        println!("mtls-min {}", env!("CARGO_PKG_VERSION"));
+        print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
     match &line.command {
@@ -113,22 +131,22 @@ fn run(line: CommandLine) -> Result<(), Error> {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    eprintln!("mtls-min: {error}");
+    tell!("{error}");
     let mut hint = error.hint_text();
     let mut cause = error.source();
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        tell!(plain "  because: {error}");
         hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
         cause = error.source();
     }
     if let Some(hint) = hint {
-        eprintln!("  hint: {hint}");
+        tell!(plain "  hint: {hint}");
     }
     ExitCode::FAILURE
 }
 
 fn usage_error(message: &str) -> ExitCode {
-    eprintln!("mtls-min: {message}\n  hint: mtls-min --help lists the options");
+    tell!("{message}\n  hint: mtls-min --help lists the options");
     ExitCode::from(2)
 }
 

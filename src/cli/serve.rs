@@ -57,7 +57,7 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     }
     let server = builder.build()?;
     for address in server.local_addrs() {
-        eprintln!("mtls-min: listening on {address}");
+        tell!("listening on {address}");
     }
     ready(server.local_addrs());
     let handle = signals.handle();
@@ -67,9 +67,9 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     // It ends when its handle is closed.
     let _ = waiter.join();
     match stopped? {
-        Stopped::Drained => eprintln!("mtls-min: stopped, every answer was finished"),
+        Stopped::Drained => tell!("stopped, every answer was finished"),
         Stopped::Cut { connections } => {
-            eprintln!("mtls-min: stopped at the drain timeout, {connections} connections were cut");
+            tell!("stopped at the drain timeout, {connections} connections were cut");
         }
     }
     Ok(())
@@ -95,16 +95,16 @@ fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
     }
     say_certificate("server", certificate.identity());
     for warning in certificate.warnings() {
-        eprintln!("mtls-min: warning: {warning}");
+        tell!("warning: {warning}");
     }
     if SystemTime::now() > certificate.identity().not_after() {
-        eprintln!("mtls-min: warning: the server's certificate has expired; clients will refuse it");
+        tell!("warning: the server's certificate has expired; clients will refuse it");
     }
 }
 
 fn say_certificate(kind: &str, identity: &Identity) {
     let until = timestamp(identity.not_after());
-    eprintln!("mtls-min: {kind} {}, sha256 {}, valid until {until}", identity.subject(), identity.sha256());
+    tell!("{kind} {}, sha256 {}, valid until {until}", identity.subject(), identity.sha256());
 }
 
 /// As many connections as asked for, or as the system lets this process have: each needs a descriptor.
@@ -114,10 +114,7 @@ fn max_connections(asked: Option<usize>) -> usize {
     let files = sys::raise_open_files().unwrap_or(u64::MAX);
     let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
     if possible < wanted {
-        eprintln!(
-            "mtls-min: warning: only {files} files may be open (ulimit -n), so at most {} connections",
-            possible.max(4)
-        );
+        tell!("warning: only {files} files may be open (ulimit -n), so at most {} connections", possible.max(4));
     }
     wanted.min(possible.max(4))
 }
@@ -153,11 +150,11 @@ fn stop_on_signals(mut signals: Signals, shutdown: ShutdownHandle) -> std::threa
         let mut stopping = false;
         for signal in signals.forever() {
             if stopping {
-                eprintln!("mtls-min: stopped at once");
+                tell!("stopped at once");
                 std::process::exit(128 + signal);
             }
             stopping = true;
-            eprintln!("mtls-min: stopping; running answers are finished, a second signal ends at once");
+            tell!("stopping; running answers are finished, a second signal ends at once");
             shutdown.shutdown();
         }
     })

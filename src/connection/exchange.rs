@@ -123,7 +123,7 @@ impl Connection {
             failure: None,
         };
         let (response, asked) = call(head, client, &mut upload, context);
-        let Upload { failure, continue_awaited, .. } = upload;
+        let failure = upload.failure;
         let rejection = match failure {
             None => None,
             Some(Failure::Rejected(rejection)) => Some(rejection),
@@ -138,12 +138,11 @@ impl Connection {
         if let Some(rejection) = rejection {
             return self.answer(asked, pages::rejected(rejection.status), Some(rejection.reason), context);
         }
-        // What has arrived of a body that the handler did not read is skipped. If more is to come, or if the client may
-        // or may not send it (it awaited our leave), the next request cannot be found.
+        // What has arrived of a body that the handler did not read is skipped. If more is to come (or not: a client that
+        // awaits our leave may do without), the next request cannot be found.
         self.session.take_plaintext(&mut self.input);
         let complete = matches!(decode_available(&mut decoder, &mut self.input, None), Ok(true));
-        let last =
-            (!complete || (continue_awaited && decoder.received() > 0)).then_some("the body was not read to its end");
+        let last = (!complete).then_some("the body was not read to its end");
         self.answer(asked, response, last, context);
     }
 

@@ -309,6 +309,19 @@ fn a_key_that_others_can_read_is_warned_about_and_never_shown() {
     }
 }
 
+#[cfg(feature = "pki")]
+#[test]
+fn nobody_has_to_listen_to_its_output() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let script = dir.write("quiet", format!("exec {} demo --dir demo --listen 127.0.0.1:0 >&-\n", binary().display()));
+    let serving = Serving::start(std::path::Path::new("/bin/sh"), dir.path(), &[script.to_str().unwrap()]);
+    for _ in 0..3 {
+        assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
+    }
+    assert!(!serving.stderr().contains("panicked"), "{}", serving.stderr());
+}
+
 #[test]
 fn help_and_version_are_results() {
     let dir = TempDir::new();
