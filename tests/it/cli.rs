@@ -179,20 +179,37 @@ fn sigterm_and_sigint_drain_and_a_second_signal_ends_at_once() {
     assert_eq!(serving.exit_code(), Some(128 + 15));
 }
 
+/// The command under `sh` with this limit of open files.
+fn with_open_files(number: u32, dir: &TempDir) -> Serving {
+    let command = format!("ulimit -n {number}; exec {} --listen 127.0.0.1:0\n", binary().display());
+    let script = dir.write("few", command);
+    Serving::start(std::path::Path::new("/bin/sh"), dir.path(), &[script.to_str().unwrap()])
+}
+
 #[test]
-fn d2_without_descriptors_it_waits_and_recovers() {
+fn d2_with_few_descriptors_it_sheds_whoever_waited_longest() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    let script = dir.write(
-        "few",
-        format!("ulimit -n 40; exec {} --listen 127.0.0.1:0 --max-connections 100\n", binary().display()),
-    );
-    let serving = Serving::start(std::path::Path::new("/bin/sh"), dir.path(), &[script.to_str().unwrap()]);
+    let serving = with_open_files(40, &dir);
     assert!(serving.stderr().contains("warning: only 40 files may be open"), "{}", serving.stderr());
-    // More than it has descriptors for: it sheds the longest waiting, and stays within its limit.
     let held: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(serving.addr).unwrap()).collect();
     eventually(|| serving.stderr().contains("closed, there are"));
     assert_eq!(get(serving.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
+    drop(held);
+    assert_eq!(get(serving.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
+    assert!(!serving.stderr().contains("cannot accept"), "it keeps within its limit: {}", serving.stderr());
+}
+
+#[test]
+fn d2_without_descriptors_it_backs_off_and_recovers() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    // Room for two or three connections.
+    let serving = with_open_files(14, &dir);
+    let held: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(serving.addr).unwrap()).collect();
+    eventually(|| serving.stderr().contains("trying again in 1000 ms"));
+    let failures = serving.stderr().matches("cannot accept a connection: Too many open files").count();
+    assert!(failures <= 20, "5 ms, 10 ms, 20 ms … and not a busy loop: {failures}");
     drop(held);
     assert_eq!(get(serving.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
 }

@@ -304,6 +304,8 @@ fn t13_version_1_is_accepted_if_asked_for_and_only_from_a_ca_itself() {
     refused(accepting(), &ca.intermediate("between").client_v1("alice"), "x509_v1");
     refused(accepting(), &Ca::new("ca").client_v1("alice"), "same_name_other_key");
     refused(accepting(), &Ca::new("other").client_v1("alice"), "unknown_issuer");
+    // The name counts too, not the key alone.
+    refused(accepting(), &ca.renamed("other").client_v1("alice"), "unknown_issuer");
     // Version 3 is judged as ever.
     refused(accepting(), &ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()), "expired");
     let late = ca.as_version_1(&ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()).chain[0]);

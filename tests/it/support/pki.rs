@@ -142,6 +142,14 @@ impl Ca {
         Self { der: holder.chain[0].clone(), params, key, above: holder.chain.clone() }
     }
 
+    /// A CA of another name with the same key.
+    pub(crate) fn renamed(&self, name: &str) -> Self {
+        let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
+        let params = ca_params(name);
+        let der = params.self_signed(&key).unwrap().der().clone();
+        Self { der, params, key, above: Vec::new() }
+    }
+
     pub(crate) fn pem(&self) -> String {
         pem(&self.der)
     }
