@@ -52,3 +52,22 @@ fn take_name(temporary: &Path, path: &Path) -> io::Result<()> {
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_never_written_over() {
+        let path = std::env::temp_dir().join(format!("mtls-min-files-{}", std::process::id()));
+        write_new(&path, b"first", Secrecy::Private).unwrap();
+        let error = write_new(&path, b"second", Secrecy::Private).unwrap_err();
+        let (content, _) = (fs::read(&path).unwrap(), fs::remove_file(&path).unwrap());
+        assert_eq!(content, b"first");
+        assert!(error.hint_text().unwrap().contains("nothing is overwritten"));
+        let left = fs::read_dir(std::env::temp_dir())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().path().to_string_lossy().starts_with(&*path.to_string_lossy()));
+        assert_eq!(left.count(), 0, "no temporary file stays");
+    }
+}
