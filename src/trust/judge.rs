@@ -166,12 +166,11 @@ fn issuers_until(path: &VerifiedPath<'_>, trust: &Trust, now: SystemTime) -> Opt
     until
 }
 
-/// The certificate that an anchor was made of.
+/// The certificate that an anchor was made of. Two may have the same name and key (a renewed CA) but not the same dates, so
+/// it is found by its place.
 fn authority<'t>(anchor: &TrustAnchor<'_>, trust: &'t Trust) -> Option<&'t Identity> {
-    let same = |known: &TrustAnchor<'_>| {
-        known.subject == anchor.subject && known.subject_public_key_info == anchor.subject_public_key_info
-    };
-    trust.authorities().find(|(known, _)| same(known)).map(|(_, identity)| identity)
+    let place: *const TrustAnchor<'_> = anchor;
+    trust.authorities().find(|(known, _)| std::ptr::addr_eq(*known, place)).map(|(_, identity)| identity)
 }
 
 /// For certificates of version 1, which have no extensions: a CA of trust has to have signed it itself.

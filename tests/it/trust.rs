@@ -205,6 +205,25 @@ fn t6b_an_expired_ca_is_an_error_that_names_it() {
 }
 
 #[test]
+fn a_renewed_ca_takes_over_when_the_old_one_expires() {
+    let now = SystemTime::now();
+    let old = Ca::with("ca", |params| params.not_after = (now + Duration::from_secs(60)).into());
+    let renewed = old.renewed_as("ca");
+    let holder = old.client("alice");
+    for pem in [old.pem() + &renewed.pem(), renewed.pem() + &old.pem()] {
+        let trusted = Trust::builder().pem(pem, "both").build().unwrap();
+        for later in [0, 120] {
+            let judged = mtls_min::judge(&holder.chain, &trusted, now + Duration::from_secs(later));
+            assert!(matches!(judged.verdict, mtls_min::Verdict::Authorised(_)), "after {later} s");
+        }
+    }
+    // Alone, the old one is over.
+    let judged = mtls_min::judge(&holder.chain, &trust(&old), now + Duration::from_secs(120));
+    let mtls_min::Verdict::Refused(refusal) = judged.verdict else { panic!("an expired CA vouched") };
+    assert_eq!(refusal.code().as_str(), "expired");
+}
+
+#[test]
 fn t7_names_of_one_type_are_never_taken_for_another() {
     let ca = Ca::new("ca");
     let holder = ca.client_with("dns.test", |params| {
@@ -318,7 +337,7 @@ fn t13_version_1_is_accepted_if_asked_for_and_only_from_a_ca_itself() {
     refused(accepting(), &Ca::new("ca").client_v1("alice"), "same_name_other_key");
     refused(accepting(), &Ca::new("other").client_v1("alice"), "unknown_issuer");
     // The name counts too, not the key alone.
-    refused(accepting(), &ca.renamed("other").client_v1("alice"), "unknown_issuer");
+    refused(accepting(), &ca.renewed_as("other").client_v1("alice"), "unknown_issuer");
     // Version 3 is judged as ever.
     refused(accepting(), &ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()), "expired");
     let late = ca.as_version_1(&ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()).chain[0]);

@@ -142,8 +142,8 @@ impl Ca {
         Self { der: holder.chain[0].clone(), params, key, above: holder.chain.clone() }
     }
 
-    /// A CA of another name with the same key.
-    pub(crate) fn renamed(&self, name: &str) -> Self {
+    /// A certificate of its own for the same key, under this name.
+    pub(crate) fn renewed_as(&self, name: &str) -> Self {
         let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
         let params = ca_params(name);
         let der = params.self_signed(&key).unwrap().der().clone();
