@@ -57,6 +57,7 @@ mod listener;
 mod observer;
 mod pages;
 mod parking;
+mod pem;
 mod pool;
 mod request;
 mod server;

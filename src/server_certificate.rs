@@ -13,6 +13,7 @@ use crate::certificate::Certificate;
 use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::pem::PemProblem;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
@@ -123,9 +124,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn parse_chain(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::new(format!("{name} is not readable as PEM")).caused_by(error))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| {
+        Error::new(format!("{name} holds a broken certificate"))
+            .caused_by(PemProblem(error))
+            .hint("copy the file again, whole")
+    })?;
     if chain.is_empty() {
         return Err(Error::new(format!("{name} holds no certificate")).hint(
             "it must hold a block -----BEGIN CERTIFICATE-----; DER is turned into PEM by \

@@ -63,10 +63,10 @@ struct CommandLine {
     #[argh(switch)]
     refuse_in_handshake: bool,
     /// threads that answer requests (default twice the processors, at least 8)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
     /// connections at once, a quarter reserved for authorised clients (default 1024)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, arg_name = "n", from_str_fn(connections))]
     max_connections: Option<usize>,
     /// seconds for a TLS handshake (default 10)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
@@ -156,4 +156,17 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
     valid
         .map(std::time::Duration::from_secs_f64)
         .ok_or_else(|| "not a number of seconds from 0.001 to 86400".to_owned())
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    number(text, 1, 1024)
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    number(text, 4, 1_000_000)
+}
+
+fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
+    let valid = text.parse().ok().filter(|number| (least..=most).contains(number));
+    valid.ok_or_else(|| format!("not a number from {least} to {most}"))
 }

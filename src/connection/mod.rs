@@ -242,7 +242,14 @@ impl Connection {
                     Err(_) => close(),
                 }
             }
-            Ok(Received::Nothing) => wait(Interest::Readable),
+            Ok(Received::Nothing) => {
+                // The last flight of the handshake has had no answer that would acknowledge it, and the first request may
+                // be waiting for that. Between requests the answer does it.
+                if let Stage::Head(_) = self.stage {
+                    self.session.acknowledge_at_once();
+                }
+                wait(Interest::Readable)
+            }
             Ok(Received::End) => Step::Stop(self.close_politely()),
             Err(broken) => {
                 self.report_broken(&broken, context);

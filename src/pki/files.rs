@@ -100,6 +100,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_there_is_never_written_over() {
+        let scratch = Scratch::new("there");
+        let path = scratch.0.join("file");
+        write_new(&path, b"first", Secrecy::Private).unwrap();
+        let error = write_new(&path, b"second", Secrecy::Private).unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert!(error.hint_text().unwrap().contains("nothing is overwritten"));
+        assert_eq!(scratch.names(), ["file"], "no temporary file stays");
+    }
+
+    #[test]
     fn of_many_writers_one_wins_and_its_file_is_whole() {
         for round in 0..50 {
             let scratch = Scratch::new(&format!("many{round}"));

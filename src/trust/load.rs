@@ -17,6 +17,7 @@ use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::pem::PemProblem;
 
 use super::judge::date_problem;
 use super::refusal::RefusalCode;
@@ -121,7 +122,10 @@ fn add(trust: &mut Trust, block: &Block, now: SystemTime) -> Result<(), Error> {
     if !trust.pins.insert(der.to_vec()) {
         return Ok(());
     }
-    let broken = || Error::new(format!("{place}: this certificate cannot be read"));
+    let broken = || {
+        Error::new(format!("{place}: this certificate cannot be read"))
+            .hint("take it out of the file, or get it again from where it was issued")
+    };
     let certificate = Certificate::parse(der).map_err(|error| broken().caused_by(error))?;
     let identity = Identity::of(&certificate);
     let kind = match is_authority(&certificate, &trust.algorithms) {
@@ -162,17 +166,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let file = File::open(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let error = Error::new(format!("cannot read the CA file {name}")).caused_by(error);
-        match missing {
-            true => error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file"),
-            false => error,
-        }
+        error.hint(match missing {
+            true => "`mtls-min demo` makes a set of certificates to try; --ca names another file",
+            false => "the user that runs this has to be able to read it",
+        })
     })?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::new(format!("cannot read the CA file {name}")).caused_by(error))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| {
+        Error::new(format!("cannot read the CA file {name}")).caused_by(error).hint("name a file of PEM certificates")
+    })?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::new(format!("the CA file {name} is larger than 16 MiB")));
+        return Err(Error::new(format!("the CA file {name} is larger than 16 MiB"))
+            .hint("a file of CAs has kilobytes; is this the right one?"));
     }
     Ok(bytes)
 }
@@ -197,7 +202,7 @@ fn blocks(pem: &[u8], name: &str) -> Result<Vec<Block>, Error> {
         // A block reaches to the next one at most, so that a missing END is noticed here.
         let end = find(&rest[BEGIN.len()..], BEGIN).map_or(rest.len(), |at| at + BEGIN.len());
         let der = CertificateDer::from_pem_slice(&rest[..end]).map_err(|error| {
-            Error::new(format!("{}: this certificate is broken", place())).caused_by(error).hint(
+            Error::new(format!("{}: this certificate is broken", place())).caused_by(PemProblem(error)).hint(
                 "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
                  -----END CERTIFICATE-----",
             )

@@ -117,7 +117,7 @@ fn layers_point_down() {
         &["tls"],
         &["verifier", "server_certificate"],
         &["trust", "pki"],
-        &["http1", "parking", "deadline", "sys"],
+        &["http1", "parking", "deadline", "sys", "pem"],
         &["identity"],
         &["certificate", "clock", "crypto"],
         &["error"],

@@ -401,8 +401,10 @@ fn a_body_that_ends_early_is_cut_so_that_the_client_notices() {
         let mut stream = authorised(&running, &ca);
         exchange(&mut stream, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
     };
-    assert!(ask("/short").is_err());
-    assert!(ask("/panic").is_err());
+    for path in ["/short", "/panic"] {
+        let error = ask(path).unwrap_err();
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{path}: cut, not left waiting");
+    }
     assert_eq!(ask("/long").unwrap().body, "y".repeat(10), "no more than announced");
     running.seen.wait_for_event("boom in a reader");
 }

@@ -179,6 +179,19 @@ fn t6b_a_leaf_in_the_ca_file_is_let_in_and_never_vouches() {
 }
 
 #[test]
+fn t6b_a_version_1_certificate_is_a_ca_only_if_it_signed_itself() {
+    let ca = Ca::new("ca");
+    let root = ca.as_version_1(&ca.der);
+    let of_root = Trust::builder().pem(pki::pem(&root), "root").build().unwrap();
+    assert_eq!(of_root.entries()[0].kind(), TrustKind::Ca, "a root of the old kind");
+    admitted(of_root, &ca.client("alice"), "CN=alice");
+    let leaf = ca.client_v1("pinned");
+    let trusted = Trust::builder().pem(leaf.alone().pem(), "pins").build().unwrap();
+    assert_eq!(trusted.entries()[0].kind(), TrustKind::PinnedClient);
+    refused(trusted, &Ca::out_of(&leaf, pki::params("pinned")).client("mallory").alone(), "unknown_issuer");
+}
+
+#[test]
 fn t6b_a_pinned_certificate_is_still_held_to_its_dates() {
     let past = pki::self_signed_with("late", |params| params.not_after = (SystemTime::now() - HOUR / 2).into());
     refused(Trust::builder().pem(past.pem(), "pins").build().unwrap(), &past, "expired");
