@@ -1,9 +1,9 @@
 //! Writes files whole or not at all, and never over another.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
@@ -27,47 +27,124 @@ pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result
             error
         }
     };
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let written =
-        write_whole(Path::new(&temporary), content, secrecy).and_then(|()| take_name(Path::new(&temporary), path));
+    let (temporary, file) = new_beside(path, secrecy).map_err(failed)?;
+    let written = write_whole(file, content).and_then(|()| take_name(&temporary, path, content, secrecy));
     let _ = fs::remove_file(&temporary);
     written.map_err(failed)
 }
 
-fn write_whole(path: &Path, content: &[u8], secrecy: Secrecy) -> io::Result<()> {
+/// A temporary file that nobody else has: not another thread, not a process that was killed.
+fn new_beside(path: &Path, secrecy: Secrecy) -> io::Result<(PathBuf, File)> {
+    let mut number = 0_u32;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}-{number}.tmp", std::process::id()));
+        let temporary = PathBuf::from(name);
+        match create(&temporary, secrecy) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            result => return result.map(|file| (temporary, file)),
+        }
+    }
+}
+
+fn create(path: &Path, secrecy: Secrecy) -> io::Result<File> {
     let mode = if secrecy == Secrecy::Private { 0o600 } else { 0o644 };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
+fn write_whole(mut file: File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()
 }
 
 /// A hard link fails if the name is taken, which a rename does not.
-fn take_name(temporary: &Path, path: &Path) -> io::Result<()> {
+fn take_name(temporary: &Path, path: &Path, content: &[u8], secrecy: Secrecy) -> io::Result<()> {
     match fs::hard_link(temporary, path) {
-        // A file system without hard links: then without the protection against somebody who is just as quick.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.try_exists()? => {
-            fs::rename(temporary, path)
-        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_in_place(path, content, secrecy),
         result => result,
     }
 }
 
+/// For a file system without hard links: still never over another, but whole only if nobody kills this process meanwhile.
+fn write_in_place(path: &Path, content: &[u8], secrecy: Secrecy) -> io::Result<()> {
+    let file = create(path, secrecy)?;
+    write_whole(file, content).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mtls-min-files-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
 
     #[test]
     fn a_file_that_is_there_is_never_written_over() {
-        let path = std::env::temp_dir().join(format!("mtls-min-files-{}", std::process::id()));
+        let scratch = Scratch::new("there");
+        let path = scratch.0.join("file");
         write_new(&path, b"first", Secrecy::Private).unwrap();
         let error = write_new(&path, b"second", Secrecy::Private).unwrap_err();
-        let (content, _) = (fs::read(&path).unwrap(), fs::remove_file(&path).unwrap());
-        assert_eq!(content, b"first");
+        assert_eq!(fs::read(&path).unwrap(), b"first");
         assert!(error.hint_text().unwrap().contains("nothing is overwritten"));
-        let left = fs::read_dir(std::env::temp_dir())
-            .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().path().to_string_lossy().starts_with(&*path.to_string_lossy()));
-        assert_eq!(left.count(), 0, "no temporary file stays");
+        assert_eq!(scratch.names(), ["file"], "no temporary file stays");
+    }
+
+    #[test]
+    fn of_many_writers_one_wins_and_its_file_is_whole() {
+        for round in 0..50 {
+            let scratch = Scratch::new(&format!("many{round}"));
+            let path = scratch.0.join("file");
+            let winners = std::thread::scope(|scope| {
+                let path = &path;
+                let writers: Vec<_> = (0..8_u8)
+                    .map(|n| scope.spawn(move || write_new(path, &[n; 5000], Secrecy::Private).is_ok().then_some(n)))
+                    .collect();
+                writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(winners.len(), 1, "round {round}");
+            assert_eq!(fs::read(&path).unwrap(), [winners[0]; 5000]);
+            assert_eq!(scratch.names(), ["file"], "nothing else is left");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_neither_used_nor_removed() {
+        let scratch = Scratch::new("stale");
+        let stale = scratch.0.join(format!("file.{}-0.tmp", std::process::id()));
+        fs::write(&stale, "old").unwrap();
+        write_new(&scratch.0.join("file"), b"new", Secrecy::Private).unwrap();
+        assert_eq!(fs::read(scratch.0.join("file")).unwrap(), b"new");
+        assert_eq!(fs::read(&stale).unwrap(), b"old");
+    }
+
+    #[test]
+    fn without_hard_links_nothing_is_overwritten_either() {
+        let scratch = Scratch::new("links");
+        let path = scratch.0.join("file");
+        write_in_place(&path, b"first", Secrecy::Private).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_in_place(&path, b"second", Secrecy::Public).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
     }
 }

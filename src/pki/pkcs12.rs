@@ -11,7 +11,10 @@ use crate::error::Error;
 
 /// Puts a client's certificate, its key and the CA's certificate into one PKCS#12 file under the name `name`.
 ///
-/// Encrypted with AES-256 and PBKDF2 with HMAC-SHA-256, as OpenSSL 3, Firefox, Chromium and Java 17 take it.
+/// The key is called `name`, which Java shows; the certificates are called by their subjects.
+///
+/// Encrypted with AES-256 and PBKDF2 with HMAC-SHA-256, as OpenSSL 3, Firefox, Chromium and Java 17 take it. The
+/// key has to be PKCS#8.
 ///
 /// # Errors
 /// The password is empty (macOS would not import it), or one of the parts cannot be read.
@@ -49,7 +52,7 @@ pub fn pkcs12(
 /// # Errors
 /// The system gives no randomness.
 pub fn random_password() -> Result<String, Error> {
-    // 32 characters, none of which looks like another.
+    // 32 characters, without l, 1, i and o.
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(no_randomness)?;

@@ -64,6 +64,8 @@ impl Making<'_> {
             return Ok(());
         }
         let authority = self.authority(now)?;
+        self.check_password()?;
+        self.check_client(&authority)?;
         if !self.has(SERVER) {
             let server = authority.issue_server(&HOSTS, now)?;
             self.write(SERVER_KEY, server.key_pem.as_bytes(), Secrecy::Private)?;
@@ -83,13 +85,6 @@ impl Making<'_> {
                 authority.certificate_pem(),
                 &password,
             )?;
-            if self.has(CLIENT_PASSWORD) {
-                return Err(Error::new(format!(
-                    "{} is there without {CLIENT_P12}",
-                    self.path(CLIENT_PASSWORD).display()
-                ))
-                .hint("remove it, and both are made anew"));
-            }
             self.write(CLIENT_PASSWORD, format!("{password}\n").as_bytes(), Secrecy::Private)?;
             self.write(CLIENT_P12, &p12, Secrecy::Private)?;
         }
@@ -100,10 +95,13 @@ impl Making<'_> {
     fn authority(&mut self, now: SystemTime) -> Result<Authority, Error> {
         match (self.has(CA), self.has(CA_KEY)) {
             (true, true) => Authority::from_pem(&self.read(CA)?, &self.read(CA_KEY)?, now).map_err(|error| {
-                Error::new(format!("the CA in {} cannot sign", self.directory.display())).caused_by(error)
+                let mend = error.hint_text().unwrap_or("put the right files back").to_owned();
+                Error::new(format!("{} with {CA_KEY} cannot sign what is missing", self.path(CA).display()))
+                    .caused_by(error)
+                    .hint(format!("{mend}, or choose an empty directory with --dir"))
             }),
             (false, false) => {
-                if let Some(other) = [SERVER, CLIENT, CLIENT_P12].iter().find(|name| self.has(name)) {
+                if let Some(other) = [SERVER, CLIENT, CLIENT_P12, CLIENT_PASSWORD].iter().find(|name| self.has(name)) {
                     return Err(Error::new(format!(
                         "{} is there, but not the {CA} that it belongs to",
                         self.path(other).display()
@@ -133,6 +131,28 @@ impl Making<'_> {
         let (there, missing) = if self.has(certificate) { (certificate, key) } else { (key, certificate) };
         Err(Error::new(format!("{} is there without {missing}", self.path(there).display()))
             .hint(format!("put {missing} back, or remove {there} to have both made anew")))
+    }
+
+    /// The password of a file that is not there would be taken for that of the new one.
+    fn check_password(&self) -> Result<(), Error> {
+        if self.has(CLIENT_P12) || !self.has(CLIENT_PASSWORD) {
+            return Ok(());
+        }
+        Err(Error::new(format!("{} is there without {CLIENT_P12}", self.path(CLIENT_PASSWORD).display()))
+            .hint("remove it, and both are made anew"))
+    }
+
+    /// What goes into a new file for browsers has to fit together.
+    fn check_client(&self, authority: &Authority) -> Result<(), Error> {
+        if self.has(CLIENT_P12) || !self.has(CLIENT) {
+            return Ok(());
+        }
+        authority.check_issued(&self.read(CLIENT)?, &self.read(CLIENT_KEY)?).map_err(|error| {
+            let mend = error.hint_text().unwrap_or("put the right files back").to_owned();
+            Error::new(format!("{} does not fit {CLIENT_KEY} and {CA}", self.path(CLIENT).display()))
+                .caused_by(error)
+                .hint(format!("{mend}, or remove {CLIENT} and {CLIENT_KEY} to have both made anew"))
+        })
     }
 
     fn has(&self, name: &str) -> bool {

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::support::client::{TLS13, VERSIONS, get};
 use crate::support::files::TempDir;
-use crate::support::pki::Holder;
+use crate::support::pki::{Ca, Holder};
 use crate::support::server::start;
 
 const FILES: [&str; 8] = [
@@ -140,4 +140,110 @@ fn a_pkcs12_file_has_a_password() {
     let (one, two) = (random_password().unwrap(), random_password().unwrap());
     assert_ne!(one, two);
     assert_eq!(one.len(), 19);
+}
+
+#[test]
+fn a_clients_file_is_not_made_of_parts_that_do_not_fit() {
+    // The certificate and the key of two clients, then a client of another CA.
+    for foreign in [&["client1-key.pem"][..], &["client1-crt.pem", "client1-key.pem"]] {
+        let (dir, other) = (TempDir::new(), TempDir::new());
+        throwaway(dir.path(), SystemTime::now()).unwrap();
+        throwaway(other.path(), SystemTime::now()).unwrap();
+        for name in foreign {
+            fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+        }
+        fs::remove_file(dir.path().join("client1.p12")).unwrap();
+        fs::remove_file(dir.path().join("client1-p12-password.txt")).unwrap();
+        let error = throwaway(dir.path(), SystemTime::now()).expect_err("parts of two PKIs");
+        assert!(error.to_string().contains("client1-crt.pem"), "{error}");
+        assert!(error.hint_text().is_some(), "{error}");
+        assert!(!dir.path().join("client1.p12").exists() && !dir.path().join("client1-p12-password.txt").exists());
+    }
+}
+
+#[test]
+fn a_ca_that_cannot_sign_is_named_with_the_way_to_mend_it() {
+    let dir = TempDir::new();
+    let now = SystemTime::now();
+    throwaway(dir.path(), now).unwrap();
+    fs::remove_file(dir.path().join("client1.p12")).unwrap();
+    fs::remove_file(dir.path().join("client1-p12-password.txt")).unwrap();
+    let late = throwaway(dir.path(), now + std::time::Duration::from_secs(3651 * 24 * 3600)).unwrap_err();
+    assert!(late.to_string().contains("ca.pem"), "{late}");
+    assert!(late.hint_text().is_some_and(|hint| hint.contains("--dir")), "{late:?}");
+    for content in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        fs::remove_file(dir.path().join("ca.pem")).unwrap();
+        dir.write("ca.pem", content);
+        let broken = throwaway(dir.path(), now).unwrap_err();
+        assert!(broken.to_string().contains("ca.pem"), "{broken}");
+        assert!(broken.hint_text().is_some(), "{broken:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_found_before_anything_is_made() {
+    let dir = TempDir::new();
+    throwaway(dir.path(), SystemTime::now()).unwrap();
+    for name in ["server-crt.pem", "server-key.pem", "client1.p12"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let count = || fs::read_dir(dir.path()).unwrap().count();
+    let before = count();
+    assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().to_string().contains("client1-p12-password.txt"));
+    assert_eq!(count(), before, "nothing half done");
+
+    let dir = TempDir::new();
+    dir.write("client1-p12-password.txt", "left over");
+    assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().hint_text().is_some());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no new CA for a start");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_written_through() {
+    let dir = TempDir::new();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join("ca-key.pem")).unwrap();
+    throwaway(dir.path(), SystemTime::now()).unwrap_err();
+    assert!(!dir.path().join("elsewhere").exists());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else either");
+}
+
+#[test]
+fn demos_started_together_leave_one_whole_set_or_say_why_not() {
+    let dir = TempDir::new();
+    let made = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| throwaway(dir.path(), SystemTime::now()).is_ok())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).filter(|ok| *ok).count()
+    });
+    assert!(made >= 1, "one of them gets through");
+    let mut names: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, FILES);
+    let running = start(Trust::from_pem_files([dir.path().join("ca.pem")]).unwrap());
+    assert_eq!(get(running.addr, Some(&holder(&dir)), &TLS13).unwrap().status, 200);
+}
+
+#[test]
+fn a_ca_whose_key_usage_forbids_it_signs_nothing() {
+    use rcgen::KeyUsagePurpose::CrlSign;
+    let ca = Ca::with("mute", |params| params.key_usages = vec![CrlSign]);
+    let error = Authority::from_pem(&ca.pem(), &ca.key_pem(), SystemTime::now()).unwrap_err();
+    assert!(error.to_string().contains("key usage"), "{error}");
+}
+
+#[test]
+fn names_that_are_none_are_refused() {
+    let now = SystemTime::now();
+    let authority = Authority::new("ca", now).unwrap();
+    for bad in ["", "a b", "https://x", "x:443", "a..b", "zoë.test", "10.0.0.0/8", "*", "*.*.test"] {
+        assert!(authority.issue_server(&[bad], now).is_err(), "{bad}");
+    }
+    for good in ["localhost", "a.test", "*.a.test", "127.0.0.1", "::1"] {
+        assert!(authority.issue_server(&[good], now).is_ok(), "{good}");
+    }
+    for bad in ["", &"x".repeat(65)] {
+        assert!(authority.issue_client(bad, now).is_err(), "{bad}");
+        assert!(Authority::new(bad, now).is_err(), "{bad}");
+    }
 }

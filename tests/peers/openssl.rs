@@ -71,6 +71,54 @@ fn what_make_certs_sh_makes_works_and_is_not_overwritten() {
     );
 }
 
+/// The two ways of making certificates make the same: what one of them left, the other completes.
+#[test]
+fn the_demo_completes_what_make_certs_sh_made() {
+    let dir = TempDir::new();
+    sh(dir.path(), concat!(env!("CARGO_MANIFEST_DIR"), "/certs/make-certs.sh ."));
+    for missing in ["client1.p12", "client1.p12 client1-p12-password.txt client1-crt.pem client1-key.pem"] {
+        sh(dir.path(), &format!("rm -f {missing}"));
+        let demo = Serving::start(&binary(), dir.path(), &["demo", "--dir", ".", "--listen", "127.0.0.1:0"]);
+        assert_eq!(sh(dir.path(), &curl(&demo, "")), "hello world\n", "without {missing}");
+        sh(dir.path(), "openssl pkcs12 -in client1.p12 -passin file:client1-p12-password.txt -noout");
+    }
+}
+
+#[test]
+fn both_ways_make_certificates_with_the_same_extensions() {
+    let dir = TempDir::new();
+    sh(dir.path(), &format!("mkdir script && {} script", concat!(env!("CARGO_MANIFEST_DIR"), "/certs/make-certs.sh")));
+    drop(Serving::start(&binary(), dir.path(), &["demo", "--dir", "demo", "--listen", "127.0.0.1:0"]));
+    let common = ["Version: 3", "prime256v1", "X509v3 Subject Key Identifier"];
+    let leaf = ["Authority Key Identifier", "X509v3 Key Usage: critical", "Digital Signature", "CA:FALSE"];
+    for made_by in ["script", "demo"] {
+        for (name, parts) in [
+            (
+                "ca",
+                &[
+                    "X509v3 Basic Constraints: critical",
+                    "CA:TRUE, pathlen:0",
+                    "X509v3 Key Usage: critical",
+                    "Certificate Sign, CRL Sign",
+                ][..],
+            ),
+            (
+                "server-crt",
+                &["TLS Web Server Authentication", "DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1"][..],
+            ),
+            ("client1-crt", &["TLS Web Client Authentication", "CN = client1"][..]),
+        ] {
+            let text = sh(dir.path(), &format!("openssl x509 -in {made_by}/{name}.pem -noout -text"));
+            let wanted = common.iter().chain(parts).chain(if name == "ca" { &[][..] } else { &leaf[..] });
+            for part in wanted {
+                assert!(text.contains(part), "{made_by}/{name} has no {part}: {text}");
+            }
+            let serial = sh(dir.path(), &format!("openssl x509 -in {made_by}/{name}.pem -noout -serial"));
+            assert!(serial.trim().trim_start_matches("serial=").len() <= 32 && !serial.contains('-'), "{serial}");
+        }
+    }
+}
+
 #[test]
 fn the_demos_certificates_are_strictly_valid_and_its_p12_imports() {
     let dir = TempDir::new();
@@ -87,6 +135,12 @@ fn the_demos_certificates_are_strictly_valid_and_its_p12_imports() {
         p12.contains("BEGIN PRIVATE KEY") && p12.contains("CN = client1") && p12.contains("throw-away CA"),
         "{p12}"
     );
+    let info =
+        sh(dir.path(), "openssl pkcs12 -in certs/client1.p12 -passin file:certs/client1-p12-password.txt -nodes -info");
+    for part in ["friendlyName: client1", "AES-256-CBC", "hmacWithSHA256", "MAC: sha256"] {
+        assert!(info.contains(part), "{part}: {info}");
+    }
+    assert!(!try_sh(dir.path(), "openssl pkcs12 -in certs/client1.p12 -passin pass: -noout").0);
     sh(dir.path(), "mkdir db && certutil -d sql:db -N --empty-password");
     let imported = sh(dir.path(), "pk12util -d sql:db -i certs/client1.p12 -w certs/client1-p12-password.txt");
     assert!(imported.contains("PKCS12 IMPORT SUCCESSFUL"), "{imported}");

@@ -154,6 +154,10 @@ impl Ca {
         pem(&self.der)
     }
 
+    pub(crate) fn key_pem(&self) -> String {
+        armour("PRIVATE KEY", &self.key.serialize_der())
+    }
+
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
         Issuer::from_params(&self.params, &self.key)
     }
