@@ -159,6 +159,47 @@ impl<'a> Certificate<'a> {
     }
 }
 
+/// What a CA's name constraints say of DNS names and of addresses, each an address followed by its mask.
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[derive(Debug, Default)]
+pub(crate) struct Subtrees {
+    pub(crate) dns: Vec<String>,
+    pub(crate) ranges: Vec<Vec<u8>>,
+}
+
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+impl Certificate<'_> {
+    /// The subtrees of names that a CA may vouch for, and those that it may not.
+    pub(crate) fn name_constraints(&self) -> (Subtrees, Subtrees) {
+        let (mut permitted, mut excluded) = (Subtrees::default(), Subtrees::default());
+        for extension in self.parsed.tbs_certificate.extensions() {
+            let ParsedExtension::NameConstraints(constraints) = extension.parsed_extension() else { continue };
+            for (from, to) in
+                [(&constraints.permitted_subtrees, &mut permitted), (&constraints.excluded_subtrees, &mut excluded)]
+            {
+                for subtree in from.iter().flatten() {
+                    match &subtree.base {
+                        GeneralName::DNSName(name) => to.dns.push((*name).to_owned()),
+                        GeneralName::IPAddress(range) => to.ranges.push(range.to_vec()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        (permitted, excluded)
+    }
+
+    /// How many subject alternative names there are, those that [`alternative_names`](Self::alternative_names) cannot
+    /// read included.
+    pub(crate) fn count_alternative_names(&self) -> usize {
+        let count = |extension: &ParsedExtension<'_>| match extension {
+            ParsedExtension::SubjectAlternativeName(names) => names.general_names.len(),
+            _ => 0,
+        };
+        self.parsed.tbs_certificate.extensions().iter().map(|extension| count(extension.parsed_extension())).sum()
+    }
+}
+
 /// One attribute of a name: `CN=client1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {

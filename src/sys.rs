@@ -1,4 +1,4 @@
-//! What the operating system gives: waiting for many sockets at once, and one TCP option.
+//! What the operating system gives: waiting for many sockets at once, one TCP option, file locks, the terminal's echo.
 //!
 //! Everything that is Linux only stands in this file. Linux uses epoll; other Unix systems use the `portable` poller
 //! below, which is built on poll(2) and is tested on Linux too.
@@ -269,6 +269,43 @@ mod portable {
         // Nothing panics while these are held; the data is whole in any case.
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the lock of a file for as long as it is open; the system frees it when the process ends, however it does.
+/// False: another process holds it still after `patience`.
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+pub(crate) fn lock_file(file: &std::fs::File, patience: Duration) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+    let deadline = std::time::Instant::now() + patience;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if std::time::Instant::now() >= deadline => return Ok(false),
+            // There is no waiting for a lock with a deadline.
+            Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads a line from the terminal after `prompt`, without showing it.
+#[cfg(all(feature = "cli", feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+pub(crate) fn read_hidden_line(prompt: &str) -> io::Result<String> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    use std::io::BufRead;
+    let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let shown = tcgetattr(&terminal)?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    hidden.local_modes.insert(LocalModes::ECHONL);
+    tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
+    let mut line = String::new();
+    let read = terminal
+        .write_all(prompt.as_bytes())
+        .and_then(|()| io::BufReader::new(&terminal).read_line(&mut line).map(drop));
+    tcsetattr(&terminal, OptionalActions::Flush, &shown)?;
+    read.map(|()| line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ macro_rules! print_result {
     }};
 }
 
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+mod certs;
 mod demo;
 mod hello;
 mod log;
@@ -89,6 +91,8 @@ struct CommandLine {
 #[argh(subcommand)]
 enum Command {
     Demo(demo::Demo),
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    Certs(certs::Certs),
 }
 
 impl CommandLine {
@@ -126,6 +130,8 @@ fn run(line: CommandLine) -> Result<(), Error> {
     }
     match &line.command {
         Some(Command::Demo(demo)) => demo::run(demo, &line),
+        #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+        Some(Command::Certs(certs)) => certs::run(certs),
         None => serve::run(&line, |_| {}),
     }
 }

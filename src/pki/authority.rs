@@ -4,15 +4,21 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CidrSubnet, DistinguishedName, DnType,
+    DnValue, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    NameConstraints, PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
-
-use crate::certificate::Certificate;
-use crate::error::Error;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::reading::{names_as_issuer, parse, read_certificate};
+use super::request::{
+    ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
+};
+use crate::certificate::{Attribute, Certificate, Key};
+use crate::error::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -21,18 +27,12 @@ const BACKDATED: Duration = Duration::from_secs(60 * 60);
 
 /// A certificate authority: its certificate and its private key.
 ///
-/// Keys are EC P-256; certificates are of X.509 version 3, with random serial numbers of 16 octets.
+/// Keys are EC P-256 unless RSA is asked for; certificates are of X.509 version 3, with random serial numbers of 16
+/// octets.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
     pem: String,
-}
-
-/// A certificate that an [`Authority`] signed, and its private key.
-pub struct Issued {
-    /// The certificate in PEM.
-    pub certificate_pem: String,
-    /// The private key in PEM (PKCS#8). Keep it from others.
-    pub key_pem: String,
 }
 
 impl Authority {
@@ -42,12 +42,43 @@ impl Authority {
     /// # Errors
     /// `name` is empty or has over 64 characters; there is no randomness.
     pub fn new(name: &str, now: SystemTime) -> Result<Self, Error> {
-        let mut params = params(common_name(name)?, now, 3650 * DAY)?;
+        Self::make(name, None, now)
+    }
+
+    /// The same for an authority that may vouch for servers under `hosts` and below them only, by critical name
+    /// constraints: in a browser that trusts this authority, its key is worth nothing for other sites.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); `hosts` is empty or holds what is no name.
+    pub fn for_hosts(name: &str, hosts: &[&str], now: SystemTime) -> Result<Self, Error> {
+        check_hosts(hosts)?;
+        let (addresses, names): (Vec<&str>, Vec<&str>) = hosts.iter().partition(|host| host.parse::<IpAddr>().is_ok());
+        let dns = |name: &str| GeneralSubtree::DnsName(name.strip_prefix("*.").unwrap_or(name).to_owned());
+        let range = |address: IpAddr, prefix| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, prefix));
+        let mut permitted: Vec<_> = names.iter().map(|name| dns(name)).collect();
+        let single = addresses.iter().filter_map(|address| address.parse().ok());
+        permitted.extend(single.map(|address: IpAddr| range(address, if address.is_ipv4() { 32 } else { 128 })));
+        // A kind of which nothing is permitted is not limited at all: so all of it is excluded.
+        let mut excluded = Vec::new();
+        if addresses.is_empty() {
+            excluded.extend(["0.0.0.0", "::"].iter().filter_map(|all| all.parse().ok()).map(|all| range(all, 0)));
+        }
+        if names.is_empty() {
+            excluded.push(dns(""));
+        }
+        let constraints = NameConstraints { permitted_subtrees: permitted, excluded_subtrees: excluded };
+        Self::make(name, Some(constraints), now)
+    }
+
+    fn make(name: &str, constraints: Option<NameConstraints>, now: SystemTime) -> Result<Self, Error> {
+        let mut params = params(subject(common_name(name)?), now, now + 3650 * DAY)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = new_key()?;
+        params.name_constraints = constraints;
+        let key = new_key(KeyKind::P256)?;
         let certificate = params.self_signed(&key).map_err(cannot_make)?;
-        Ok(Self { pem: certificate.pem(), issuer: Issuer::new(params, key) })
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Ok(Self { pem, der, issuer: Issuer::new(params, key) })
     }
 
     /// Takes up an authority again from its certificate and key, both PEM; the key as PKCS#8.
@@ -57,9 +88,8 @@ impl Authority {
     /// another's.
     pub fn from_pem(certificate_pem: &str, key_pem: &str, now: SystemTime) -> Result<Self, Error> {
         let unreadable = || Error::new("the CA's certificate cannot be read");
-        let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
-            .map_err(|error| unreadable().caused_by(error))?;
-        let certificate = Certificate::parse(&der).map_err(|error| unreadable().caused_by(error))?;
+        let der = read_certificate(certificate_pem).map_err(|error| unreadable().caused_by(error))?;
+        let certificate = parse(&der).map_err(|error| unreadable().caused_by(error))?;
         if !certificate.is_ca() {
             return Err(Error::new("this is no CA's certificate"));
         }
@@ -69,6 +99,7 @@ impl Authority {
         if now > certificate.not_after {
             return Err(Error::new("the CA has expired").hint("make a new CA"));
         }
+        distinguished_name(&certificate).map_err(|error| unreadable().caused_by(error))?;
         let key = read_key(key_pem)?;
         if !certificate.spki.ends_with(key.public_key_raw()) {
             return Err(
@@ -76,22 +107,14 @@ impl Authority {
             );
         }
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| unreadable().caused_by(error))?;
-        Ok(Self { issuer, pem: certificate_pem.to_owned() })
+        Ok(Self { issuer, pem: certificate_pem.to_owned(), der })
     }
 
     /// Whether a certificate, in PEM, names this CA and this CA's key as its issuer, and `key_pem` is its key.
     pub(super) fn check_issued(&self, certificate_pem: &str, key_pem: &str) -> Result<(), Error> {
-        let read = |pem: &str| {
-            CertificateDer::from_pem_slice(pem.as_bytes())
-                .map_err(|error| Error::new("the certificate cannot be read").caused_by(error))
-        };
-        let parse = |der| {
-            Certificate::parse(der).map_err(|error| Error::new("the certificate cannot be read").caused_by(error))
-        };
-        let (own, theirs) = (read(&self.pem)?, read(certificate_pem)?);
-        let (own, theirs) = (parse(&own)?, parse(&theirs)?);
-        let other_key = theirs.authority_key_id.is_some_and(|id| own.subject_key_id.is_some_and(|own| own != id));
-        if theirs.issuer != own.subject || other_key {
+        let theirs = read_certificate(certificate_pem)?;
+        let theirs = parse(&theirs)?;
+        if !names_as_issuer(&theirs, &parse(&self.der)?) {
             return Err(Error::new("the certificate is another CA's"));
         }
         if !theirs.spki.ends_with(read_key(key_pem)?.public_key_raw()) {
@@ -114,17 +137,22 @@ impl Authority {
     /// addresses. Valid for 397 days, the longest that browsers take.
     ///
     /// # Errors
-    /// `hosts` is empty or holds what is no name; there is no randomness.
+    /// `hosts` is empty, holds what is no name or what this authority may not vouch for; there is no randomness.
     pub fn issue_server(&self, hosts: &[&str], now: SystemTime) -> Result<Issued, Error> {
-        if let Some(bad) = hosts.iter().find(|host| !is_host(host)) {
-            return Err(Error::new(format!("{bad:?} is neither a DNS name nor an IP address")));
-        }
-        let Some(first) = hosts.first() else { return Err(Error::new("a server certificate needs a host name")) };
-        let mut params = params(first, now, 397 * DAY)?;
-        let named = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>());
-        params.subject_alt_names =
-            named.map_err(|error| Error::new("a host name is none").caused_by(error))?.subject_alt_names;
-        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue_server_for(hosts, 397, now)
+    }
+
+    /// The same for another number of days, 1 to 397.
+    ///
+    /// # Errors
+    /// As for [`issue_server`](Self::issue_server); the days are too many or too few.
+    pub fn issue_server_for(&self, hosts: &[&str], days: u32, now: SystemTime) -> Result<Issued, Error> {
+        check_hosts(hosts)?;
+        let named = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
+            .map_err(|error| Error::new("a host name is none").caused_by(error))?;
+        // A common name has room for 64 characters, and is read by nobody: the names that count stand elsewhere.
+        let subject = subject(hosts.iter().find(|host| host.len() <= 64).unwrap_or(&"server"));
+        self.issue(subject, named.subject_alt_names, Usage::Server, days, KeyKind::P256, now)
     }
 
     /// Signs a certificate for the client called `name`, its common name. Valid for 365 days.
@@ -132,41 +160,188 @@ impl Authority {
     /// # Errors
     /// `name` is empty or has over 64 characters; there is no randomness.
     pub fn issue_client(&self, name: &str, now: SystemTime) -> Result<Issued, Error> {
-        self.issue(params(common_name(name)?, now, 365 * DAY)?, ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue_client_as(&ClientRequest::new(name), now)
     }
 
-    fn issue(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Result<Issued, Error> {
+    /// Signs a certificate for a client, with all that can be asked for.
+    ///
+    /// # Errors
+    /// The request asks for what cannot be: a name, an address, a number of days; the build cannot make RSA keys; there
+    /// is no randomness.
+    pub fn issue_client_as(&self, request: &ClientRequest, now: SystemTime) -> Result<Issued, Error> {
+        request.check()?;
+        let emails = request.emails.iter().map(|email| Ok(SanType::Rfc822Name(ascii(email)?)));
+        let uris = request.uris.iter().map(|uri| Ok(SanType::URI(ascii(uri)?)));
+        let names = emails.chain(uris).collect::<Result<_, Error>>()?;
+        self.issue(subject(&request.name), names, Usage::Client, request.days, request.key, now)
+    }
+
+    /// Signs a new certificate, with a new key of the same kind, for the names of one that there is.
+    ///
+    /// # Errors
+    /// The certificate cannot be read, or says more than this can repeat: several attributes of a kind in its subject,
+    /// or alternative names of rare kinds.
+    pub fn issue_again(
+        &self,
+        certificate_pem: &str,
+        usage: Usage,
+        days: u32,
+        now: SystemTime,
+    ) -> Result<Issued, Error> {
+        let der = read_certificate(certificate_pem)?;
+        let old = parse(&der)?;
+        let found = old.alternative_names();
+        let mut names = Vec::new();
+        for name in &found.dns {
+            names.push(SanType::DnsName(ascii(name)?));
+        }
+        names.extend(found.ips.iter().map(|address| SanType::IpAddress(*address)));
+        for email in &found.emails {
+            names.push(SanType::Rfc822Name(ascii(email)?));
+        }
+        for uri in &found.uris {
+            names.push(SanType::URI(ascii(uri)?));
+        }
+        if names.len() != old.count_alternative_names() {
+            return Err(Error::new("the certificate has names of a kind that cannot be repeated"));
+        }
+        let key = match old.key {
+            Key::Rsa(bits) if bits > 3072 => KeyKind::Rsa4096,
+            Key::Rsa(_) => KeyKind::Rsa2048,
+            Key::Other(_) => KeyKind::P256,
+        };
+        self.issue(distinguished_name(&old)?, names, usage, days, key, now)
+    }
+
+    /// Signs a revocation list (version 2, in PEM) with its number, which has to grow from list to list. The next one
+    /// is due after `valid`.
+    ///
+    /// # Errors
+    /// The key usage of the CA does not let it sign lists; `valid` is nothing.
+    pub fn sign_crl(
+        &self,
+        revoked: &[Revoked],
+        number: u64,
+        now: SystemTime,
+        valid: Duration,
+    ) -> Result<String, Error> {
+        let own = parse(&self.der)?;
+        let revoked = revoked.iter().map(|revoked| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&revoked.serial),
+            revocation_time: revoked.at.into(),
+            reason_code: reason_code(revoked.reason),
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: (now + valid).into(),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: match own.subject_key_id {
+                Some(id) => KeyIdMethod::PreSpecified(id.to_vec()),
+                None => KeyIdMethod::Sha256,
+            },
+        };
+        let failed = |error| Error::new("the revocation list cannot be signed").caused_by(error);
+        params.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(failed)
+    }
+
+    fn issue(
+        &self,
+        subject: DistinguishedName,
+        names: Vec<SanType>,
+        usage: Usage,
+        days: u32,
+        key: KeyKind,
+        now: SystemTime,
+    ) -> Result<Issued, Error> {
+        check_days(days, if usage == Usage::Server { 397 } else { 3650 })?;
+        let own = parse(&self.der)?;
+        let hosts = names.iter().filter_map(|name| match name {
+            SanType::DnsName(name) => Some(name.to_string()),
+            SanType::IpAddress(address) => Some(address.to_string()),
+            _ => None,
+        });
+        for host in hosts {
+            if !may_vouch_for(&own, &host) {
+                return Err(Error::new(format!("the name constraints of the CA do not let it vouch for {host}"))
+                    .hint("make a CA for this host as well, in another directory"));
+            }
+        }
+        // What outlives its CA is of no use.
+        let mut params = params(subject, now, (now + days * DAY).min(own.not_after))?;
+        params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = vec![match usage {
+            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
+        }];
         params.use_authority_key_identifier_extension = true;
-        let key = new_key()?;
+        let key = new_key(key)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(cannot_make)?;
         Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
 }
 
-fn params(name: &str, now: SystemTime, valid: Duration) -> Result<CertificateParams, Error> {
+fn params(subject: DistinguishedName, now: SystemTime, not_after: SystemTime) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "mtls-min");
-    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name = subject;
     params.not_before = (now - BACKDATED).into();
-    params.not_after = (now + valid).into();
+    params.not_after = not_after.into();
     params.serial_number = Some(serial_number()?);
     Ok(params)
 }
 
-/// X.509 wants 1 to 64 characters (RFC 5280, appendix A.1, `ub-common-name`).
-fn common_name(name: &str) -> Result<&str, Error> {
-    match name.chars().count() {
-        1..=64 => Ok(name),
-        count => Err(Error::new(format!("a common name has 1 to 64 characters, not {count}"))),
-    }
+fn subject(name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::OrganizationName, "mtls-min");
+    subject.push(DnType::CommonName, name);
+    subject
 }
 
-fn is_host(host: &str) -> bool {
-    host.parse::<IpAddr>().is_ok() || DnsName::try_from(host.strip_prefix("*.").unwrap_or(host)).is_ok()
+/// The subject of a certificate again; an error if it is one that `rcgen` would not write as it was.
+fn distinguished_name(certificate: &Certificate<'_>) -> Result<DistinguishedName, Error> {
+    let mut name = DistinguishedName::new();
+    for group in certificate.subject_names() {
+        let [attribute] = &group[..] else { return Err(Error::new("its subject has attributes in groups")) };
+        let oid = attribute.oid().split('.').filter_map(|number| number.parse().ok()).collect::<Vec<u64>>();
+        let kind = DnType::from_oid(&oid);
+        if name.get(&kind).is_some() {
+            let kind = attribute.short_name().unwrap_or(attribute.oid());
+            return Err(Error::new(format!("its subject has {kind} more than once")));
+        }
+        name.push(kind, value(attribute)?);
+    }
+    Ok(name)
+}
+
+fn value(attribute: &Attribute) -> Result<DnValue, Error> {
+    let text = attribute.value();
+    Ok(match attribute.short_name() {
+        Some("emailAddress" | "DC") => DnValue::Ia5String(ascii(text)?),
+        Some("C" | "serialNumber") => DnValue::PrintableString(
+            text.try_into().map_err(|error| Error::new(format!("{text:?} cannot be written")).caused_by(error))?,
+        ),
+        _ => DnValue::Utf8String(text.to_owned()),
+    })
+}
+
+fn ascii(text: &str) -> Result<Ia5String, Error> {
+    text.try_into().map_err(|error: rcgen::Error| Error::new(format!("{text:?} is not ASCII")).caused_by(error))
+}
+
+fn reason_code(reason: Reason) -> Option<RevocationReason> {
+    Some(match reason {
+        // To be left out (RFC 5280, section 5.3.1).
+        Reason::Unspecified => return None,
+        Reason::KeyCompromise => RevocationReason::KeyCompromise,
+        Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
+        Reason::Superseded => RevocationReason::Superseded,
+        Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
+        Reason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
+    })
 }
 
 /// PKCS#8 alone, since not every crypto library reads the other forms.
@@ -187,8 +362,22 @@ fn serial_number() -> Result<SerialNumber, Error> {
     Ok(SerialNumber::from_slice(&octets))
 }
 
-fn new_key() -> Result<KeyPair, Error> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_make)
+fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {
+    match kind {
+        KeyKind::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_make),
+        #[cfg(feature = "aws-lc-rs")]
+        KeyKind::Rsa2048 => new_rsa_key(rcgen::RsaKeySize::_2048),
+        #[cfg(feature = "aws-lc-rs")]
+        KeyKind::Rsa4096 => new_rsa_key(rcgen::RsaKeySize::_4096),
+        #[cfg(not(feature = "aws-lc-rs"))]
+        KeyKind::Rsa2048 | KeyKind::Rsa4096 => Err(Error::new("this build cannot make RSA keys")
+            .hint("build it with the feature `aws-lc-rs`, or take the usual kind of key")),
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn new_rsa_key(size: rcgen::RsaKeySize) -> Result<KeyPair, Error> {
+    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).map_err(cannot_make)
 }
 
 fn cannot_make(error: rcgen::Error) -> Error {
@@ -203,12 +392,5 @@ pub(super) fn no_randomness(error: getrandom::Error) -> Error {
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authority")
-    }
-}
-
-/// The key is never shown.
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Issued")
     }
 }

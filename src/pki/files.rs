@@ -1,4 +1,4 @@
-//! Writes files whole or not at all, and never over another.
+//! Writes files whole or not at all, and never over another unless that is asked for.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -31,6 +31,19 @@ pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result
     let written = write_whole(file, content).and_then(|()| take_name(&temporary, path, content, secrecy));
     let _ = fs::remove_file(&temporary);
     written.map_err(failed)
+}
+
+/// Writes a file anew, in place of the one that has its name: who reads it sees the old one or the new one, whole.
+pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::new(format!("cannot write {}", path.display())).caused_by(error);
+    let (temporary, file) = new_beside(path, secrecy).map_err(failed)?;
+    write_whole(file, content).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        failed(error)
+    })?;
+    // Without this a power cut could bring the old file back. Not every file system can do it.
+    let _ = path.parent().map(|directory| File::open(directory).and_then(|directory| directory.sync_all()));
+    Ok(())
 }
 
 /// A temporary file that nobody else has: not another thread, not a process that was killed.
@@ -108,6 +121,22 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert!(error.hint_text().unwrap().contains("nothing is overwritten"));
         assert_eq!(scratch.names(), ["file"], "no temporary file stays");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_with_its_own_mode() {
+        let scratch = Scratch::new("over");
+        let path = scratch.0.join("file");
+        for (content, secrecy, mode) in [("a", Secrecy::Public, 0o644), ("b", Secrecy::Private, 0o600)] {
+            write_over(&path, content.as_bytes(), secrecy).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+        fs::create_dir(scratch.0.join("directory")).unwrap();
+        write_over(&scratch.0.join("directory"), b"", Secrecy::Public).unwrap_err();
+        let mut names = scratch.names();
+        names.sort_unstable();
+        assert_eq!(names, ["directory", "file"], "no temporary file stays");
     }
 
     #[test]

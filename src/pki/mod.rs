@@ -1,4 +1,4 @@
-//! Making certificates: a CA, what it signs, and the PKCS#12 file that browsers import.
+//! Making certificates: a CA, what it signs and revokes, and the PKCS#12 files that browsers import.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), mtls_min::Error> {
@@ -9,10 +9,18 @@
 //! ```
 
 mod authority;
+mod directory;
 mod files;
+mod index;
+mod opened;
 mod pkcs12;
+mod reading;
+mod request;
 mod throwaway;
 
-pub use authority::{Authority, Issued};
-pub use pkcs12::{pkcs12, random_password};
+pub use authority::Authority;
+pub use directory::{Directory, Overview, Renewal};
+pub use index::Entry;
+pub use pkcs12::{pkcs12, pkcs12_legacy, random_password};
+pub use request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
 pub use throwaway::{Made, throwaway};

@@ -25,6 +25,36 @@ pub fn pkcs12(
     ca_pem: &str,
     password: &str,
 ) -> Result<Vec<u8>, Error> {
+    let algorithms = (EncryptionAlgorithm::PbeWithHmacSha256AndAes256, MacAlgorithm::HmacSha256);
+    write(name, certificate_pem, key_pem, ca_pem, password, algorithms)
+}
+
+/// The same in the form that macOS, Windows up to Server 2016 and old Android import: encrypted with triple DES, with an
+/// HMAC of SHA-1. OpenSSL 3 reads it with `-legacy`.
+///
+/// These algorithms are weak where the password is: give it a random one, and delete the file once it is imported.
+///
+/// # Errors
+/// As for [`pkcs12`].
+pub fn pkcs12_legacy(
+    name: &str,
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+    password: &str,
+) -> Result<Vec<u8>, Error> {
+    let algorithms = (EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc, MacAlgorithm::HmacSha1);
+    write(name, certificate_pem, key_pem, ca_pem, password, algorithms)
+}
+
+fn write(
+    name: &str,
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+    password: &str,
+    (encryption, mac): (EncryptionAlgorithm, MacAlgorithm),
+) -> Result<Vec<u8>, Error> {
     if password.is_empty() {
         return Err(Error::new("a PKCS#12 file needs a password"));
     }
@@ -41,8 +71,8 @@ pub fn pkcs12(
     store.add_entry(name, KeyStoreEntry::PrivateKeyChain(chain));
     store
         .writer(password)
-        .encryption_algorithm(EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
-        .mac_algorithm(MacAlgorithm::HmacSha256)
+        .encryption_algorithm(encryption)
+        .mac_algorithm(mac)
         .write()
         .map_err(|error| failed().caused_by(error))
 }

@@ -1,0 +1,345 @@
+//! `mtls-min certs`: make, renew, revoke and list certificates.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use argh::FromArgs;
+
+use crate::clock::timestamp;
+use crate::error::Error;
+use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage, random_password};
+use crate::sys::read_hidden_line;
+
+/// Make a CA and certificates, renew and revoke them. Nothing is overwritten unasked.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(
+    subcommand,
+    name = "certs",
+    help_triggers("-h", "--help"),
+    example = "  {command_name} init --host example.org\n  {command_name} client alice\n  {command_name} revoke alice --reason key-compromise"
+)]
+pub(super) struct Certs {
+    /// directory of the certificates (default certs)
+    #[argh(option, arg_name = "dir", default = "\"certs\".to_owned()")]
+    dir: String,
+    #[argh(subcommand)]
+    what: What,
+}
+
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand)]
+enum What {
+    Init(Init),
+    Server(NewServer),
+    Client(NewClient),
+    Renew(Renew),
+    Revoke(Revoke),
+    List(List),
+    Crl(Crl),
+}
+
+/// Make a CA, a server certificate and an empty revocation list.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(
+    subcommand,
+    name = "init",
+    help_triggers("-h", "--help"),
+    note = "The CA may vouch for these hosts and what is below them only, so that nobody can use its key against other\nsites. --any-host makes one without such name constraints, for clients that cannot read them."
+)]
+struct Init {
+    /// DNS name or IP address of the server; repeatable (default localhost, 127.0.0.1 and ::1)
+    #[argh(option, arg_name = "host")]
+    host: Vec<String>,
+    /// let the CA vouch for any host
+    #[argh(switch)]
+    any_host: bool,
+    /// name of the CA (default mtls-min CA)
+    #[argh(option, arg_name = "name", default = "\"mtls-min CA\".to_owned()")]
+    name: String,
+}
+
+/// Make a certificate for one more server.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "server", help_triggers("-h", "--help"))]
+struct NewServer {
+    /// name of its files (default server)
+    #[argh(positional, default = "\"server\".to_owned()")]
+    name: String,
+    /// DNS name or IP address of the server; repeatable
+    #[argh(option, arg_name = "host")]
+    host: Vec<String>,
+    /// days that it is valid, at most 397 (default 397)
+    #[argh(option, arg_name = "n", default = "397")]
+    days: u32,
+}
+
+/// Make a certificate for a client, in PEM and as PKCS#12: NAME.p12, and NAME.legacy.p12 for macOS, old Windows and Android.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "client", help_triggers("-h", "--help"))]
+struct NewClient {
+    /// name of the client and of its files
+    #[argh(positional)]
+    name: String,
+    /// days that it is valid, at most 3650 (default 365)
+    #[argh(option, arg_name = "n", default = "365")]
+    days: u32,
+    /// e-mail address to put in; repeatable
+    #[argh(option, arg_name = "address")]
+    email: Vec<String>,
+    /// URI to put in; repeatable
+    #[argh(option, arg_name = "uri")]
+    uri: Vec<String>,
+    /// an RSA key of 2048 or 4096 bits, for old clients (default EC P-256)
+    #[argh(option, arg_name = "bits", from_str_fn(rsa))]
+    rsa: Option<KeyKind>,
+    /// take the password of the PKCS#12 files from the first line of a file
+    #[argh(option, arg_name = "file")]
+    password_file: Option<PathBuf>,
+    /// ask for that password; by default one is made and shown once
+    #[argh(switch)]
+    ask: bool,
+}
+
+/// Make a new certificate and key for the same names, in place of the old files.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "renew", help_triggers("-h", "--help"))]
+struct Renew {
+    /// name of the client, or server
+    #[argh(positional)]
+    name: String,
+    /// days that it is valid (default 365, a server's 397)
+    #[argh(option, arg_name = "n")]
+    days: Option<u32>,
+    /// revoke the old one, which else stays valid until it expires
+    #[argh(switch)]
+    revoke_old: bool,
+    /// take the password of the PKCS#12 files from the first line of a file
+    #[argh(option, arg_name = "file")]
+    password_file: Option<PathBuf>,
+    /// ask for that password; by default one is made and shown once
+    #[argh(switch)]
+    ask: bool,
+}
+
+/// Revoke every certificate of a name, and sign the revocation list anew.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "revoke", help_triggers("-h", "--help"))]
+struct Revoke {
+    /// name of the client, or server
+    #[argh(positional)]
+    name: String,
+    /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn
+    #[argh(option, arg_name = "reason", default = "Reason::default()", from_str_fn(reason))]
+    reason: Reason,
+}
+
+/// List the certificates: name, kind, serial number, state, days left.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+struct List {
+    /// print JSON instead
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Sign the revocation list anew, before it expires.
+#[derive(FromArgs, Debug, Clone)]
+#[argh(subcommand, name = "crl", help_triggers("-h", "--help"))]
+struct Crl {
+    /// days until the next one is due, from now on (default 30)
+    #[argh(option, arg_name = "n")]
+    days: Option<u32>,
+}
+
+pub(super) fn run(certs: &Certs) -> Result<(), Error> {
+    let now = SystemTime::now();
+    let directory = Directory::new(&certs.dir).on_wait(|path| {
+        tell!("waiting for another process that works in {}", path.display());
+    });
+    match &certs.what {
+        What::Init(init) => {
+            let hosts = match init.host.is_empty() {
+                true => vec!["localhost", "127.0.0.1", "::1"],
+                false => init.host.iter().map(String::as_str).collect(),
+            };
+            say_made(&directory.init(&init.name, &hosts, init.any_host, now)?);
+            say_what_next(&certs.dir);
+        }
+        What::Server(server) => {
+            let hosts: Vec<_> = server.host.iter().map(String::as_str).collect();
+            say_made(&directory.issue_server(&server.name, &hosts, server.days, now)?);
+        }
+        What::Client(client) => {
+            let mut request = ClientRequest::new(&client.name);
+            request.emails.clone_from(&client.email);
+            request.uris.clone_from(&client.uri);
+            request.days = client.days;
+            request.key = client.rsa.unwrap_or(request.key);
+            let password = Password::get(client.password_file.as_deref(), client.ask)?;
+            say_made(&directory.issue_client(&request, &password.text, now)?);
+            password.show();
+        }
+        What::Renew(renew) => {
+            let mut renewal = Renewal::default();
+            renewal.days = renew.days;
+            renewal.revoke_old = renew.revoke_old;
+            let password = Password::get(renew.password_file.as_deref(), renew.ask)?;
+            let made = directory.renew(&renew.name, &renewal, &password.text, now)?;
+            say_made(&made);
+            if made.iter().any(|file| file.extension().is_some_and(|extension| extension == "p12")) {
+                password.show();
+            }
+        }
+        What::Revoke(revoke) => match &directory.revoke(&revoke.name, revoke.reason, now)?[..] {
+            [] => print_result!("{} was revoked before; the revocation list is signed anew\n", revoke.name),
+            serials => print_result!("revoked {}, serial {}\n", revoke.name, serials.join(", ")),
+        },
+        What::List(list) => show(&directory.list()?, list.json, now),
+        What::Crl(crl) => say_made(&[directory.sign_crl(crl.days, now)?]),
+    }
+    Ok(())
+}
+
+/// The password of PKCS#12 files. It is never an argument, which other users of the machine could see.
+struct Password {
+    text: String,
+    made: bool,
+}
+
+impl Password {
+    fn get(file: Option<&Path>, ask: bool) -> Result<Self, Error> {
+        let text = match (file, ask) {
+            (Some(_), true) => return Err(Error::new("--password-file and --ask do not go together")),
+            (Some(file), false) => first_line(file)?,
+            (None, true) => asked()?,
+            (None, false) => return Ok(Self { text: random_password()?, made: true }),
+        };
+        Ok(Self { text, made: false })
+    }
+
+    fn show(&self) {
+        if self.made {
+            print_result!("the password of the .p12 files, shown this once: {}\n", self.text);
+        }
+    }
+}
+
+fn first_line(file: &Path) -> Result<String, Error> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::new(format!("cannot read the password in {}", file.display())).caused_by(error))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn asked() -> Result<String, Error> {
+    let ask = |prompt| {
+        read_hidden_line(prompt).map_err(|error| {
+            Error::new("cannot ask for a password: there is no terminal")
+                .caused_by(error)
+                .hint("--password-file reads it from a file; without both one is made")
+        })
+    };
+    let password = ask("password for the .p12 files: ")?;
+    if ask("once more: ")? != password {
+        return Err(Error::new("the two passwords differ"));
+    }
+    Ok(password)
+}
+
+fn say_made(files: &[PathBuf]) {
+    for file in files {
+        print_result!("made {}\n", file.display());
+    }
+}
+
+fn say_what_next(dir: &str) {
+    let files = match dir {
+        "certs" => String::new(),
+        _ => format!(" --cert {dir}/server-crt.pem --key {dir}/server-key.pem"),
+    };
+    let option = if dir == "certs" { String::new() } else { format!(" --dir {dir}") };
+    print_result!(
+        "
+Next, a certificate for a client, and the server:
+  mtls-min certs{option} client alice
+  mtls-min --ca {dir}/ca.pem --crl {dir}/crl.pem{files}
+Clients of the server trust {dir}/ca.pem. Keep {dir}/ca-key.pem to yourself: whoever has it can let in anyone.
+"
+    );
+}
+
+fn show(overview: &Overview, json: bool, now: SystemTime) {
+    if json {
+        // Names, serial numbers and reasons hold nothing that JSON would have to escape.
+        let entries: Vec<_> = overview.entries.iter().map(|entry| json_entry(entry, now)).collect();
+        let due = overview.crl_due.map_or("null".to_owned(), |due| format!("\"{}\"", timestamp(due)));
+        let crl = format!("{{\"number\":{},\"next_update\":{due}}}", overview.crl_number);
+        return print_result!("{{\"certificates\":[{}],\"crl\":{crl}}}\n", entries.join(","));
+    }
+    let mut rows = vec![["NAME", "KIND", "SERIAL", "DAYS LEFT", "STATE"].map(str::to_owned)];
+    rows.extend(overview.entries.iter().map(|entry| {
+        let days = days_left(entry.not_after, now).to_string();
+        [entry.name.clone(), kind(entry).to_owned(), entry.serial.clone(), days, state(entry, now)]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    for [name, kind, serial, days, state] in &rows {
+        let [a, b, c, d] = widths;
+        print_result!("{name:a$}  {kind:b$}  {serial:c$}  {days:>d$}  {state}\n");
+    }
+    match overview.crl_due {
+        Some(due) if due < now => print_result!("\nrevocation list {}, expired: {RESIGN}\n", overview.crl_number),
+        Some(due) => {
+            print_result!("\nrevocation list {}, {} days left\n", overview.crl_number, days_left(due, now));
+        }
+        None => print_result!("\nno revocation list, or not of all that is revoked: {RESIGN}\n"),
+    }
+}
+
+const RESIGN: &str = "`mtls-min certs crl` signs it anew";
+
+fn json_entry(entry: &Entry, now: SystemTime) -> String {
+    let revoked = entry
+        .revoked
+        .map_or(String::new(), |(at, reason)| format!(",\"revoked\":\"{}\",\"reason\":\"{reason}\"", timestamp(at)));
+    let state = state(entry, now);
+    let state = state.split(' ').next().unwrap_or_default();
+    format!(
+        "{{\"name\":\"{}\",\"kind\":\"{}\",\"serial\":\"{}\",\"not_after\":\"{}\",\"state\":\"{state}\"{revoked}}}",
+        entry.name,
+        kind(entry),
+        entry.serial,
+        timestamp(entry.not_after),
+    )
+}
+
+fn kind(entry: &Entry) -> &'static str {
+    if entry.usage == Usage::Server { "server" } else { "client" }
+}
+
+fn state(entry: &Entry, now: SystemTime) -> String {
+    match entry.revoked {
+        Some((at, reason)) => format!("revoked {} {reason}", timestamp(at)),
+        None if entry.is_valid(now) => "valid".to_owned(),
+        None => "expired".to_owned(),
+    }
+}
+
+/// Whole days; 0 once it is over.
+fn days_left(until: SystemTime, now: SystemTime) -> u64 {
+    until.duration_since(now).unwrap_or(Duration::ZERO).as_secs() / (24 * 60 * 60)
+}
+
+fn rsa(text: &str) -> Result<KeyKind, String> {
+    match text {
+        "2048" => Ok(KeyKind::Rsa2048),
+        "4096" => Ok(KeyKind::Rsa4096),
+        _ => Err("RSA keys have 2048 or 4096 bits here".to_owned()),
+    }
+}
+
+fn reason(text: &str) -> Result<Reason, String> {
+    text.parse().map_err(|error: Error| match error.hint_text() {
+        Some(hint) => format!("{error}: {hint}"),
+        None => error.to_string(),
+    })
+}

@@ -1,0 +1,193 @@
+//! A directory of certificates: a CA, what it signed, an index of it, and the revocation list. What `mtls-min certs` does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::authority::Authority;
+use super::files::{Secrecy, write_new};
+use super::index::{CrlState, Entry, Index};
+use super::opened::{CA, CA_KEY, CRL, INDEX, Opened, read};
+use super::request::{
+    ClientRequest, Reason, check_client_name, check_days, check_file_name, check_hosts, check_password,
+};
+use crate::error::Error;
+
+/// A directory that holds a CA and what it signed.
+///
+/// | file | what |
+/// | --- | --- |
+/// | `ca.pem`, `ca-key.pem` | the CA |
+/// | `NAME-crt.pem`, `NAME-key.pem` | a server or client; `server` for the server that `mtls-min` looks for |
+/// | `NAME.p12`, `NAME.legacy.p12` | a client, for browsers and for old ones |
+/// | `crl.pem` | the revocation list |
+/// | `index.txt` | what was signed and what was revoked |
+/// | `.lock` | taken by whoever changes something |
+///
+/// Nothing is overwritten but the index and the revocation list, and what [`renew`](Self::renew) is asked to replace.
+/// Files appear whole, keys with mode 0600. Certificates of this CA that others put there are taken into the index.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub(super) path: PathBuf,
+    pub(super) patience: Duration,
+    pub(super) on_wait: Option<fn(&Path)>,
+}
+
+/// How a certificate is renewed.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Renewal {
+    /// For how many days the new one is valid. Defaults to 365 for a client, to 397 for a server.
+    pub days: Option<u32>,
+    /// Revokes those that it replaces. By default they stay valid until they expire.
+    pub revoke_old: bool,
+}
+
+/// What a directory holds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Overview {
+    /// Every certificate, oldest first.
+    pub entries: Vec<Entry>,
+    /// The number of the last revocation list; 0 if there never was one.
+    pub crl_number: u64,
+    /// When the next revocation list is due. None: there is none yet, or it has yet to be signed for a revocation.
+    pub crl_due: Option<SystemTime>,
+}
+
+impl Directory {
+    /// The directory at `path`. Nothing is read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), patience: Duration::from_secs(10), on_wait: None }
+    }
+
+    /// How long to wait for another process that works in the directory. Defaults to 10 seconds.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// What to call, with the path, before such a wait.
+    pub fn on_wait(mut self, call: fn(&Path)) -> Self {
+        self.on_wait = Some(call);
+        self
+    }
+
+    /// Makes a CA called `name`, a server certificate for `hosts`, and an empty revocation list for 30 days. If
+    /// `any_host` is false, name constraints hold the CA to `hosts`: see [`Authority::for_hosts`].
+    ///
+    /// Returns the files that are new, as the other methods do.
+    ///
+    /// # Errors
+    /// One of these files is there already; `hosts` holds what is no name; a file cannot be written.
+    pub fn init(&self, name: &str, hosts: &[&str], any_host: bool, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
+        check_hosts(hosts)?;
+        let authority = if any_host { Authority::new(name, now)? } else { Authority::for_hosts(name, hosts, now)? };
+        fs::create_dir_all(&self.path).map_err(|error| {
+            Error::new(format!("cannot make the directory {}", self.path.display())).caused_by(error)
+        })?;
+        let lock = Opened::lock(self)?;
+        for file in [CA, CA_KEY, INDEX, CRL, "server-crt.pem", "server-key.pem"] {
+            self.check_free(file, "nothing is overwritten; `mtls-min certs --dir` names another directory")?;
+        }
+        let (ca, ca_key) = (self.path.join(CA), self.path.join(CA_KEY));
+        write_new(&ca_key, authority.key_pem().as_bytes(), Secrecy::Private)?;
+        write_new(&ca, authority.certificate_pem().as_bytes(), Secrecy::Public)?;
+        let mut opened = Opened { directory: self, authority, index: Index::default(), _lock: lock };
+        let mut made = vec![ca_key, ca];
+        made.extend(opened.add_server("server", hosts, 397, now)?);
+        made.push(opened.sign_crl(now)?);
+        Ok(made)
+    }
+
+    /// Makes a certificate for one more server, or for one whose files are gone: `NAME-crt.pem` and `NAME-key.pem`.
+    ///
+    /// # Errors
+    /// It is there already, or valid; the CA's name constraints do not let it vouch for one of `hosts`; a value cannot be.
+    pub fn issue_server(&self, name: &str, hosts: &[&str], days: u32, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
+        check_file_name(name)?;
+        check_hosts(hosts)?;
+        check_days(days, 397)?;
+        Opened::new(self, now)?.add_server(name, hosts, days, now)
+    }
+
+    /// Makes a certificate for a client: `NAME-crt.pem`, `NAME-key.pem`, and both with the CA in `NAME.p12` and
+    /// `NAME.legacy.p12` under `password`, printable ASCII of at least 8 characters.
+    ///
+    /// # Errors
+    /// It is there already, or valid; a value cannot be.
+    pub fn issue_client(
+        &self,
+        request: &ClientRequest,
+        password: &str,
+        now: SystemTime,
+    ) -> Result<Vec<PathBuf>, Error> {
+        check_client_name(&request.name)?;
+        request.check()?;
+        check_password(password)?;
+        Opened::new(self, now)?.add_client(request, password, now)
+    }
+
+    /// Replaces the certificate, the key and the PKCS#12 files of `name` by new ones for the same names. The password is
+    /// for a client's files.
+    ///
+    /// # Errors
+    /// There is none to renew, or it is revoked; a value cannot be.
+    pub fn renew(&self, name: &str, renewal: &Renewal, password: &str, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
+        check_file_name(name)?;
+        check_password(password)?;
+        Opened::new(self, now)?.renew(name, renewal, password, now)
+    }
+
+    /// Revokes every certificate of `name`, and signs the revocation list anew. Returns their serial numbers: none if
+    /// all were revoked before, in which case the list is signed anew all the same.
+    ///
+    /// The index is written before the list, so that whatever happens in between the revocation is not lost: the next
+    /// change of any kind signs the list.
+    ///
+    /// # Errors
+    /// Nothing of that name is known; a file cannot be written.
+    pub fn revoke(&self, name: &str, reason: Reason, now: SystemTime) -> Result<Vec<String>, Error> {
+        check_file_name(name)?;
+        let mut opened = Opened::new(self, now)?;
+        opened.check_known(name)?;
+        let revoked = opened.index.revoke(|entry| entry.name == name, now, reason);
+        opened.sign_crl(now)?;
+        Ok(revoked)
+    }
+
+    /// Signs the revocation list anew, for `days` from now on; or for as many as the last time.
+    ///
+    /// # Errors
+    /// There is no CA; the days are not 1 to 3650; a file cannot be written.
+    pub fn sign_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
+        if let Some(days) = days.filter(|days| !(1..=3650).contains(days)) {
+            return Err(Error::new(format!("a revocation list is signed for 1 to 3650 days, not {days}")));
+        }
+        let mut opened = Opened::new(self, now)?;
+        opened.index.crl.days = days.unwrap_or(opened.index.crl.days);
+        opened.sign_crl(now)
+    }
+
+    /// What the directory holds. It changes nothing and waits for nobody.
+    ///
+    /// # Errors
+    /// There is no CA; the index cannot be read.
+    pub fn list(&self) -> Result<Overview, Error> {
+        let Index { crl, entries } = self.load(&read(&self.path.join(CA))?)?;
+        let crl_due = match crl.state {
+            CrlState::Signed(due) if self.path.join(CRL).exists() => Some(due),
+            _ => None,
+        };
+        Ok(Overview { entries, crl_number: crl.number, crl_due })
+    }
+
+    /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.
+    pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
+        let path = self.path.join(file);
+        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        Err(Error::new(format!("{} is there already", path.display())).hint(hint))
+    }
+}

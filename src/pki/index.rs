@@ -1,0 +1,238 @@
+//! The index of a directory of certificates: a small text file that says what was signed and what was revoked.
+//!
+//! ```text
+//! mtls-min index 1
+//! crl <number> <days> <when the next is due, `pending`, or `none`>
+//! <kind> <name> <serial> <not after> valid
+//! <kind> <name> <serial> <not after> revoked <when> <reason>
+//! ```
+//! Words are separated by tabs, times are RFC 3339, serial numbers hexadecimal. A name may have several lines, the newest
+//! last.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use super::request::{Reason, Revoked, Usage, check_file_name};
+use crate::clock::{read_timestamp, timestamp};
+use crate::error::Error;
+
+const FIRST_LINE: &str = "mtls-min index 1";
+
+/// All that the index says.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) crl: Crl,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What is known of the revocation list.
+#[derive(Debug)]
+pub(super) struct Crl {
+    /// The number of the last one, 0 before the first.
+    pub(super) number: u64,
+    /// For how many days each is signed.
+    pub(super) days: u32,
+    pub(super) state: CrlState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CrlState {
+    /// None was ever signed.
+    None,
+    /// What the index says has yet to be signed: the process that wrote it did not come that far.
+    Pending,
+    /// It is signed, and the next is due at this time.
+    Signed(SystemTime),
+}
+
+/// A certificate that was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// What it is for.
+    pub usage: Usage,
+    /// Its name, which its files have too.
+    pub name: String,
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+    /// Its last moment.
+    pub not_after: SystemTime,
+    /// When it was revoked, and why.
+    pub revoked: Option<(SystemTime, Reason)>,
+}
+
+impl Entry {
+    /// Whether it counts at `now`: neither revoked nor expired.
+    pub fn is_valid(&self, now: SystemTime) -> bool {
+        self.revoked.is_none() && now <= self.not_after
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { crl: Crl { number: 0, days: 30, state: CrlState::None }, entries: Vec::new() }
+    }
+}
+
+impl Index {
+    /// Reads an index. Any line that is not understood is an error: it could be a revocation.
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let mut lines = (1..).zip(text.lines());
+        let broken = |number: usize| Error::new(format!("line {number} is not understood"));
+        let first = lines.next().is_some_and(|(_, line)| line == FIRST_LINE);
+        // A file that was cut lacks at least its last line end.
+        if !first || !text.ends_with('\n') {
+            let error = Error::new("it is not, or not all of, an index that `mtls-min certs` wrote");
+            return Err(error.hint("get it back from a backup: without it nobody knows what was revoked"));
+        }
+        let mut index = Self::default();
+        let (number, line) = lines.next().ok_or_else(|| broken(2))?;
+        index.crl = crl(line).ok_or_else(|| broken(number))?;
+        for (number, line) in lines {
+            index.entries.push(entry(line).ok_or_else(|| broken(number))?);
+        }
+        Ok(index)
+    }
+
+    pub(super) fn write(&self) -> String {
+        let state = match self.crl.state {
+            CrlState::None => "none".to_owned(),
+            CrlState::Pending => "pending".to_owned(),
+            CrlState::Signed(due) => timestamp(due),
+        };
+        let mut text = format!("{FIRST_LINE}\ncrl\t{}\t{}\t{state}\n", self.crl.number, self.crl.days);
+        for Entry { usage, name, serial, not_after, revoked } in &self.entries {
+            let usage = if *usage == Usage::Server { "server" } else { "client" };
+            let state = match revoked {
+                None => "valid".to_owned(),
+                Some((at, reason)) => format!("revoked\t{}\t{reason}", timestamp(*at)),
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{usage}\t{name}\t{serial}\t{}\t{state}", timestamp(*not_after));
+        }
+        text
+    }
+
+    /// The newest certificate of a name.
+    pub(super) fn newest(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().rev().find(|entry| entry.name == name)
+    }
+
+    /// Revokes all that is not revoked yet among those that `choose` picks: their serial numbers.
+    pub(super) fn revoke(&mut self, choose: impl Fn(&Entry) -> bool, now: SystemTime, reason: Reason) -> Vec<String> {
+        let chosen = self.entries.iter_mut().filter(|entry| entry.revoked.is_none() && choose(entry));
+        chosen
+            .map(|entry| {
+                entry.revoked = Some((now, reason));
+                entry.serial.clone()
+            })
+            .collect()
+    }
+
+    /// What belongs on the revocation list: all that was ever revoked.
+    pub(super) fn revoked(&self) -> Vec<Revoked> {
+        let revoked = self.entries.iter().filter_map(|entry| Some((octets(&entry.serial)?, entry.revoked?)));
+        revoked.map(|(serial, (at, reason))| Revoked { serial, at, reason }).collect()
+    }
+}
+
+fn crl(line: &str) -> Option<Crl> {
+    let ["crl", number, days, state] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+    let state = match state {
+        "none" => CrlState::None,
+        "pending" => CrlState::Pending,
+        due => CrlState::Signed(read_timestamp(due)?),
+    };
+    Some(Crl { number: number.parse().ok()?, days: days.parse().ok().filter(|days| (1..=3650).contains(days))?, state })
+}
+
+fn entry(line: &str) -> Option<Entry> {
+    let words: Vec<_> = line.split('\t').collect();
+    let [usage, name, serial, not_after, ref state @ ..] = words[..] else { return None };
+    let usage = match usage {
+        "server" => Usage::Server,
+        "client" => Usage::Client,
+        _ => return None,
+    };
+    let revoked = match state {
+        ["valid"] => None,
+        ["revoked", at, reason] => Some((read_timestamp(at)?, reason.parse().ok()?)),
+        _ => return None,
+    };
+    check_file_name(name).ok()?;
+    octets(serial)?;
+    let (name, serial) = (name.to_owned(), serial.to_owned());
+    Some(Entry { usage, name, serial, not_after: read_timestamp(not_after)?, revoked })
+}
+
+fn octets(hex: &str) -> Option<Vec<u8>> {
+    let digits = hex.as_bytes();
+    let all_hex = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    all_hex.then(|| digits.chunks(2).map(pair).collect())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn sample() -> Index {
+        let entry = |name: &str, revoked| Entry {
+            usage: Usage::Client,
+            name: name.to_owned(),
+            serial: "40ff".to_owned(),
+            not_after: at(2_000_000_000),
+            revoked,
+        };
+        Index {
+            crl: Crl { number: 7, days: 30, state: CrlState::Signed(at(1_900_000_000)) },
+            entries: vec![entry("a@b.c", None), entry("b", Some((at(1_800_000_000), Reason::Superseded)))],
+        }
+    }
+
+    #[test]
+    fn an_index_reads_what_it_wrote() {
+        for state in [CrlState::None, CrlState::Pending, CrlState::Signed(at(5))] {
+            let mut index = sample();
+            index.crl.state = state;
+            let read = Index::parse(&index.write()).unwrap();
+            assert_eq!(read.entries, index.entries);
+            assert_eq!((read.crl.number, read.crl.days, read.crl.state), (7, 30, state));
+        }
+        for (reason, _) in Reason::ALL {
+            let mut index = sample();
+            index.entries[0].revoked = Some((at(9), reason));
+            assert_eq!(Index::parse(&index.write()).unwrap().entries, index.entries);
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_damaged_anywhere_is_an_error() {
+        let whole = sample().write();
+        for cut in 0..whole.len() {
+            // What is cut after a whole line cannot be told; such a file is never written.
+            if !whole[..cut].ends_with('\n') || whole[..cut].lines().count() < 2 {
+                Index::parse(&whole[..cut]).unwrap_err();
+            }
+        }
+        for (from, to) in [
+            ("index 1", "index 2"),
+            ("crl\t7", "crl\t-7"),
+            ("\t30\t", "\t0\t"),
+            ("client", "ca"),
+            ("a@b.c", "../b"),
+            ("40ff", "40f"),
+            ("40ff", "40fg"),
+            ("revoked", "Revoked"),
+            ("superseded", "hold"),
+            ("\tvalid", ""),
+        ] {
+            Index::parse(&whole.replacen(from, to, 1)).expect_err(to);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The work in a directory of certificates, by whoever holds its lock.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::authority::Authority;
+use super::directory::{Directory, Renewal};
+use super::files::{Secrecy, write_new, write_over};
+use super::index::{CrlState, Entry, Index};
+use super::pkcs12::{pkcs12, pkcs12_legacy};
+use super::reading::{names_as_issuer, parse, read_certificate};
+use super::request::{ClientRequest, Issued, Reason, Usage, check_file_name};
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::identity::hex;
+use crate::sys::lock_file;
+
+pub(super) const CA: &str = "ca.pem";
+pub(super) const CA_KEY: &str = "ca-key.pem";
+pub(super) const CRL: &str = "crl.pem";
+pub(super) const INDEX: &str = "index.txt";
+const LOCK: &str = ".lock";
+
+/// A directory whose lock is held.
+pub(super) struct Opened<'d> {
+    pub(super) directory: &'d Directory,
+    pub(super) authority: Authority,
+    pub(super) index: Index,
+    pub(super) _lock: File,
+}
+
+/// How a file takes its name: [`write_new`] or [`write_over`].
+type Write = fn(&Path, &[u8], Secrecy) -> Result<(), Error>;
+
+impl<'d> Opened<'d> {
+    /// Takes the lock, reads all there is, and signs the revocation list if somebody was kept from it.
+    pub(super) fn new(directory: &'d Directory, now: SystemTime) -> Result<Self, Error> {
+        let ca = directory.path.join(CA);
+        if !ca.exists() {
+            return Err(no_authority(&ca));
+        }
+        let lock = Self::lock(directory)?;
+        let ca_pem = read(&ca)?;
+        let ca_key = directory.path.join(CA_KEY);
+        let authority = Authority::from_pem(&ca_pem, &read(&ca_key)?, now)
+            .map_err(|error| Error::new(format!("{} with {CA_KEY} cannot be used", ca.display())).caused_by(error))?;
+        let index = directory.load(&ca_pem)?;
+        let mut opened = Self { directory, authority, index, _lock: lock };
+        if opened.index.crl.state == CrlState::Pending {
+            opened.sign_crl(now)?;
+        }
+        Ok(opened)
+    }
+
+    pub(super) fn lock(directory: &Directory) -> Result<File, Error> {
+        let path = directory.path.join(LOCK);
+        let failed = |error| Error::new(format!("cannot lock {}", path.display())).caused_by(error);
+        let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(failed)?;
+        if lock_file(&file, Duration::ZERO).map_err(failed)? {
+            return Ok(file);
+        }
+        if let Some(call) = directory.on_wait {
+            call(&directory.path);
+        }
+        if lock_file(&file, directory.patience).map_err(failed)? {
+            return Ok(file);
+        }
+        Err(Error::new(format!("another process works in {}", directory.path.display()))
+            .hint(format!("it holds the lock on {}; wait for it, or end it", path.display())))
+    }
+
+    pub(super) fn add_server(
+        &mut self,
+        name: &str,
+        hosts: &[&str],
+        days: u32,
+        now: SystemTime,
+    ) -> Result<Vec<PathBuf>, Error> {
+        self.check_new(name, now)?;
+        let issued = self.authority.issue_server_for(hosts, days, now)?;
+        self.put(name, Usage::Server, &issued, "", write_new)
+    }
+
+    pub(super) fn add_client(
+        &mut self,
+        request: &ClientRequest,
+        password: &str,
+        now: SystemTime,
+    ) -> Result<Vec<PathBuf>, Error> {
+        self.check_new(&request.name, now)?;
+        let issued = self.authority.issue_client_as(request, now)?;
+        self.put(&request.name, Usage::Client, &issued, password, write_new)
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        name: &str,
+        renewal: &Renewal,
+        password: &str,
+        now: SystemTime,
+    ) -> Result<Vec<PathBuf>, Error> {
+        let newest = self.check_known(name)?;
+        let usage = newest.usage;
+        if newest.revoked.is_some() {
+            return Err(Error::new(format!("{name} is revoked, and is not renewed"))
+                .hint(format!("to let {name} in again, move the files away and make the certificate anew")));
+        }
+        let path = self.directory.path.join(certificate_file(name));
+        let days = renewal.days.unwrap_or(if usage == Usage::Server { 397 } else { 365 });
+        let issued = self.authority.issue_again(&read(&path)?, usage, days, now).map_err(|error| {
+            let hint = error.hint_text().map(str::to_owned);
+            let error = Error::new(format!("{} cannot be renewed", path.display())).caused_by(error);
+            hint.into_iter().fold(error, Error::hint)
+        })?;
+        if renewal.revoke_old {
+            self.index.revoke(|entry| entry.name == name, now, Reason::Superseded);
+            // Until the list is signed, which comes after the new files, the index remembers that it has to be.
+            self.index.crl.state = CrlState::Pending;
+        }
+        let mut written = self.put(name, usage, &issued, password, write_over)?;
+        if renewal.revoke_old {
+            written.push(self.sign_crl(now)?);
+        }
+        Ok(written)
+    }
+
+    /// Writes the index, then the list, then in the index that the list is written. Between the first and the last the
+    /// list is pending, and the next who opens the directory signs it.
+    pub(super) fn sign_crl(&mut self, now: SystemTime) -> Result<PathBuf, Error> {
+        let valid = self.index.crl.days * Duration::from_secs(24 * 60 * 60);
+        self.index.crl.number += 1;
+        self.index.crl.state = CrlState::Pending;
+        let list = self.authority.sign_crl(&self.index.revoked(), self.index.crl.number, now, valid)?;
+        self.save()?;
+        let path = self.directory.path.join(CRL);
+        write_over(&path, list.as_bytes(), Secrecy::Public)?;
+        self.index.crl.state = CrlState::Signed(now + valid);
+        self.save()?;
+        Ok(path)
+    }
+
+    /// The newest entry of a name.
+    pub(super) fn check_known(&self, name: &str) -> Result<&Entry, Error> {
+        if let Some(newest) = self.index.newest(name) {
+            return Ok(newest);
+        }
+        let path = self.directory.path.join(certificate_file(name));
+        Err(match path.exists() {
+            true => Error::new(format!("{} is not a certificate of this CA", path.display())),
+            false => Error::new(format!("nothing called {name} is known in {}", self.directory.path.display()))
+                .hint("`mtls-min certs list` shows what there is"),
+        })
+    }
+
+    fn check_new(&self, name: &str, now: SystemTime) -> Result<(), Error> {
+        let again = format!("`mtls-min certs renew {name}` replaces what there is; else move the files away first");
+        for file in files(name) {
+            self.directory.check_free(&file, &again)?;
+        }
+        match self.index.entries.iter().find(|entry| entry.name == name && entry.is_valid(now)) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(format!("{name} has a valid certificate already, though its files are gone"))
+                .hint(format!("put them back, or `mtls-min certs revoke {name}` first"))),
+        }
+    }
+
+    /// Enters a certificate into the index and writes its files, the certificate last. In this order no certificate
+    /// exists that cannot be revoked.
+    fn put(
+        &mut self,
+        name: &str,
+        usage: Usage,
+        issued: &Issued,
+        password: &str,
+        write: Write,
+    ) -> Result<Vec<PathBuf>, Error> {
+        let der = read_certificate(&issued.certificate_pem)?;
+        let certificate = parse(&der)?;
+        let [certificate_file, key_file, modern, legacy] = files(name);
+        let mut contents = vec![(key_file, issued.key_pem.clone().into_bytes(), Secrecy::Private)];
+        if usage == Usage::Client {
+            let parts = (&issued.certificate_pem, &issued.key_pem, self.authority.certificate_pem());
+            contents.push((modern, pkcs12(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
+            contents.push((legacy, pkcs12_legacy(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
+        }
+        contents.push((certificate_file, issued.certificate_pem.clone().into_bytes(), Secrecy::Public));
+        // The demo keeps its password in a file, which must not be that of another certificate.
+        let remembered = format!("{name}-p12-password.txt");
+        if usage == Usage::Client && self.directory.path.join(&remembered).exists() {
+            write_over(&self.directory.path.join(remembered), format!("{password}\n").as_bytes(), Secrecy::Private)?;
+        }
+        self.index.entries.push(entry(name, usage, &certificate)?);
+        self.save()?;
+        let mut written = Vec::new();
+        for (file, content, secrecy) in contents {
+            let path = self.directory.path.join(file);
+            write(&path, &content, secrecy)?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        write_over(&self.directory.path.join(INDEX), self.index.write().as_bytes(), Secrecy::Public)
+    }
+}
+
+impl Directory {
+    /// The index, and the certificates of this CA that are there without being in it.
+    pub(super) fn load(&self, ca_pem: &str) -> Result<Index, Error> {
+        let path = self.path.join(INDEX);
+        let mut index = match fs::read_to_string(&path) {
+            Ok(text) => Index::parse(&text).map_err(|error| {
+                let hint = error.hint_text().unwrap_or("get it back from a backup").to_owned();
+                Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(hint)
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.check_free(
+                    CRL,
+                    "it has lost its index.txt: get that back from a backup, as it says what was revoked",
+                )?;
+                Index::default()
+            }
+            Err(error) => return Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
+        };
+        let ca = read_certificate(ca_pem)?;
+        let ca = parse(&ca)?;
+        for name in self.names()? {
+            // What cannot be read is not of this CA, as far as anybody can tell.
+            let Ok(pem) = fs::read_to_string(self.path.join(certificate_file(&name))) else { continue };
+            let Ok(der) = read_certificate(&pem) else { continue };
+            let Ok(certificate) = parse(&der) else { continue };
+            let server = name == "server" || !certificate.may_authenticate_clients;
+            let Ok(entry) = entry(&name, if server { Usage::Server } else { Usage::Client }, &certificate) else {
+                continue;
+            };
+            let known = index.entries.iter().any(|known| known.serial == entry.serial);
+            if !known && names_as_issuer(&certificate, &ca) {
+                index.entries.push(entry);
+            }
+        }
+        Ok(index)
+    }
+
+    /// The names of the certificates in the directory, in order.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let files = fs::read_dir(&self.path)
+            .map_err(|error| Error::new(format!("cannot read {}", self.path.display())).caused_by(error))?;
+        let names = files.flatten().filter_map(|file| {
+            let name = file.file_name().into_string().ok()?.strip_suffix("-crt.pem")?.to_owned();
+            check_file_name(&name).is_ok().then_some(name)
+        });
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if path.ends_with(CA) => no_authority(path),
+        _ => Error::new(format!("cannot read {}", path.display())).caused_by(error),
+    })
+}
+
+fn no_authority(path: &Path) -> Error {
+    Error::new(format!("there is no {}", path.display()))
+        .hint("`mtls-min certs init` makes a CA; `mtls-min certs --dir` names another directory")
+}
+
+fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> Result<Entry, Error> {
+    // Digits of a number that is positive, as it is on a revocation list.
+    let significant = certificate.serial.iter().position(|octet| *octet != 0).unwrap_or(certificate.serial.len());
+    if significant == certificate.serial.len() || certificate.serial[0] >= 0x80 {
+        return Err(Error::new("the serial number is zero or negative"));
+    }
+    let serial = hex(&certificate.serial[significant..]);
+    Ok(Entry { usage, name: name.to_owned(), serial, not_after: certificate.not_after, revoked: None })
+}
+
+fn certificate_file(name: &str) -> String {
+    format!("{name}-crt.pem")
+}
+
+fn files(name: &str) -> [String; 4] {
+    [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
+}

@@ -1,0 +1,256 @@
+//! What is asked for, checked before anything is signed, and what comes of it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use rustls::pki_types::DnsName;
+
+use crate::certificate::{Certificate, Subtrees};
+use crate::error::Error;
+
+/// A client's certificate as it is asked for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientRequest {
+    /// The common name, 1 to 64 characters.
+    pub name: String,
+    /// E-mail addresses, as further names.
+    pub emails: Vec<String>,
+    /// URIs, as further names.
+    pub uris: Vec<String>,
+    /// For how many days it is valid, 1 to 3650. Defaults to 365. No certificate outlives its CA.
+    pub days: u32,
+    /// The kind of its key. Defaults to EC P-256.
+    pub key: KeyKind,
+}
+
+impl ClientRequest {
+    /// A certificate for the client called `name`, and nothing else.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), emails: Vec::new(), uris: Vec::new(), days: 365, key: KeyKind::P256 }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        common_name(&self.name)?;
+        self.emails.iter().try_for_each(|email| check_email(email))?;
+        self.uris.iter().try_for_each(|uri| check_uri(uri))?;
+        check_days(self.days, 3650)
+    }
+}
+
+/// The kind of a new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// EC P-256, which every current client takes.
+    P256,
+    /// RSA of 2048 bits, for old clients. Made with the feature `aws-lc-rs` only.
+    Rsa2048,
+    /// RSA of 4096 bits. Made with the feature `aws-lc-rs` only.
+    Rsa4096,
+}
+
+/// A certificate that an [`Authority`](super::Authority) signed, and its private key.
+pub struct Issued {
+    /// The certificate in PEM.
+    pub certificate_pem: String,
+    /// The private key in PEM (PKCS#8). Keep it from others.
+    pub key_pem: String,
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Usage {
+    /// Authenticating a server.
+    Server,
+    /// Authenticating a client.
+    Client,
+}
+
+/// A certificate that is no longer to count.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// Its serial number, as in the certificate: big-endian.
+    pub serial: Vec<u8>,
+    /// When it was revoked.
+    pub at: SystemTime,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a certificate is revoked (RFC 5280, section 5.3.1; those that fit an end entity and are for good).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Nothing is said.
+    #[default]
+    Unspecified,
+    /// Somebody else has the key, or may have it.
+    KeyCompromise,
+    /// The holder's name or place has changed.
+    AffiliationChanged,
+    /// A new certificate has taken its place.
+    Superseded,
+    /// The holder is gone.
+    CessationOfOperation,
+    /// The holder may no longer do what the certificate is for.
+    PrivilegeWithdrawn,
+}
+
+impl Reason {
+    pub(super) const ALL: [(Self, &'static str); 6] = [
+        (Self::Unspecified, "unspecified"),
+        (Self::KeyCompromise, "key-compromise"),
+        (Self::AffiliationChanged, "affiliation-changed"),
+        (Self::Superseded, "superseded"),
+        (Self::CessationOfOperation, "cessation-of-operation"),
+        (Self::PrivilegeWithdrawn, "privilege-withdrawn"),
+    ];
+}
+
+/// The key is never shown.
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Issued")
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(reason, _)| reason == self).map_or("", |(_, word)| *word))
+    }
+}
+
+impl FromStr for Reason {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let found = Self::ALL.iter().find(|(_, word)| *word == text).map(|(reason, _)| *reason);
+        found.ok_or_else(|| {
+            let words = Self::ALL.map(|(_, word)| word).join(", ");
+            Error::new(format!("{text:?} is no reason for a revocation")).hint(format!("one of {words}"))
+        })
+    }
+}
+
+/// X.509 wants 1 to 64 characters (RFC 5280, appendix A.1, `ub-common-name`).
+pub(super) fn common_name(name: &str) -> Result<&str, Error> {
+    match name.chars().count() {
+        1..=64 => Ok(name),
+        count => Err(Error::new(format!("a common name has 1 to 64 characters, not {count}"))),
+    }
+}
+
+/// A name that a file can have, and that is not one of our own files.
+pub(super) fn check_file_name(name: &str) -> Result<(), Error> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte);
+    let sound = (1..=64).contains(&name.len()) && name.bytes().all(good) && !name.starts_with(['.', '-']);
+    if sound && !["ca", "crl", "index"].contains(&name) && !name.ends_with(".legacy") {
+        return Ok(());
+    }
+    Err(bad_name(name))
+}
+
+pub(super) fn check_client_name(name: &str) -> Result<(), Error> {
+    if name == "server" { Err(bad_name(name)) } else { check_file_name(name) }
+}
+
+fn bad_name(name: &str) -> Error {
+    Error::new(format!("{name:?} cannot be the name of a certificate here")).hint(
+        "1 to 64 letters, digits and . _ - @, the first of them no . or -; ca, server, crl, index and *.legacy mean other files",
+    )
+}
+
+pub(super) fn check_days(days: u32, most: u32) -> Result<(), Error> {
+    if (1..=most).contains(&days) {
+        return Ok(());
+    }
+    let error = Error::new(format!("a certificate is valid for 1 to {most} days, not {days}"));
+    Err(if most == 397 { error.hint("browsers take no server certificate of more than 397 days") } else { error })
+}
+
+/// Long enough for the weaker of the two files, and in characters that every program encodes alike.
+pub(super) fn check_password(password: &str) -> Result<(), Error> {
+    if password.len() < MIN_PASSWORD {
+        return Err(Error::new(format!("the password of a PKCS#12 file has at least {MIN_PASSWORD} characters")));
+    }
+    if !password.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(Error::new("the password of a PKCS#12 file is printable ASCII here")
+            .hint("programs do not agree on how other characters are encoded"));
+    }
+    Ok(())
+}
+
+const MIN_PASSWORD: usize = 8;
+
+pub(super) fn check_email(email: &str) -> Result<(), Error> {
+    let good = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\",;:\\".contains(&byte);
+    let sound = |local: &str, domain: &str| !local.is_empty() && !domain.is_empty() && !domain.contains('@');
+    if email.len() <= 254 && email.bytes().all(good) && email.split_once('@').is_some_and(|(l, d)| sound(l, d)) {
+        return Ok(());
+    }
+    Err(Error::new(format!("{email:?} is no e-mail address that a certificate can hold"))
+        .hint("as alice@example.org, in ASCII; a domain of other letters in its xn-- form"))
+}
+
+/// RFC 5280 wants a scheme and something after it (section 4.2.1.6).
+pub(super) fn check_uri(uri: &str) -> Result<(), Error> {
+    let good = |byte: u8| byte.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&byte);
+    let scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let sound = uri.split_once(':').is_some_and(|(before, rest)| scheme(before) && !rest.trim_matches('/').is_empty());
+    if sound && uri.len() <= 2048 && uri.bytes().all(good) {
+        return Ok(());
+    }
+    Err(Error::new(format!("{uri:?} is no URI with a scheme"))
+        .hint("as spiffe://example.org/alice or urn:uuid:…, in ASCII; other characters as %xx"))
+}
+
+/// DNS names, `*.` before them or not, and IP addresses.
+pub(super) fn check_hosts(hosts: &[&str]) -> Result<(), Error> {
+    let is_host = |host: &str| {
+        host.parse::<IpAddr>().is_ok() || DnsName::try_from(host.strip_prefix("*.").unwrap_or(host)).is_ok()
+    };
+    match hosts.iter().find(|host| !is_host(host)) {
+        Some(bad) => Err(Error::new(format!("{bad:?} is neither a DNS name nor an IP address"))),
+        None if hosts.is_empty() => Err(Error::new("a server certificate needs a host name")),
+        None => Ok(()),
+    }
+}
+
+/// Whether the name constraints of a CA let it vouch for a host (RFC 5280, section 4.2.1.10).
+pub(super) fn may_vouch_for(ca: &Certificate<'_>, host: &str) -> bool {
+    let (permitted, excluded) = ca.name_constraints();
+    let unlimited = match host.parse::<IpAddr>() {
+        Ok(_) => permitted.ranges.is_empty(),
+        Err(_) => permitted.dns.is_empty(),
+    };
+    !covers(&excluded, host) && (unlimited || covers(&permitted, host))
+}
+
+fn covers(subtrees: &Subtrees, host: &str) -> bool {
+    let octets = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.octets().to_vec(),
+        Ok(IpAddr::V6(address)) => address.octets().to_vec(),
+        Err(_) => {
+            let host = host.strip_prefix("*.").unwrap_or(host).to_ascii_lowercase();
+            return subtrees.dns.iter().any(|base| {
+                let base = base.to_ascii_lowercase();
+                let above = host.strip_suffix(&base);
+                above.is_some_and(|above| {
+                    above.is_empty() || base.is_empty() || base.starts_with('.') || above.ends_with('.')
+                })
+            });
+        }
+    };
+    // An address, then a mask as long.
+    subtrees.ranges.iter().any(|range| {
+        let (base, mask) = range.split_at(range.len() / 2);
+        base.len() == octets.len() && (0..octets.len()).all(|at| octets[at] & mask[at] == base[at] & mask[at])
+    })
+}
