@@ -349,11 +349,20 @@ fn help_and_version_are_results() {
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("mtls-min {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+#[cfg(feature = "pki")]
 #[test]
 fn the_usage_in_the_readme_is_that_of_help() {
     let dir = TempDir::new();
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    for args in [&["--help"][..], &["demo", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["demo", "--help"],
+        &["certs", "--help"],
+        &["certs", "init", "--help"],
+        &["certs", "client", "--help"],
+        &["certs", "renew", "--help"],
+        &["certs", "revoke", "--help"],
+    ] {
         let help = String::from_utf8(run(dir.path(), args).stdout).unwrap();
         assert!(readme.contains(help.trim_end()), "the README lacks:\n{help}");
     }

@@ -3,6 +3,8 @@
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 
 mod availability;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod certs;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]

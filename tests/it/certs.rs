@@ -1,0 +1,639 @@
+//! `mtls-min certs`: every subcommand through the command itself, what it leaves alone, and what it says to bad input.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use mtls_min::pki::{Authority, ClientRequest, Directory, throwaway};
+use mtls_min::{Identity, ServerCertificate, Trust};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
+
+use crate::support::client::{TLS13, VERSIONS, eventually, get, provider};
+use crate::support::command::{binary, run};
+use crate::support::files::TempDir;
+use crate::support::pki::{Ca, Holder};
+use crate::support::server::start;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What it said: exit code, stdout, stderr.
+fn certs(dir: &TempDir, args: &str) -> (i32, String, String) {
+    let words: Vec<_> = std::iter::once("certs").chain(args.split_whitespace()).collect();
+    let output = run(dir.path(), &words);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The same, with success: stdout.
+#[track_caller]
+fn done(dir: &TempDir, args: &str) -> String {
+    let (code, stdout, stderr) = certs(dir, args);
+    assert_eq!((code, stderr.as_str()), (0, ""), "certs {args}");
+    stdout
+}
+
+/// The same, with failure: stderr.
+#[track_caller]
+fn fails(dir: &TempDir, args: &str) -> String {
+    let (code, stdout, stderr) = certs(dir, args);
+    assert_eq!((code, stdout.as_str()), (1, ""), "certs {args}: {stderr}");
+    stderr
+}
+
+fn initialised() -> TempDir {
+    let dir = TempDir::new();
+    done(&dir, "init");
+    dir
+}
+
+fn read(dir: &TempDir, name: &str) -> String {
+    fs::read_to_string(dir.path().join("certs").join(name)).unwrap()
+}
+
+/// Every file with its content.
+fn snapshot(dir: &TempDir) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir.path().join("certs")).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())).collect()
+}
+
+fn holder(dir: &TempDir, name: &str) -> Holder {
+    Holder {
+        chain: vec![CertificateDer::from_pem_slice(read(dir, &format!("{name}-crt.pem")).as_bytes()).unwrap()],
+        key: PrivateKeyDer::from_pem_slice(read(dir, &format!("{name}-key.pem")).as_bytes()).unwrap(),
+    }
+}
+
+fn identity(dir: &TempDir, name: &str) -> Identity {
+    Identity::from_der(&holder(dir, name).chain[0]).unwrap()
+}
+
+fn digits(serial: &str) -> String {
+    serial.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase()
+}
+
+/// What the revocation list says: its number, the days until the next, and serial number and reason of each entry.
+fn crl(dir: &TempDir) -> (u64, i64, Vec<(String, u8)>) {
+    let der = CertificateRevocationListDer::from_pem_slice(read(dir, "crl.pem").as_bytes()).unwrap();
+    let (_, list) = CertificateRevocationList::from_der(&der).unwrap();
+    let number = list.crl_number().unwrap().to_u64_digits().first().copied().unwrap_or(0);
+    let days = (list.next_update().unwrap().timestamp() - list.last_update().timestamp()) / 86_400;
+    let entries = list.iter_revoked_certificates().map(|entry| {
+        let serial = entry.raw_serial().iter().map(|octet| format!("{octet:02x}")).collect();
+        (serial, entry.reason_code().map_or(0, |(_, reason)| reason.0))
+    });
+    (number, days, entries.collect())
+}
+
+#[test]
+fn init_makes_a_ca_a_server_and_an_empty_revocation_list() {
+    let dir = TempDir::new();
+    let said = done(&dir, "init --host localhost --host 127.0.0.1");
+    assert!(said.contains("made certs/ca.pem\n"), "{said}");
+    assert!(said.contains("  mtls-min --ca certs/ca.pem --crl certs/crl.pem\n"), "{said}");
+    assert!(said.contains("  mtls-min certs client alice\n"), "{said}");
+    let names: Vec<_> = snapshot(&dir).into_keys().collect();
+    let expected = [".lock", "ca-key.pem", "ca.pem", "crl.pem", "index.txt", "server-crt.pem", "server-key.pem"];
+    assert_eq!(names, expected);
+    assert_eq!(crl(&dir), (1, 30, vec![]));
+    let path = |name: &str| dir.path().join("certs").join(name);
+    ServerCertificate::from_pem_files(path("server-crt.pem"), path("server-key.pem")).unwrap();
+    assert_eq!(identity(&dir, "server").dns_names(), ["localhost"]);
+    let elsewhere = done(&dir, "--dir other init");
+    assert!(elsewhere.contains("--cert other/server-crt.pem --key other/server-key.pem"), "{elsewhere}");
+    assert!(elsewhere.contains("certs --dir other client"), "{elsewhere}");
+}
+
+#[test]
+fn a_clients_certificate_is_let_in_with_all_that_was_asked_for() {
+    let dir = initialised();
+    let said =
+        done(&dir, "client alice.smith@x --days 9 --email a@b.test --email c@d.test --uri spiffe://x.test/alice");
+    let password = said.lines().find_map(|line| line.split_once("shown this once: ")).unwrap().1;
+    assert_eq!(password.len(), 19, "{said}");
+    let alice = identity(&dir, "alice.smith@x");
+    assert_eq!(alice.common_name(), Some("alice.smith@x"));
+    assert_eq!(alice.emails(), ["a@b.test", "c@d.test"]);
+    assert_eq!(alice.uris(), ["spiffe://x.test/alice"]);
+    let left = alice.not_after().duration_since(SystemTime::now()).unwrap();
+    assert!(left < 9 * DAY && left > 8 * DAY, "{left:?}");
+    assert!(snapshot(&dir).contains_key("alice.smith@x.legacy.p12"));
+    // The name constraints of the CA do not keep the server from letting in names of any kind.
+    done(&dir, "client alice.smith");
+    let running = start(Trust::from_pem_files([dir.path().join("certs/ca.pem")]).unwrap());
+    for version in VERSIONS {
+        for name in ["alice.smith@x", "alice.smith"] {
+            let reply = get(running.addr, Some(&holder(&dir, name)), version).unwrap();
+            assert_eq!(reply.body, format!("hello CN={name},O=mtls-min\n"));
+        }
+    }
+}
+
+#[test]
+fn keys_and_p12_files_are_for_their_owner_alone() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    done(&dir, "renew alice --revoke-old");
+    for name in snapshot(&dir).keys() {
+        let mode = fs::metadata(dir.path().join("certs").join(name)).unwrap().permissions().mode() & 0o777;
+        let secret = name.contains("key") || name.contains("p12") || name == ".lock";
+        assert_eq!(mode, if secret { 0o600 } else { 0o644 }, "{name}");
+    }
+}
+
+#[test]
+fn bad_input_is_named_with_its_mend_and_changes_nothing() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    done(&dir, "client gone");
+    done(&dir, "revoke gone");
+    dir.write("empty", "");
+    dir.write("short", "seven77\n");
+    dir.write("umlaut", "pässwörter\n");
+    let other = Ca::new("other").client("foreign");
+    dir.write("certs/foreign-crt.pem", other.pem());
+    let long = "x".repeat(65);
+    let before = snapshot(&dir);
+    let cases: &[(&str, i32, &[&str])] = &[
+        ("init", 1, &["certs/ca.pem is there already", "--dir"]),
+        ("--dir new init --host a..b", 1, &["\"a..b\" is neither a DNS name nor an IP address"]),
+        ("--dir new init --host https://x", 1, &["https://x"]),
+        ("--dir /proc/none init", 1, &["cannot make the directory /proc/none"]),
+        ("--dir empty init", 1, &["cannot make the directory empty"]),
+        ("--dir new client bob", 1, &["there is no new/ca.pem", "certs init"]),
+        ("--dir new list", 1, &["there is no new/ca.pem", "certs init"]),
+        ("client alice", 1, &["certs/alice-crt.pem is there already", "certs renew alice"]),
+        ("client gone", 1, &["certs/gone-crt.pem is there already"]),
+        ("client ca", 1, &["\"ca\"", "mean other files"]),
+        ("client server", 1, &["\"server\"", "mean other files"]),
+        ("client crl", 1, &["\"crl\""]),
+        ("client index", 1, &["\"index\""]),
+        ("client x.legacy", 1, &["\"x.legacy\""]),
+        ("client .hidden", 1, &["\".hidden\"", "the first of them"]),
+        ("client ../x", 1, &["\"../x\"", "letters, digits"]),
+        ("client zoë", 1, &["\"zoë\"", "letters, digits"]),
+        (&format!("client {long}"), 1, &["1 to 64"]),
+        ("client -- -x", 1, &["\"-x\""]),
+        ("client", 2, &["name"]),
+        ("client bob --days 0", 1, &["1 to 3650 days, not 0"]),
+        ("client bob --days 3651", 1, &["1 to 3650 days, not 3651"]),
+        ("client bob --days ten", 2, &["--days", "ten"]),
+        ("client bob --email nobody", 1, &["\"nobody\" is no e-mail address"]),
+        ("client bob --email @x", 1, &["\"@x\" is no e-mail address"]),
+        ("client bob --email a@b@c", 1, &["is no e-mail address"]),
+        ("client bob --email zoë@x.test", 1, &["is no e-mail address", "ASCII"]),
+        ("client bob --uri no-scheme", 1, &["\"no-scheme\" is no URI with a scheme"]),
+        ("client bob --uri spiffe://", 1, &["is no URI"]),
+        ("client bob --uri 1x:y", 1, &["is no URI"]),
+        ("client bob --uri urn:zoë", 1, &["is no URI", "%xx"]),
+        ("client bob --rsa 1024", 2, &["2048 or 4096"]),
+        ("client bob --password-file missing", 1, &["cannot read the password in missing"]),
+        ("client bob --password-file empty", 1, &["at least 8 characters"]),
+        ("client bob --password-file short", 1, &["at least 8 characters"]),
+        ("client bob --password-file umlaut", 1, &["printable ASCII"]),
+        ("client bob --password-file short --ask", 1, &["do not go together"]),
+        ("client bob --password secret", 2, &["--password"]),
+        ("server", 1, &["needs a host name"]),
+        ("server --host localhost", 1, &["certs/server-crt.pem is there already", "certs renew server"]),
+        ("server two --host localhost --days 398", 1, &["1 to 397 days", "browsers"]),
+        ("server two --host other.test", 1, &["do not let it vouch for other.test", "another directory"]),
+        ("server two --host 10.0.0.1", 1, &["do not let it vouch for 10.0.0.1"]),
+        ("renew bob", 1, &["nothing called bob is known in certs", "certs list"]),
+        ("renew gone", 1, &["gone is revoked", "anew"]),
+        ("renew server --days 398", 1, &["1 to 397 days"]),
+        ("renew alice --days 3651", 1, &["1 to 3650 days"]),
+        ("revoke bob", 1, &["nothing called bob is known in certs", "certs list"]),
+        ("revoke foreign", 1, &["certs/foreign-crt.pem is not a certificate of this CA"]),
+        ("revoke ca", 1, &["\"ca\""]),
+        ("revoke ../alice", 1, &["\"../alice\""]),
+        ("revoke alice --reason bored", 2, &["bored", "key-compromise"]),
+        ("crl --days 0", 1, &["1 to 3650 days, not 0"]),
+        ("", 2, &["init", "client", "revoke"]),
+        ("nonsense", 2, &["nonsense"]),
+    ];
+    for (args, code, parts) in cases {
+        let (ended, stdout, stderr) = certs(&dir, args);
+        assert_eq!(ended, *code, "certs {args}: {stderr}");
+        assert_eq!(stdout, "", "certs {args}");
+        for part in *parts {
+            assert!(stderr.contains(part), "certs {args} does not say {part:?}: {stderr}");
+        }
+        assert!(!stderr.contains("panicked"), "certs {args}: {stderr}");
+        assert!(snapshot(&dir) == before, "certs {args} changed something");
+        assert!(!dir.path().join("new").exists(), "certs {args} made something");
+    }
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+#[test]
+fn a_build_that_makes_no_rsa_keys_says_so() {
+    let dir = initialised();
+    let said = fails(&dir, "client old --rsa 2048");
+    assert!(said.contains("aws-lc-rs"), "{said}");
+    assert!(!snapshot(&dir).contains_key("old-key.pem"));
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn an_rsa_key_stays_one_when_it_is_renewed() {
+    let dir = initialised();
+    for (bits, octets) in [("2048", 256), ("4096", 512)] {
+        done(&dir, &format!("client old{bits} --rsa {bits}"));
+        for renewed in [false, true] {
+            if renewed {
+                done(&dir, &format!("renew old{bits}"));
+            }
+            let (_, certificate) = x509_parser::parse_x509_certificate(&holder(&dir, &format!("old{bits}")).chain[0])
+                .map(|(rest, certificate)| (rest.len(), certificate.public_key().parsed().unwrap().key_size()))
+                .unwrap();
+            assert_eq!(certificate, octets * 8);
+        }
+    }
+    let running = start(Trust::from_pem_files([dir.path().join("certs/ca.pem")]).unwrap());
+    assert_eq!(get(running.addr, Some(&holder(&dir, "old2048")), &TLS13).unwrap().status, 200);
+}
+
+#[test]
+fn a_given_password_is_not_shown() {
+    let dir = initialised();
+    dir.write("password", "correct horse\nsecond line\n");
+    let said = done(&dir, "client alice --password-file password");
+    assert!(!said.contains("password") && !said.contains("horse"), "{said}");
+}
+
+#[test]
+fn revoking_puts_the_serial_on_the_list_at_once_and_for_good() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    let serial = digits(identity(&dir, "alice").serial());
+    let said = done(&dir, "revoke alice --reason key-compromise");
+    assert_eq!(said, format!("revoked alice, serial {serial}\n"));
+    assert_eq!(crl(&dir), (2, 30, vec![(serial.clone(), 1)]));
+    let first = done(&dir, "list");
+    assert!(first.contains("key-compromise"), "{first}");
+    // Once more: the first time and reason stay, and the list is signed anew.
+    let again = done(&dir, "revoke alice --reason superseded");
+    assert!(again.contains("alice was revoked before"), "{again}");
+    assert_eq!(crl(&dir), (3, 30, vec![(serial.clone(), 1)]));
+    assert_eq!(done(&dir, "list").lines().nth(2), first.lines().nth(2));
+    // It stays on the list, and a new alice does not lift it.
+    for name in ["alice-crt.pem", "alice-key.pem", "alice.p12", "alice.legacy.p12"] {
+        fs::remove_file(dir.path().join("certs").join(name)).unwrap();
+    }
+    done(&dir, "client alice");
+    done(&dir, "crl");
+    assert_eq!(crl(&dir), (4, 30, vec![(serial, 1)]));
+}
+
+#[test]
+fn every_reason_reaches_the_list_as_its_code() {
+    let dir = initialised();
+    let reasons = [
+        ("unspecified", 0),
+        ("key-compromise", 1),
+        ("affiliation-changed", 3),
+        ("superseded", 4),
+        ("cessation-of-operation", 5),
+        ("privilege-withdrawn", 9),
+    ];
+    for (word, code) in reasons {
+        done(&dir, &format!("client {word}"));
+        done(&dir, &format!("revoke {word} --reason {word}"));
+        let serial = digits(identity(&dir, word).serial());
+        assert!(crl(&dir).2.contains(&(serial, code)), "{word}");
+    }
+    assert_eq!(crl(&dir).2.len(), reasons.len());
+}
+
+#[test]
+fn a_list_is_signed_for_the_days_that_were_chosen_last() {
+    let dir = initialised();
+    assert_eq!(done(&dir, "crl --days 90"), "made certs/crl.pem\n");
+    assert_eq!(crl(&dir).1, 90);
+    done(&dir, "revoke server");
+    assert_eq!((crl(&dir).0, crl(&dir).1), (3, 90));
+}
+
+/// The list cannot be written: the revocation is in the index, says so, and reaches the list with the next change of any
+/// kind.
+#[test]
+fn a_revocation_that_was_cut_short_is_not_lost() {
+    for next in ["crl", "client bob", "revoke alice", "renew server"] {
+        let dir = initialised();
+        done(&dir, "client alice");
+        let list = dir.path().join("certs/crl.pem");
+        fs::rename(&list, dir.path().join("old")).unwrap();
+        fs::create_dir(&list).unwrap();
+        let said = fails(&dir, "revoke alice");
+        assert!(said.contains("cannot write certs/crl.pem"), "{said}");
+        fs::remove_dir(&list).unwrap();
+        fs::rename(dir.path().join("old"), &list).unwrap();
+        let said = done(&dir, "list");
+        assert!(said.contains("revoked 20") && said.contains("or not of all that is revoked"), "{said}");
+        assert_eq!(crl(&dir).2, []);
+        done(&dir, next);
+        assert_eq!(crl(&dir).2, [(digits(identity(&dir, "alice").serial()), 0)], "{next}");
+        assert!(crl(&dir).0 > 2, "the number of the list that was not written is not used again");
+        assert!(!done(&dir, "list").contains("not of all"), "{next}");
+    }
+}
+
+/// Killed over its first large file, by a limit of 512 bytes: the certificate is in the index before it is in a file, so
+/// that nobody ever has one that cannot be revoked.
+#[test]
+fn a_certificate_whose_making_was_cut_short_can_be_revoked() {
+    let dir = initialised();
+    let script = format!("ulimit -c 0; ulimit -f 1; exec {} certs client alice", binary().display());
+    let killed = Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
+    assert!(!killed.status.success());
+    let files = snapshot(&dir);
+    assert!(files.contains_key("alice-key.pem") && !files.contains_key("alice-crt.pem"));
+    assert!(done(&dir, "list").contains("alice"));
+    assert!(done(&dir, "revoke alice").contains("revoked alice, serial "));
+    assert_eq!(crl(&dir).2.len(), 1);
+}
+
+#[test]
+fn a_name_whose_files_are_gone_is_not_given_away_twice() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    for name in ["alice-crt.pem", "alice-key.pem", "alice.p12", "alice.legacy.p12"] {
+        fs::remove_file(dir.path().join("certs").join(name)).unwrap();
+    }
+    let said = fails(&dir, "client alice");
+    assert!(said.contains("has a valid certificate already") && said.contains("certs revoke alice"), "{said}");
+    done(&dir, "revoke alice");
+    done(&dir, "client alice");
+    assert_eq!(crl(&dir).2.len(), 1);
+}
+
+#[test]
+fn renewing_keeps_the_names_and_changes_key_and_serial() {
+    let dir = initialised();
+    done(&dir, "client alice --email a@b.test --uri urn:x:y");
+    let (old, files) = (identity(&dir, "alice"), snapshot(&dir));
+    let said = done(&dir, "renew alice --days 30");
+    assert!(said.contains("shown this once"), "{said}");
+    let new = identity(&dir, "alice");
+    assert_eq!(new.subject(), old.subject());
+    assert_eq!((new.emails(), new.uris()), (old.emails(), old.uris()));
+    assert_ne!(new.serial(), old.serial());
+    let left = new.not_after().duration_since(SystemTime::now()).unwrap();
+    assert!(left < 30 * DAY && left > 29 * DAY, "{left:?}");
+    for (name, content) in snapshot(&dir) {
+        let kept = !name.starts_with("alice") && name != "index.txt";
+        assert_eq!(files[&name] == content, kept, "{name}");
+    }
+    // The old one stays valid, and is revoked with its name.
+    assert_eq!(done(&dir, "list").matches(" valid").count(), 3);
+    done(&dir, "revoke alice");
+    let serials: Vec<_> = crl(&dir).2.into_iter().map(|(serial, _)| serial).collect();
+    assert_eq!(serials, [digits(old.serial()), digits(new.serial())]);
+}
+
+#[test]
+fn renewing_with_revoke_old_revokes_the_old_one_alone() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    let old = digits(identity(&dir, "alice").serial());
+    done(&dir, "renew alice --revoke-old");
+    assert_eq!(crl(&dir).2, [(old, 4)]);
+    let said = done(&dir, "list");
+    assert_eq!(said.matches("alice").count(), 2, "{said}");
+    assert_eq!((said.matches(" valid").count(), said.matches("superseded").count()), (2, 1), "{said}");
+}
+
+#[test]
+fn a_server_is_renewed_for_the_same_hosts() {
+    let dir = TempDir::new();
+    done(&dir, "init --host *.a.test --host b.test --host 10.1.2.3");
+    done(&dir, "server two --host c.b.test --days 20");
+    let said = done(&dir, "renew server");
+    assert!(!said.contains("p12") && !said.contains("password"), "{said}");
+    let server = identity(&dir, "server");
+    assert_eq!(server.dns_names(), ["*.a.test", "b.test"]);
+    assert_eq!(server.ip_addresses(), ["10.1.2.3".parse::<std::net::IpAddr>().unwrap()]);
+    let path = |name: &str| dir.path().join("certs").join(name);
+    for name in ["server", "two"] {
+        let files = (path(&format!("{name}-crt.pem")), path(&format!("{name}-key.pem")));
+        ServerCertificate::from_pem_files(files.0, files.1).unwrap();
+    }
+}
+
+#[test]
+fn the_demos_certificates_are_managed_too() {
+    let dir = TempDir::new();
+    throwaway(dir.path().join("certs"), SystemTime::now()).unwrap();
+    let said = done(&dir, "list");
+    assert!(said.contains("client1  client") && said.contains("server   server"), "{said}");
+    assert!(said.contains("no revocation list"), "{said}");
+    assert!(!snapshot(&dir).contains_key("index.txt"), "listing changes nothing");
+    let old = digits(identity(&dir, "client1").serial());
+    let said = done(&dir, "renew client1 --revoke-old");
+    let password = said.lines().find_map(|line| line.split_once("shown this once: ")).unwrap().1;
+    assert_eq!(read(&dir, "client1-p12-password.txt").trim(), password, "the demo shows the right one");
+    done(&dir, "client bob");
+    done(&dir, "revoke bob");
+    let revoked: Vec<_> = crl(&dir).2.into_iter().map(|(serial, _)| serial).collect();
+    assert_eq!(revoked, [old, digits(identity(&dir, "bob").serial())]);
+    assert!(throwaway(dir.path().join("certs"), SystemTime::now()).unwrap().files.is_empty());
+}
+
+#[test]
+fn an_index_that_is_lost_or_damaged_stops_everything() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    done(&dir, "revoke alice");
+    let index = dir.path().join("certs/index.txt");
+    let whole = fs::read_to_string(&index).unwrap();
+    let list = read(&dir, "crl.pem");
+    let check = |part: &str| {
+        for args in ["list", "crl", "client bob", "revoke alice", "renew server"] {
+            let said = fails(&dir, args);
+            assert!(said.contains(part) && said.contains("backup"), "{args}: {said}");
+        }
+        assert_eq!(read(&dir, "crl.pem"), list);
+    };
+    for damaged in [&whole[..whole.len() - 9], "", &whole.replace("revoked", "forgiven")] {
+        fs::write(&index, damaged).unwrap();
+        check("certs/index.txt");
+    }
+    fs::remove_file(&index).unwrap();
+    check("certs/crl.pem is there already");
+}
+
+#[test]
+fn the_list_shows_name_serial_state_and_days_left() {
+    let dir = initialised();
+    done(&dir, "client alice --days 10");
+    let index = dir.path().join("certs/index.txt");
+    let mut text = fs::read_to_string(&index).unwrap();
+    text.push_str("client\told\t4a\t2020-01-01T00:00:00Z\tvalid\n");
+    text.push_str("client\tbad\t4b\t2099-01-01T00:00:00Z\trevoked\t2026-01-02T03:04:05Z\tkey-compromise\n");
+    fs::write(&index, &text).unwrap();
+    let said = done(&dir, "list");
+    let rows: Vec<Vec<_>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["NAME", "KIND", "SERIAL", "DAYS", "LEFT", "STATE"]);
+    assert_eq!((rows[1][0], rows[1][1], rows[1][3], rows[1][4]), ("server", "server", "396", "valid"));
+    let serial = digits(identity(&dir, "alice").serial());
+    assert_eq!(rows[2], ["alice", "client", &serial, "9", "valid"]);
+    assert_eq!(rows[3], ["old", "client", "4a", "0", "expired"]);
+    assert_eq!(rows[4][4..], ["revoked", "2026-01-02T03:04:05Z", "key-compromise"]);
+    assert!(said.ends_with("\nrevocation list 1, 29 days left\n"), "{said}");
+    let json = done(&dir, "list --json");
+    for part in [
+        "{\"certificates\":[{\"name\":\"server\",\"kind\":\"server\",",
+        "\"name\":\"old\",\"kind\":\"client\",\"serial\":\"4a\",\"not_after\":\"2020-01-01T00:00:00Z\",\"state\":\"expired\"}",
+        "\"state\":\"revoked\",\"revoked\":\"2026-01-02T03:04:05Z\",\"reason\":\"key-compromise\"}",
+        "\"crl\":{\"number\":1,\"next_update\":\"20",
+    ] {
+        assert!(json.contains(part), "{part}: {json}");
+    }
+    let due = text.lines().nth(1).unwrap().rsplit('\t').next().unwrap();
+    fs::write(&index, text.replace(due, "2020-01-01T00:00:00Z")).unwrap();
+    assert!(done(&dir, "list").contains("revocation list 1, expired: `mtls-min certs crl` signs it anew"));
+}
+
+#[test]
+fn eight_at_once_all_come_through_and_the_index_is_whole() {
+    let dir = initialised();
+    let spawn = |n: u32| {
+        let mut command = Command::new(binary());
+        command.args(["certs", "client", &format!("c{n}")]).current_dir(dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let running: Vec<_> = (0..8).map(spawn).collect();
+    for process in running {
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let said = done(&dir, "list");
+    for n in 0..8 {
+        assert!(said.contains(&digits(identity(&dir, &format!("c{n}")).serial())), "{said}");
+    }
+    assert_eq!(said.matches(" valid").count(), 9, "{said}");
+    assert!(!snapshot(&dir).keys().any(|name| name.ends_with(".tmp")));
+}
+
+fn hold(dir: &Path) -> fs::File {
+    let lock = fs::File::options().write(true).open(dir.join("certs/.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    lock
+}
+
+#[test]
+fn who_finds_the_lock_taken_says_so_and_waits() {
+    let dir = initialised();
+    let lock = hold(dir.path());
+    let mut command = Command::new(binary());
+    command.args(["certs", "client", "alice"]).current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let stderr = dir.path().join("stderr");
+    let mut waiting = command.stderr(fs::File::create(&stderr).unwrap()).spawn().unwrap();
+    eventually(|| fs::read_to_string(&stderr).unwrap().contains("waiting for another process that works in certs"));
+    assert!(waiting.try_wait().unwrap().is_none());
+    assert!(!snapshot(&dir).contains_key("alice-key.pem"));
+    drop(lock);
+    assert!(waiting.wait().unwrap().success());
+    assert!(snapshot(&dir).contains_key("alice-key.pem"));
+}
+
+#[test]
+fn a_lock_that_is_never_freed_is_an_error_and_no_hindrance_to_reading() {
+    let dir = initialised();
+    let _lock = hold(dir.path());
+    let directory = Directory::new(dir.path().join("certs")).patience(Duration::from_millis(50));
+    let error = directory.issue_client(&ClientRequest::new("x"), "a password", SystemTime::now()).unwrap_err();
+    assert!(error.to_string().contains("another process works in"), "{error}");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains(".lock")), "{error:?}");
+    done(&dir, "list");
+}
+
+/// What a stolen CA key is worth: a server certificate for another site, made with it, is refused by those who trust the CA.
+#[test]
+fn the_name_constraints_of_the_ca_hold_for_who_has_its_key() {
+    let now = SystemTime::now();
+    let verify = |ca: &Authority, issued: &rcgen::Certificate, name: &str| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build().unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(issued.der(), &[], &name, &[], UnixTime::now()).is_ok()
+    };
+    let forged = |ca: &Authority, name: &str| {
+        let key = rcgen::KeyPair::from_pem(&ca.key_pem()).unwrap();
+        let issuer = rcgen::Issuer::from_ca_cert_pem(ca.certificate_pem(), key).unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap()
+    };
+    let cases: [(&[&str], &[&str], &[&str]); 4] = [
+        (&["a.test"], &["a.test", "x.a.test"], &["b.test", "xa.test", "test", "127.0.0.1", "::1"]),
+        (&["*.a.test", "10.0.0.1"], &["x.a.test", "10.0.0.1"], &["b.test", "10.0.0.2", "::1"]),
+        (&["10.0.0.1"], &["10.0.0.1"], &["a.test", "10.0.0.2", "::1"]),
+        (&["::1"], &["::1"], &["a.test", "127.0.0.1", "::2"]),
+    ];
+    for (hosts, good, bad) in cases {
+        let ca = Authority::for_hosts("ca", hosts, now).unwrap();
+        for (names, expected) in [(good, true), (bad, false)] {
+            for name in names {
+                assert_eq!(verify(&ca, &forged(&ca, name), name), expected, "{hosts:?} {name}");
+                // What would be refused is not signed in the first place.
+                assert_eq!(ca.issue_server(&[name], now).is_ok(), expected, "{hosts:?} {name}");
+            }
+        }
+    }
+    let any = Authority::new("ca", now).unwrap();
+    assert!(verify(&any, &forged(&any, "b.test"), "b.test"));
+    let dir = TempDir::new();
+    done(&dir, "init --any-host");
+    done(&dir, "server two --host other.test");
+}
+
+#[test]
+fn no_certificate_outlives_its_ca() {
+    let made = SystemTime::now() - 3600 * DAY;
+    let ca = Authority::new("ca", made).unwrap();
+    let client = ca.issue_client("x", SystemTime::now()).unwrap();
+    let client = CertificateDer::from_pem_slice(client.certificate_pem.as_bytes()).unwrap();
+    let authority = CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap();
+    let not_after = |der| Identity::from_der(der).unwrap().not_after();
+    assert_eq!(not_after(&client), not_after(&authority));
+}
+
+/// Names that would come out otherwise than they were are refused instead.
+#[test]
+fn what_cannot_be_repeated_is_not_renewed() {
+    use rcgen::{DnType, SanType};
+    let dir = initialised();
+    let key = rcgen::KeyPair::from_pem(&read(&dir, "ca-key.pem")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read(&dir, "ca.pem"), key).unwrap();
+    let issue = |name: &str, change: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let mut params = crate::support::pki::params(name);
+        params.serial_number = Some(vec![0x41, 1].into());
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        dir.write(&format!("certs/{name}-crt.pem"), params.signed_by(&key, &issuer).unwrap().pem());
+        dir.write(&format!("certs/{name}-key.pem"), key.serialize_pem());
+    };
+    issue("other", &|params| {
+        let value = rcgen::OtherNameValue::Utf8String("x".to_owned());
+        params.subject_alt_names = vec![SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3], value))];
+    });
+    let said = fails(&dir, "renew other");
+    assert!(said.contains("certs/other-crt.pem cannot be renewed") && said.contains("cannot be repeated"), "{said}");
+    issue("full", &|params| {
+        params.serial_number = Some(vec![0x41, 2].into());
+        params.distinguished_name.push(DnType::CountryName, "CH");
+        params.distinguished_name.push(DnType::from_oid(&[2, 5, 4, 5]), "7");
+        params.distinguished_name.push(DnType::from_oid(&[0, 9, 2342, 19_200_300, 100, 1, 25]), "example");
+    });
+    let before = identity(&dir, "full").subject().to_owned();
+    done(&dir, "renew full");
+    assert_eq!(identity(&dir, "full").subject(), before);
+}
