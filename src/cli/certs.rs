@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use argh::FromArgs;
 
+use super::CommandLine;
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage, random_password};
@@ -44,7 +45,7 @@ enum What {
     subcommand,
     name = "init",
     help_triggers("-h", "--help"),
-    note = "The CA may vouch for these hosts and what is below them only, so that nobody can use its key against other\nsites. --any-host makes one without such name constraints, for clients that cannot read them."
+    note = "The CA may vouch for these hosts and what is below them only, so that nobody can use its key against other\nsites. --any-host makes one without such name constraints, for programs that cannot read them, and for\nclient names with a dot, which OpenSSL takes for those of hosts."
 )]
 struct Init {
     /// DNS name or IP address of the server; repeatable (default localhost, 127.0.0.1 and ::1)
@@ -151,7 +152,10 @@ struct Crl {
     days: Option<u32>,
 }
 
-pub(super) fn run(certs: &Certs) -> Result<(), Error> {
+pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
+    if !line.ca.is_empty() || line.cert.is_some() || line.key.is_some() {
+        return Err(Error::new("--ca, --cert and --key do not go with certs").hint("certs --dir names the directory"));
+    }
     let now = SystemTime::now();
     let directory = Directory::new(&certs.dir).on_wait(|path| {
         tell!("waiting for another process that works in {}", path.display());

@@ -131,7 +131,7 @@ fn run(line: CommandLine) -> Result<(), Error> {
     match &line.command {
         Some(Command::Demo(demo)) => demo::run(demo, &line),
         #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-        Some(Command::Certs(certs)) => certs::run(certs),
+        Some(Command::Certs(certs)) => certs::run(certs, &line),
         None => serve::run(&line, |_| {}),
     }
 }

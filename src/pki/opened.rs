@@ -149,7 +149,8 @@ impl<'d> Opened<'d> {
         }
         let path = self.directory.path.join(certificate_file(name));
         Err(match path.exists() {
-            true => Error::new(format!("{} is not a certificate of this CA", path.display())),
+            true => Error::new(format!("{} is not a certificate of this CA", path.display()))
+                .hint("or it is known by another name: `mtls-min certs list` shows them"),
             false => Error::new(format!("nothing called {name} is known in {}", self.directory.path.display()))
                 .hint("`mtls-min certs list` shows what there is"),
         })

@@ -231,6 +231,15 @@ fn bad_input_is_named_with_its_mend_and_changes_nothing() {
     }
 }
 
+#[test]
+fn the_servers_options_do_not_go_with_certs() {
+    let dir = TempDir::new();
+    let output = run(dir.path(), &["--ca", "certs/ca.pem", "certs", "init"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("do not go with certs"));
+    assert!(!dir.path().join("certs").exists());
+}
+
 #[cfg(not(feature = "aws-lc-rs"))]
 #[test]
 fn a_build_that_makes_no_rsa_keys_says_so() {

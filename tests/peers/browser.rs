@@ -7,10 +7,10 @@ use crate::support::files::TempDir;
 use crate::tools::sh;
 
 /// Lets Chromium choose a certificate for this server without asking. Chromium reads policies from one place only.
-struct Policy(PathBuf);
+pub(crate) struct Policy(PathBuf);
 
 impl Policy {
-    fn new(port: u16) -> Self {
+    pub(crate) fn new(port: u16) -> Self {
         let directory = Path::new("/etc/chromium/policies/managed");
         let path = directory.join(format!("mtls-min-test-{port}.json"));
         let pattern = format!(r#"{{\"pattern\":\"https://localhost:{port}\",\"filter\":{{}}}}"#);
@@ -27,14 +27,12 @@ impl Drop for Policy {
 }
 
 /// The page as Chromium renders it.
-fn page(dir: &Path, port: u16) -> String {
+pub(crate) fn page(dir: &Path, host: &str, port: u16) -> String {
     let options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
                    --disable-component-update --disable-sync --disable-dev-shm-usage";
     sh(
         dir,
-        &format!(
-            "timeout 60 chromium {options} --user-data-dir=profile --dump-dom https://localhost:{port}/ 2>/dev/null"
-        ),
+        &format!("timeout 60 chromium {options} --user-data-dir=profile --dump-dom https://{host}:{port}/ 2>/dev/null"),
     )
 }
 
@@ -47,11 +45,11 @@ fn a_browser_sees_the_401_imports_the_p12_and_sees_its_name() {
     sh(dir.path(), "mkdir -p .pki/nssdb && certutil -d sql:.pki/nssdb -N --empty-password");
     sh(dir.path(), "certutil -d sql:.pki/nssdb -A -t C,, -n demo-ca -i certs/ca.pem");
 
-    let refused = page(dir.path(), port);
+    let refused = page(dir.path(), "localhost", port);
     assert!(refused.contains("<h1>User is not authorized</h1>"), "{refused}");
 
     sh(dir.path(), "pk12util -d sql:.pki/nssdb -i certs/client1.p12 -w certs/client1-p12-password.txt");
-    let accepted = page(dir.path(), port);
+    let accepted = page(dir.path(), "localhost", port);
     assert!(accepted.contains("You are <strong>client1</strong>"), "{accepted}");
     assert!(accepted.contains("CN=client1,O=mtls-min"), "{accepted}");
 }

@@ -1,4 +1,4 @@
-//! The tests against other programs: curl, openssl, node, Python, NSS and Chromium. `tests/run` installs what is missing
+//! The tests against other programs: curl, openssl, node, Python, NSS, Java and Chromium. `tests/run` installs what is missing
 //! and runs them; none of them is skipped.
 
 #[path = "../it/support/mod.rs"]
@@ -9,5 +9,6 @@ mod browser;
 mod curl;
 mod node;
 mod openssl;
+mod pkcs12;
 mod python;
 mod tools;
