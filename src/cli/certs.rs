@@ -184,9 +184,7 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             password.show();
         }
         What::Renew(renew) => {
-            let mut renewal = Renewal::default();
-            renewal.days = renew.days;
-            renewal.revoke_old = renew.revoke_old;
+            let renewal = Renewal { days: renew.days, revoke_old: renew.revoke_old };
             let password = Password::get(renew.password_file.as_deref(), renew.ask)?;
             let made = directory.renew(&renew.name, &renewal, &password.text, now)?;
             say_made(&made);

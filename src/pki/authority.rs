@@ -150,8 +150,9 @@ impl Authority {
         check_hosts(hosts)?;
         let named = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
             .map_err(|error| Error::new("a host name is none").caused_by(error))?;
-        // A common name has room for 64 characters, and is read by nobody: the names that count stand elsewhere.
-        let subject = subject(hosts.iter().find(|host| host.len() <= 64).unwrap_or(&"server"));
+        // The names that count stand elsewhere. OpenSSL would hold an address here to the constraints on DNS names.
+        let is_short_name = |host: &&&str| host.len() <= 64 && host.parse::<IpAddr>().is_err();
+        let subject = subject(hosts.iter().find(is_short_name).unwrap_or(&"server"));
         self.issue(subject, named.subject_alt_names, Usage::Server, days, KeyKind::P256, now)
     }
 

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use crate::support::client::{TLS13, VERSIONS, eventually, get, provider};
+use crate::support::client::{VERSIONS, eventually, get, provider};
 use crate::support::command::{binary, run};
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder};
@@ -266,7 +266,9 @@ fn an_rsa_key_stays_one_when_it_is_renewed() {
         }
     }
     let running = start(Trust::from_pem_files([dir.path().join("certs/ca.pem")]).unwrap());
-    assert_eq!(get(running.addr, Some(&holder(&dir, "old2048")), &TLS13).unwrap().status, 200);
+    for version in VERSIONS {
+        assert_eq!(get(running.addr, Some(&holder(&dir, "old2048")), version).unwrap().status, 200);
+    }
 }
 
 #[test]
@@ -613,6 +615,23 @@ fn no_certificate_outlives_its_ca() {
     let authority = CertificateDer::from_pem_slice(ca.certificate_pem().as_bytes()).unwrap();
     let not_after = |der| Identity::from_der(der).unwrap().not_after();
     assert_eq!(not_after(&client), not_after(&authority));
+}
+
+/// A serial number whose first bit is set has an octet before it in the certificate; on the list it is the same number.
+#[test]
+fn serial_numbers_of_others_reach_the_list_as_they_are() {
+    let dir = initialised();
+    let key = rcgen::KeyPair::from_pem(&read(&dir, "ca-key.pem")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read(&dir, "ca.pem"), key).unwrap();
+    for (name, serial, listed) in [("high", vec![0x80, 1], "008001"), ("small", vec![1], "01")] {
+        let mut params = crate::support::pki::params(name);
+        params.serial_number = Some(serial.into());
+        let certificate = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
+        dir.write(&format!("certs/{name}-crt.pem"), certificate.pem());
+        let said = done(&dir, &format!("revoke {name}"));
+        assert!(said.ends_with(&format!(" {}\n", listed.trim_start_matches("00"))), "{said}");
+        assert!(crl(&dir).2.contains(&(listed.to_owned(), 0)), "{:?}", crl(&dir));
+    }
 }
 
 /// Names that would come out otherwise than they were are refused instead.
