@@ -293,6 +293,7 @@ fn show(overview: &Overview, json: bool, now: SystemTime) {
         Some(due) => {
             print_result!("\nrevocation list {}, {} days left\n", overview.crl_number, days_left(due, now));
         }
+        None if overview.crl_number == 0 => print_result!("\nno revocation list yet: `mtls-min certs crl` signs one\n"),
         None => print_result!("\nno revocation list, or not of all that is revoked: {RESIGN}\n"),
     }
 }
