@@ -13,7 +13,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Extension};
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::support::client::{VERSIONS, eventually, get, provider};
@@ -92,6 +92,21 @@ fn crl(dir: &TempDir) -> (u64, i64, Vec<(String, u8)>) {
     (number, days, entries.collect())
 }
 
+/// The key identifier of a CA, or of the authority in a revocation list.
+fn key_id(extensions: &[X509Extension<'_>]) -> Vec<u8> {
+    let id = extensions.iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        ParsedExtension::AuthorityKeyIdentifier(id) => Some(id.key_identifier.as_ref()?.0.to_vec()),
+        _ => None,
+    });
+    id.unwrap()
+}
+
+fn crl_key_id(dir: &TempDir) -> Vec<u8> {
+    let der = CertificateRevocationListDer::from_pem_slice(read(dir, "crl.pem").as_bytes()).unwrap();
+    key_id(CertificateRevocationList::from_der(&der).unwrap().1.extensions())
+}
+
 #[test]
 fn init_makes_a_ca_a_server_and_an_empty_revocation_list() {
     let dir = TempDir::new();
@@ -103,6 +118,8 @@ fn init_makes_a_ca_a_server_and_an_empty_revocation_list() {
     let expected = [".lock", "ca-key.pem", "ca.pem", "crl.pem", "index.txt", "server-crt.pem", "server-key.pem"];
     assert_eq!(names, expected);
     assert_eq!(crl(&dir), (1, 30, vec![]));
+    let ca = CertificateDer::from_pem_slice(read(&dir, "ca.pem").as_bytes()).unwrap();
+    assert_eq!(key_id(x509_parser::parse_x509_certificate(&ca).unwrap().1.extensions()), crl_key_id(&dir));
     let path = |name: &str| dir.path().join("certs").join(name);
     ServerCertificate::from_pem_files(path("server-crt.pem"), path("server-key.pem")).unwrap();
     assert_eq!(identity(&dir, "server").dns_names(), ["localhost"]);
@@ -255,7 +272,7 @@ fn an_rsa_key_stays_one_when_it_is_renewed() {
     let dir = initialised();
     for (bits, octets) in [("2048", 256), ("4096", 512)] {
         done(&dir, &format!("client old{bits} --rsa {bits}"));
-        for renewed in [false, true] {
+        for renewed in [false, bits == "2048"] {
             if renewed {
                 done(&dir, &format!("renew old{bits}"));
             }
