@@ -43,10 +43,12 @@
 
 mod answer;
 mod builder;
+mod caretaker;
 mod certificate;
 mod clock;
 mod connection;
 mod context;
+mod control;
 mod crypto;
 mod deadline;
 mod error;
@@ -58,8 +60,12 @@ mod observer;
 mod pages;
 mod parking;
 mod pem;
+mod policy;
 mod pool;
+mod reload;
 mod request;
+mod resumption;
+mod revocation_list;
 mod server;
 mod server_certificate;
 mod sys;
@@ -75,16 +81,21 @@ pub mod cli;
 pub mod pki;
 
 pub use builder::Builder;
+pub use control::{ShutdownHandle, TrustHandle};
 pub use deadline::Phase;
 pub use error::Error;
 pub use handler::{Body, Handler, Response};
 pub use identity::{Attribute, Identity};
 pub use observer::{Access, Event, Observer, Silent};
+pub use policy::{Permission, Policy};
+pub use reload::{Files, Loaded};
 pub use request::Request;
-pub use server::{Server, ShutdownHandle, Stopped, TrustHandle};
+pub use server::{Server, Stopped};
 pub use server_certificate::ServerCertificate;
 pub use tls::TlsVersion;
-pub use trust::{Judgement, Refusal, RefusalCode, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge};
+pub use trust::{
+    Crl, Judgement, Refusal, RefusalCode, StaleCrl, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge,
+};
 
 /// The `http` crate, whose types stand in this crate's interface.
 pub use http;

@@ -22,6 +22,7 @@ mod demo;
 mod hello;
 mod log;
 mod serve;
+mod trust;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -37,7 +38,7 @@ use crate::error::Error;
 #[argh(
     help_triggers("-h", "--help"),
     example = "  {command_name} demo\n  {command_name} --ca certs/ca.pem",
-    note = "Without files of its own it looks for certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.\nSIGTERM and SIGINT let running answers finish; a second signal ends at once."
+    note = "Without files of its own it looks for certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.\nAll files are read anew within a second after a change, and on SIGHUP; if one is bad, what was read before stays in force.\nSIGTERM and SIGINT let running answers finish; a second signal ends at once."
 )]
 struct CommandLine {
     /// print the version
@@ -56,12 +57,33 @@ struct CommandLine {
     key: Option<String>,
     #[argh(option, arg_name = "addr:port", description = "address to listen on; repeatable (default 127.0.0.1:4433)")]
     listen: Vec<String>,
+    /// file of revocation lists of the CAs, PEM or DER; repeatable
+    #[argh(option, arg_name = "file")]
+    crl: Vec<String>,
+    /// what to do with clients whose CA's revocation list is stale: refuse or warn (default refuse)
+    #[argh(option, arg_name = "what")]
+    crl_expired: Option<trust::CrlExpired>,
+    /// refuse clients whose CA has no revocation list
+    #[argh(switch)]
+    crl_required: bool,
+    /// let in only clients that a rule means, for example cn:alice; repeatable, any one suffices
+    #[argh(option, arg_name = "rule")]
+    allow: Vec<String>,
+    /// file of rules by path
+    #[argh(option, arg_name = "file")]
+    policy: Option<String>,
+    /// directory of certificates that are let in by themselves, each under its file's name
+    #[argh(option, arg_name = "dir")]
+    authorized_clients: Option<String>,
     /// let in client certificates of X.509 version 1, which say nothing of their use
     #[argh(switch)]
     accept_v1: bool,
     /// refuse by a TLS alert instead of a 401
     #[argh(switch)]
     refuse_in_handshake: bool,
+    /// let authorised clients resume TLS sessions
+    #[argh(switch)]
+    resumption: bool,
     /// threads that answer requests (default twice the processors, at least 8)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
@@ -143,6 +165,23 @@ fn fail(error: &Error) -> ExitCode {
         tell!(plain "  hint: {hint}");
     }
     ExitCode::FAILURE
+}
+
+/// An error in one line: what, why, and the hint.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut hint = error.hint_text();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("; because: ");
+        text.push_str(&error.to_string());
+        hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
+        cause = error.source();
+    }
+    match hint {
+        Some(hint) => format!("{text}; hint: {hint}"),
+        None => text,
+    }
 }
 
 fn usage_error(message: &str) -> ExitCode {
