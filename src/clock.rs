@@ -32,6 +32,13 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
 }
 
+/// Reads what [`timestamp`] writes, or a date alone.
+#[cfg(feature = "cli")]
+pub(crate) fn parse_timestamp(text: &str) -> Option<SystemTime> {
+    let text = if text.len() == "2026-12-24".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    humantime::parse_rfc3339_weak(&text).ok()
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")

@@ -190,7 +190,7 @@ fn time(time: SystemTime) -> String {
 }
 
 /// A JSON string (RFC 8259, section 7), with what could mislead a terminal escaped too.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
     out.push('"');
     for c in value.chars() {

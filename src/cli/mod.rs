@@ -18,6 +18,7 @@ macro_rules! print_result {
     }};
 }
 
+mod check;
 mod demo;
 mod hello;
 mod log;
@@ -111,6 +112,7 @@ struct CommandLine {
 #[argh(subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Check(check::Check),
 }
 
 impl CommandLine {
@@ -121,18 +123,25 @@ impl CommandLine {
     }
 }
 
+const STDIN: &str = "/dev/stdin";
+
+/// The exit status of `check`, beside 0 and 1.
+const COULD_NOT_TELL: u8 = 2;
+
 /// Runs the command. Exit code 0: it did what was asked; 1: it could not; 2: it was asked wrongly.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = Vec::new();
     for word in args {
         match word.into_string() {
+            // A single hyphen is standard input, which argh takes for an option.
+            Ok(word) if word == "-" => words.push(STDIN.to_owned()),
             Ok(word) => words.push(word),
             Err(word) => return usage_error(&format!("an argument is not UTF-8: {}", word.to_string_lossy())),
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match CommandLine::from_args(&["mtls-min"], words.get(1..).unwrap_or_default()) {
-        Ok(line) => run(line).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        Ok(line) => run(&line),
         Err(argh::EarlyExit { output, status: Ok(()) }) => {
             print_result!("{output}");
             ExitCode::SUCCESS
@@ -141,18 +150,26 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(line: CommandLine) -> Result<(), Error> {
-    if line.version {
-        print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
-        return Ok(());
-    }
-    match &line.command {
-        Some(Command::Demo(demo)) => demo::run(demo, &line),
-        None => serve::run(&line, |_| {}),
-    }
+fn run(line: &CommandLine) -> ExitCode {
+    let done = match &line.command {
+        _ if line.version => {
+            print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(Command::Demo(demo)) => demo::run(demo, line),
+        Some(Command::Check(check)) => {
+            return match check::run(check, line) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
+            };
+        }
+        None => serve::run(line, |_| {}),
+    };
+    done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: &Error, code: ExitCode) -> ExitCode {
     tell!("{error}");
     let mut hint = error.hint_text();
     let mut cause = error.source();
@@ -164,7 +181,17 @@ fn fail(error: &Error) -> ExitCode {
     if let Some(hint) = hint {
         tell!(plain "  hint: {hint}");
     }
-    ExitCode::FAILURE
+    code
+}
+
+/// The first line of a file: passwords stand in no argument, where other users could see them.
+fn password_file(file: &str) -> Result<String, Error> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::new(format!("cannot read the password file {file}")).caused_by(error))?;
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(password.to_owned()),
+        _ => Err(Error::new(format!("the first line of the password file {file} is empty"))),
+    }
 }
 
 /// An error in one line: what, why, and the hint.

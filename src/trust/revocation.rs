@@ -64,6 +64,14 @@ impl Crl {
     pub fn revoked(&self) -> usize {
         self.list.len()
     }
+
+    /// What it says of a certificate of its issuer, for people; `None`: it does not revoke it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn entry(&self, identity: &Identity) -> Option<String> {
+        let certificate = Certificate::parse(identity.der()).ok()?;
+        let Revocation { date, reason } = self.list.find(certificate.serial)?;
+        Some(format!("revoked on {}, reason {reason}", timestamp(date)))
+    }
 }
 
 /// How revocation is dealt with.

@@ -355,7 +355,7 @@ fn help_and_version_are_results() {
 fn the_usage_in_the_readme_is_that_of_help() {
     let dir = TempDir::new();
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    for args in [&["--help"][..], &["demo", "--help"]] {
+    for args in [&["--help"][..], &["demo", "--help"], &["check", "--help"]] {
         let help = String::from_utf8(run(dir.path(), args).stdout).unwrap();
         assert!(readme.contains(help.trim_end()), "the README lacks:\n{help}");
     }

@@ -59,7 +59,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("sha2::", &["src/identity.rs"]),
         ("humantime::", &["src/clock.rs", "src/cli/log.rs"]),
         ("httpdate::", &["src/connection/exchange.rs"]),
-        ("argh::", &["src/cli/mod.rs", "src/cli/demo.rs", "src/cli/log.rs", "src/cli/trust.rs"]),
+        ("argh::", &["src/cli/mod.rs", "src/cli/demo.rs", "src/cli/log.rs", "src/cli/trust.rs", "src/cli/check.rs"]),
         ("signal_hook::", &["src/cli/serve.rs"]),
         ("rcgen::", &["src/pki/authority.rs"]),
         ("p12_keystore::", &["src/pki/pkcs12.rs"]),
