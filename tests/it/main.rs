@@ -12,5 +12,6 @@ mod http;
 #[cfg(feature = "pki")]
 mod pki;
 mod resumption;
+mod revocation;
 mod support;
 mod trust;
