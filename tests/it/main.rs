@@ -11,6 +11,7 @@ mod house;
 mod http;
 #[cfg(feature = "pki")]
 mod pki;
+mod policy;
 mod resumption;
 mod revocation;
 mod support;
