@@ -12,6 +12,7 @@ mod http;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;
+mod reload;
 mod resumption;
 mod revocation;
 mod support;
