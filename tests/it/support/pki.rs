@@ -273,7 +273,7 @@ pub(crate) const OU: &[u8] = &[0x55, 4, 11];
 pub(crate) struct Element<'d> {
     pub(crate) tag: u8,
     pub(crate) content: &'d [u8],
-    rest: &'d [u8],
+    pub(crate) rest: &'d [u8],
 }
 
 pub(crate) fn read(der: &[u8]) -> Element<'_> {
