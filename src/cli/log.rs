@@ -63,7 +63,10 @@ fn text(access: &Access<'_>) -> String {
     );
     // Writing to a string cannot fail; the same below.
     let _ = match access.verdict {
-        Verdict::Authorised(identity) => write!(line, " {}", identity.subject()),
+        Verdict::Authorised(identity) => match identity.known_as() {
+            Some(name) => write!(line, " {} ({name})", identity.subject()),
+            None => write!(line, " {}", identity.subject()),
+        },
         Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
     };
     if let Some(reference) = access.reference {
@@ -104,6 +107,9 @@ fn json(access: &Access<'_>) -> String {
     match access.verdict {
         Verdict::Authorised(identity) => {
             field("subject", identity.subject());
+            if let Some(name) = identity.known_as() {
+                field("known_as", name);
+            }
             field("sha256", identity.sha256());
         }
         Verdict::Refused(refusal) => {

@@ -11,6 +11,8 @@ mod cli;
 mod examples;
 mod house;
 mod http;
+#[cfg(feature = "cli")]
+mod options;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;
