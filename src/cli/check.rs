@@ -142,7 +142,7 @@ fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<C
                 .hint("name a file whose first line is the password with --password-file"));
         }
     };
-    let chain = crate::pki::certificates_in_pkcs12(bytes, &password).map_err(|error| {
+    let chain = crate::pki::pkcs12_certificates(bytes, &password).map_err(|error| {
         Error::new(format!("cannot read {name}")).caused_by(error).hint("is the password the one of this file?")
     })?;
     Ok(chain.into_iter().map(CertificateDer::from).collect())

@@ -14,7 +14,5 @@ mod pkcs12;
 mod throwaway;
 
 pub use authority::{Authority, Issued};
-#[cfg(feature = "cli")]
-pub(crate) use pkcs12::certificates_in_pkcs12;
-pub use pkcs12::{pkcs12, random_password};
+pub use pkcs12::{pkcs12, pkcs12_certificates, random_password};
 pub use throwaway::{Made, throwaway};

@@ -67,8 +67,7 @@ pub fn random_password() -> Result<String, Error> {
 ///
 /// # Errors
 /// The bytes are no PKCS#12 file, the password is another, or there is no key with its certificate in it.
-#[cfg(feature = "cli")]
-pub(crate) fn certificates_in_pkcs12(bytes: &[u8], password: &str) -> Result<Vec<Vec<u8>>, Error> {
+pub fn pkcs12_certificates(bytes: &[u8], password: &str) -> Result<Vec<Vec<u8>>, Error> {
     let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed)
         .map_err(|error| Error::new("this PKCS#12 file cannot be read").caused_by(error))?;
     let (_, chain) =
