@@ -17,6 +17,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// the present.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// So often are idle connections looked through after a change of trust: what was about to be parked in the first sweep is
+/// there in the second.
+const SWEEPS: u32 = 2;
+
 pub(crate) struct Caretaker<'s> {
     pub(crate) control: &'s Control,
     pub(crate) pool: &'s Pool,
@@ -29,13 +33,15 @@ impl Caretaker<'_> {
         let mut warned = Warned::default();
         let mut failed: Option<Failed> = None;
         let mut generation = self.control.trust.generation();
+        let mut sweeps = 0;
         let mut next_look_at_dates = Instant::now();
         loop {
             if Instant::now() >= next_look_at_dates {
                 self.warn(&mut warned);
                 next_look_at_dates = Instant::now() + MINUTE;
             }
-            let asked = self.control.bell.wait(if self.watch.is_some() { TICK } else { MINUTE });
+            let soon = self.watch.is_some() || sweeps > 0;
+            let asked = self.control.bell.wait(if soon { TICK } else { MINUTE });
             if asked.stop {
                 return;
             }
@@ -47,8 +53,12 @@ impl Caretaker<'_> {
             }
             if self.control.trust.generation() != generation {
                 generation = self.control.trust.generation();
-                self.pool.judge_idle();
+                sweeps = SWEEPS;
                 next_look_at_dates = Instant::now();
+            }
+            if sweeps > 0 {
+                self.pool.judge_idle();
+                sweeps -= 1;
             }
         }
     }
@@ -74,7 +84,7 @@ impl Caretaker<'_> {
     fn try_reload(&self) -> Result<(), Error> {
         let Some(watch) = &self.watch else { return Ok(()) };
         let (trust, certificate) = watch.files.reload(&self.control.trust.current(), self.control.clock.now())?;
-        self.control.replace(trust, certificate)
+        self.control.replace(trust, Some(certificate))
     }
 
     fn warn(&self, warned: &mut Warned) {

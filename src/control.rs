@@ -55,18 +55,22 @@ impl Control {
         Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The server's certificate in force.
     pub(crate) fn certificate(&self) -> ServerCertificate {
         self.certificate.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All or nothing: what can fail comes before anything is changed.
-    pub(crate) fn replace(&self, trust: Trust, certificate: ServerCertificate) -> Result<(), Error> {
+    /// All or nothing: what can fail comes before anything is changed. `None`: the certificate stays.
+    pub(crate) fn replace(&self, trust: Trust, certificate: Option<ServerCertificate>) -> Result<(), Error> {
+        // Held to the end, so that of two replacements at once one is whole.
+        let mut in_force = self.certificate.write().unwrap_or_else(PoisonError::into_inner);
+        let certificate = certificate.unwrap_or_else(|| in_force.clone());
         let judge = Judge { trust: Arc::clone(&self.trust), clock: self.clock.clone() };
         let tls = Tls::new(&self.provider, &certificate, &trust, judge, self.handshakes).map_err(cannot_set_up)?;
         // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
         self.trust.replace(Arc::new(trust));
         *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
-        *self.certificate.write().unwrap_or_else(PoisonError::into_inner) = certificate;
+        *in_force = certificate;
         self.bell.ring(|asked| asked.replaced = true);
         Ok(())
     }
@@ -138,7 +142,7 @@ impl TrustHandle {
     /// # Errors
     /// TLS cannot be set up with it; the old one stays in force.
     pub fn replace(&self, trust: Trust) -> Result<(), Error> {
-        self.0.replace(trust, self.0.certificate())
+        self.0.replace(trust, None)
     }
 
     /// The same, and new connections are shown `certificate`.
@@ -146,7 +150,7 @@ impl TrustHandle {
     /// # Errors
     /// TLS cannot be set up with them; the old ones stay in force.
     pub fn replace_with_certificate(&self, trust: Trust, certificate: ServerCertificate) -> Result<(), Error> {
-        self.0.replace(trust, certificate)
+        self.0.replace(trust, Some(certificate))
     }
 
     /// Has a server that watches its files ([`Server::watching`](crate::Server::watching)) read them now, changed or not. It

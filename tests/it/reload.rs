@@ -364,3 +364,24 @@ fn an_authorised_client_still_has_to_be_in_time_and_to_prove_its_key() {
     assert!(get(running.addr, Some(&thief), &TLS13).is_err());
     assert_eq!(running.seen.codes(2), ["CN=alice", "expired"]);
 }
+
+/// A change that comes while an answer is under way counts for the connection as soon as that is sent.
+#[test]
+fn a_client_that_is_refused_while_it_is_answered_does_not_stay_idle() {
+    let ca = Ca::new("ca");
+    let handle = std::sync::Arc::new(std::sync::OnceLock::<mtls_min::TrustHandle>::new());
+    let in_handler = std::sync::Arc::clone(&handle);
+    let other = Ca::new("other").pem();
+    let running = crate::support::server::start_with(
+        crate::support::server::trust(&ca),
+        |builder| builder,
+        move |_: &mut mtls_min::Request<'_>| {
+            in_handler.get().unwrap().replace(Trust::builder().pem(other.clone(), "other").build().unwrap()).unwrap();
+            mtls_min::Response::new("the last".into())
+        },
+    );
+    handle.set(running.trust.clone()).unwrap();
+    let mut stream = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    assert_eq!(exchange(&mut stream, GET).unwrap().body, "the last");
+    assert_eq!(std::io::Read::read(&mut stream, &mut [0; 16]).unwrap(), 0, "it was left open");
+}
