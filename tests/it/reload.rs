@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mtls_min::{Files, Trust, TrustBuilder};
 use rustls::HandshakeKind;
 
-use crate::support::client::{GET, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get};
+use crate::support::client::{GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get};
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, self_signed};
@@ -68,6 +68,10 @@ fn r5_a_revocation_reaches_a_thousand_open_connections() {
                     }
                     ready.wait();
                     while streams.iter().any(Option::is_some) {
+                        assert!(
+                            renamed.get().is_none_or(|renamed: &Instant| renamed.elapsed() < PATIENCE),
+                            "not refused"
+                        );
                         for (stream, last) in streams.iter_mut().zip(&mut last) {
                             let Some(open) = stream else { continue };
                             match exchange(open, GET).map(|reply| reply.status) {
