@@ -10,8 +10,10 @@ use crate::context::{Gate, Limits};
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::observer::{Observer, Silent};
+use crate::reload::Watch;
 use crate::server::Server;
 use crate::server_certificate::ServerCertificate;
+use crate::tls::Handshakes;
 use crate::trust::Trust;
 
 /// How a [`Server`] is to be. Made by [`Server::builder`]; every setting is optional.
@@ -24,6 +26,7 @@ pub struct Builder {
     pub(crate) limits: Limits,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) clock: Clock,
+    pub(crate) watch: Option<Watch>,
 }
 
 impl Builder {
@@ -37,6 +40,7 @@ impl Builder {
             limits: Limits::default(),
             observer: Box::new(Silent),
             clock: Clock::default(),
+            watch: None,
         }
     }
 
@@ -130,7 +134,15 @@ impl Builder {
     /// Refuses in the TLS handshake, with an alert, instead of answering 401. A client that is refused so cannot be told
     /// why it sees an error. By default the handshake is completed.
     pub fn refuse_in_handshake(mut self) -> Self {
-        self.settings.refuse_in_handshake = true;
+        self.settings.handshakes.strict = true;
+        self
+    }
+
+    /// Lets authorised clients resume their TLS sessions, which saves both sides most of a handshake. The verdict is reached
+    /// anew from the chain that the session carries; sessions from before a change of trust are forgotten; a refused client
+    /// gets no ticket. By default every connection begins with a full handshake.
+    pub fn resumption(mut self) -> Self {
+        self.settings.handshakes.resumption = true;
         self
     }
 
@@ -173,7 +185,7 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     pub(crate) max_connections: usize,
     pub(crate) gate: Gate,
-    pub(crate) refuse_in_handshake: bool,
+    pub(crate) handshakes: Handshakes,
 }
 
 impl Default for Settings {
@@ -184,7 +196,7 @@ impl Default for Settings {
             workers: processors.saturating_mul(2).max(8),
             max_connections: 1024,
             gate: Gate::Closed,
-            refuse_in_handshake: false,
+            handshakes: Handshakes::default(),
         }
     }
 }

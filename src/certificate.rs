@@ -26,6 +26,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) basic_constraints: Option<BasicConstraints>,
     /// Whether the key usage, if there is any, lets it sign certificates.
     pub(crate) may_sign_certificates: bool,
+    /// The same for revocation lists.
+    pub(crate) may_sign_crls: bool,
     /// Whether the extended key usage, if there is any, lets it authenticate clients.
     pub(crate) may_authenticate_clients: bool,
     pub(crate) subject_key_id: Option<&'a [u8]>,
@@ -81,6 +83,7 @@ impl<'a> Certificate<'a> {
             not_after: time(tbs.validity.not_after.timestamp()),
             basic_constraints: None,
             may_sign_certificates: true,
+            may_sign_crls: true,
             may_authenticate_clients: true,
             subject_key_id: None,
             authority_key_id: None,
@@ -97,7 +100,10 @@ impl<'a> Certificate<'a> {
                     certificate.basic_constraints =
                         Some(BasicConstraints { ca: constraints.ca, path_length: constraints.path_len_constraint });
                 }
-                ParsedExtension::KeyUsage(usage) => certificate.may_sign_certificates = usage.key_cert_sign(),
+                ParsedExtension::KeyUsage(usage) => {
+                    certificate.may_sign_certificates = usage.key_cert_sign();
+                    certificate.may_sign_crls = usage.crl_sign();
+                }
                 ParsedExtension::ExtendedKeyUsage(usage) => {
                     certificate.may_authenticate_clients = usage.client_auth || usage.any;
                 }
@@ -200,6 +206,11 @@ impl Certificate<'_> {
     }
 }
 
+/// The attributes of a name in DER, as [`Certificate::subject_names`]; none if it cannot be read.
+pub(crate) fn names_in(name: &[u8]) -> Vec<Vec<Attribute>> {
+    X509Name::from_der(name).map(|(_, name)| names(&name)).unwrap_or_default()
+}
+
 /// One attribute of a name: `CN=client1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
@@ -262,7 +273,7 @@ fn outer_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Seconds since 1970, also before it; X.509 cannot leave the range that `SystemTime` has.
-fn time(seconds: i64) -> SystemTime {
+pub(crate) fn time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let time = match seconds >= 0 {
         true => SystemTime::UNIX_EPOCH.checked_add(distance),

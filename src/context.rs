@@ -1,14 +1,17 @@
 //! What every connection of a server shares.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
+use crate::identity::Identity;
 use crate::observer::Observer;
 use crate::trust::TrustStore;
 
@@ -22,6 +25,7 @@ pub(crate) struct Context {
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) clock: Clock,
     pub(crate) references: References,
+    pub(crate) expiry_notices: ExpiryNotices,
     /// The server is stopping: every response is the last on its connection.
     pub(crate) draining: AtomicBool,
 }
@@ -78,6 +82,31 @@ impl References {
     pub(crate) fn next(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         format!("{:012x}", self.seed.hash_one(count) >> 16)
+    }
+}
+
+/// Tells the operator of clients whose certificates expire soon: of each once a day.
+#[derive(Debug, Default)]
+pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
+
+impl ExpiryNotices {
+    /// From so long before on.
+    pub(crate) const BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+    /// So many clients are told of in a day.
+    const MOST: usize = 10_000;
+
+    /// Whether to tell of this client now.
+    pub(crate) fn are_due(&self, identity: &Identity, now: SystemTime) -> bool {
+        if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
+            return false;
+        }
+        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0 != today {
+            *told = (today, HashSet::new());
+        }
+        told.1.len() < Self::MOST && told.1.insert(identity.sha256().to_owned())
     }
 }
 

@@ -3,12 +3,12 @@
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
 pub use crate::certificate::Attribute;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, names_in};
 use crate::error::Error;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
@@ -33,6 +33,10 @@ struct Facts {
     ip_addresses: Box<[IpAddr]>,
     not_before: SystemTime,
     not_after: SystemTime,
+    /// SHA-256 of the public key with its algorithm.
+    spki_sha256: [u8; 32],
+    vouched: bool,
+    known_as: Option<Box<str>>,
 }
 
 impl Identity {
@@ -47,22 +51,17 @@ impl Identity {
     }
 
     pub(crate) fn of(certificate: &Certificate<'_>) -> Self {
-        let subject = certificate.subject_names();
-        let names = certificate.alternative_names();
-        Self(Arc::new(Facts {
-            der: certificate.der.into(),
-            subject: rfc4514(&subject).into(),
-            issuer: rfc4514(&certificate.issuer_names()).into(),
-            serial: hex(certificate.serial).into(),
-            sha256: hex(&Sha256::digest(certificate.der)).into(),
-            attributes: subject.into_iter().flatten().collect(),
-            dns_names: names.dns.into(),
-            emails: names.emails.into(),
-            uris: names.uris.into(),
-            ip_addresses: names.ips.into(),
-            not_before: certificate.not_before,
-            not_after: certificate.not_after,
-        }))
+        Self(Arc::new(Facts::of(certificate)))
+    }
+
+    /// Of a certificate that a CA of trust was found to vouch for.
+    pub(crate) fn vouched_for(certificate: &Certificate<'_>, known_as: Option<&str>) -> Self {
+        Self(Arc::new(Facts { vouched: true, known_as: known_as.map(Into::into), ..Facts::of(certificate) }))
+    }
+
+    /// Of a certificate that is let in by itself.
+    pub(crate) fn pinned(certificate: &Certificate<'_>, known_as: Option<&str>) -> Self {
+        Self(Arc::new(Facts { known_as: known_as.map(Into::into), ..Facts::of(certificate) }))
     }
 
     /// The subject as text (RFC 4514): the last relative name first, `CN=client1,O=Example`. Separators within values
@@ -128,9 +127,60 @@ impl Identity {
         &self.0.ip_addresses
     }
 
+    /// SHA-256 of the public key (its `SubjectPublicKeyInfo` in DER), in 64 lower-case hexadecimal digits. It stays the same
+    /// when a certificate is renewed for the same key.
+    pub fn spki_sha256(&self) -> String {
+        hex(&self.0.spki_sha256)
+    }
+
+    /// The same as octets.
+    pub(crate) fn spki_digest(&self) -> &[u8; 32] {
+        &self.0.spki_sha256
+    }
+
+    /// Whether a CA of trust vouches for the names in it. It does for every authorised client but those whose certificate
+    /// is let in by itself: there, names are what their maker wrote, so no rule goes by them.
+    pub fn is_vouched_for(&self) -> bool {
+        self.0.vouched
+    }
+
+    /// The name under which it stands in the directory of authorised clients: that of its file, without the ending.
+    pub fn known_as(&self) -> Option<&str> {
+        self.0.known_as.as_deref()
+    }
+
+    /// How long it is still valid after `now`; `None`: no longer.
+    pub fn expires_in(&self, now: SystemTime) -> Option<Duration> {
+        self.0.not_after.duration_since(now).ok()
+    }
+
     /// The certificate itself.
     pub fn der(&self) -> &[u8] {
         &self.0.der
+    }
+}
+
+impl Facts {
+    fn of(certificate: &Certificate<'_>) -> Self {
+        let subject = certificate.subject_names();
+        let names = certificate.alternative_names();
+        Self {
+            der: certificate.der.into(),
+            subject: rfc4514(&subject).into(),
+            issuer: rfc4514(&certificate.issuer_names()).into(),
+            serial: hex(certificate.serial).into(),
+            sha256: hex(&sha256(certificate.der)).into(),
+            attributes: subject.into_iter().flatten().collect(),
+            dns_names: names.dns.into(),
+            emails: names.emails.into(),
+            uris: names.uris.into(),
+            ip_addresses: names.ips.into(),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            spki_sha256: sha256(certificate.spki),
+            vouched: false,
+            known_as: None,
+        }
     }
 }
 
@@ -147,6 +197,15 @@ pub(crate) fn visible(value: &str) -> String {
         push_visible(c, &mut out);
     }
     out
+}
+
+/// A name in DER as text, like [`Identity::subject`].
+pub(crate) fn name_text(name: &[u8]) -> String {
+    rfc4514(&names_in(name))
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -20,20 +20,26 @@
 //!    │         verifier     asks, names the CAs, has possession of the key proven, leaves the verdict to judge
 //!    ▼
 //!  identify    identity     subject, names, serial, fingerprint, validity: read once, owned
-//!  judge       trust        chain + anchors + pins + now → Authorised(Identity) or Refused(Refusal)
+//!  judge       trust        chain + anchors + revocation lists + pins + now → Authorised(Identity) or Refused(Refusal)
 //!    ▼
 //!  request     http1        head → framing → body; strict (RFC 9112): what is doubtful is 400 and close
 //!    ▼
-//!  handle      handler      Fn(&mut Request) -> Response; a panic is a 500          (refused → 401, without a call)
+//!  authorise   policy       may this identity do this?             (refused → 401, not allowed → 403, without a call)
+//!    ▼
+//!  handle      handler      Fn(&mut Request) -> Response; a panic is a 500
 //!    │         upload       the body of the request, while the handler reads it
 //!    ▼
 //!  respond     answer       head and small body in one write; larger ones as the client takes them
 //!    ▼
 //!  next        connection   keep-alive → drive on, or park; else close_notify, half-close, bounded linger
 //! ```
-//! `connection` tells this story in code. What turns bytes into meaning (`http1`, `trust`, `identity`, `pages`) does no
+//! Beside it, the `caretaker` looks after the whole: it reads the files (`reload`) when they have changed and puts a new
+//! generation of trust in force (`control`), closes the idle connections of clients that are now refused, and warns of what
+//! is about to expire. A cached verdict counts for its generation only; a resumed session (`resumption`) likewise.
+//!
+//! `connection` tells this story in code. What turns bytes into meaning (`http1`, `trust`, `policy`, `identity`, `pages`) does no
 //! I/O and knows no clock: the time is an argument. Dependencies point down the drawing: `cli` → `server` → `connection`
-//! → (`tls`, `trust`, `http1`, `handler`) → (`identity`, `error`, `deadline`, `sys`).
+//! → (`tls`, `trust`, `policy`, `http1`, `handler`) → (`identity`, `error`, `deadline`, `sys`).
 //!
 //! # Features
 //! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
@@ -43,10 +49,12 @@
 
 mod answer;
 mod builder;
+mod caretaker;
 mod certificate;
 mod clock;
 mod connection;
 mod context;
+mod control;
 mod crypto;
 mod deadline;
 mod error;
@@ -58,8 +66,12 @@ mod observer;
 mod pages;
 mod parking;
 mod pem;
+mod policy;
 mod pool;
+mod reload;
 mod request;
+mod resumption;
+mod revocation_list;
 mod server;
 mod server_certificate;
 mod sys;
@@ -75,16 +87,21 @@ pub mod cli;
 pub mod pki;
 
 pub use builder::Builder;
+pub use control::{ShutdownHandle, TrustHandle};
 pub use deadline::Phase;
 pub use error::Error;
 pub use handler::{Body, Handler, Response};
 pub use identity::{Attribute, Identity};
 pub use observer::{Access, Event, Observer, Silent};
+pub use policy::{Permission, Policy};
+pub use reload::{Files, Loaded};
 pub use request::Request;
-pub use server::{Server, ShutdownHandle, Stopped, TrustHandle};
+pub use server::{Server, Stopped};
 pub use server_certificate::ServerCertificate;
 pub use tls::TlsVersion;
-pub use trust::{Judgement, Refusal, RefusalCode, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge};
+pub use trust::{
+    Crl, Judgement, Refusal, RefusalCode, StaleCrl, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge,
+};
 
 /// The `http` crate, whose types stand in this crate's interface.
 pub use http;

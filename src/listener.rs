@@ -2,28 +2,27 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
-
 use crate::connection::Connection;
+use crate::control::Control;
 use crate::observer::Event;
 use crate::parking::Entry;
 use crate::pool::Pool;
-use crate::sys::{self, StopSignal};
+use crate::sys;
 use crate::tls::Session;
 
 /// After a failed accept: the first pause, which doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until `stop` is raised. `listener` does not block.
-pub(crate) fn accept_until(stop: &StopSignal, listener: &TcpListener, tls: &RwLock<Arc<ServerConfig>>, pool: &Pool) {
+/// Accepts until the stop signal is raised. `listener` does not block.
+pub(crate) fn accept_until_stopped(listener: &TcpListener, control: &Control, pool: &Pool) {
+    let stop = &control.stop;
     let mut pause = FIRST_PAUSE;
     loop {
         let failed = match sys::wait_to_accept(listener, stop) {
-            Ok(true) => accept_all(listener, tls, pool),
+            Ok(true) => accept_all(listener, control, pool),
             Ok(false) => return,
             Err(error) => Err(error),
         };
@@ -42,10 +41,10 @@ pub(crate) fn accept_until(stop: &StopSignal, listener: &TcpListener, tls: &RwLo
     }
 }
 
-fn accept_all(listener: &TcpListener, tls: &RwLock<Arc<ServerConfig>>, pool: &Pool) -> io::Result<()> {
+fn accept_all(listener: &TcpListener, control: &Control, pool: &Pool) -> io::Result<()> {
     loop {
         match listener.accept() {
-            Ok((socket, remote)) => admit(socket, remote, tls, pool),
+            Ok((socket, remote)) => admit(socket, remote, control, pool),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -53,7 +52,7 @@ fn accept_all(listener: &TcpListener, tls: &RwLock<Arc<ServerConfig>>, pool: &Po
     }
 }
 
-fn admit(socket: TcpStream, remote: SocketAddr, tls: &RwLock<Arc<ServerConfig>>, pool: &Pool) {
+fn admit(socket: TcpStream, remote: SocketAddr, control: &Control, pool: &Pool) {
     let token = match pool.lot.enter() {
         Entry::Admitted(token) => token,
         Entry::InPlaceOf(token, evicted) => {
@@ -62,8 +61,7 @@ fn admit(socket: TcpStream, remote: SocketAddr, tls: &RwLock<Arc<ServerConfig>>,
         }
         Entry::Full => return shed(remote, pool),
     };
-    let config = Arc::clone(&tls.read().unwrap_or_else(std::sync::PoisonError::into_inner));
-    match Session::new(config, socket) {
+    match Session::new(&control.tls(), socket) {
         Ok(session) => pool.admit(token, Box::new(Connection::new(session, remote, &pool.context))),
         // The socket died in its first instant.
         Err(_) => pool.lot.leave(token),

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::deadline::Phase;
+use crate::error::Error;
+use crate::identity::Identity;
 use crate::tls::TlsVersion;
-use crate::trust::{Refusal, Verdict};
+use crate::trust::{Refusal, Trust, Verdict};
 
 /// Is told what happens, from the threads on which it happens: it should be quick, and must not panic.
 pub trait Observer: Send + Sync {
@@ -99,5 +101,27 @@ pub enum Event<'a> {
         error: &'a std::io::Error,
         /// How long no connection is accepted.
         pause: Duration,
+    },
+    /// The certificate of an authorised client has less than 14 days left; told once a day for each.
+    ClientExpires {
+        /// The client.
+        identity: &'a Identity,
+        /// How long its certificate is still valid.
+        left: Duration,
+    },
+    /// The files of the server had changed, and were read: a new trust is in force.
+    Reloaded {
+        /// The trust in force from now on.
+        trust: &'a Trust,
+    },
+    /// The files of the server had changed, and one cannot be read or is not valid: what was in force stays in force.
+    ReloadFailed {
+        /// Which file, why, and the mend.
+        error: &'a Error,
+    },
+    /// Something that the operator should know of in time; told once a day.
+    Warning {
+        /// One sentence.
+        text: &'a str,
     },
 }

@@ -28,8 +28,27 @@ pub(crate) fn refused(as_html: bool, reference: &str) -> Response {
         true => html(status, how_to_import(reference)),
         false => text(status, "User is not authorized\n"),
     };
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    with_reference(response, reference)
+}
+
+/// The answer to a client whose certificate is valid, but whom no rule lets do this.
+pub(crate) fn not_allowed(as_html: bool, reference: &str) -> Response {
+    let status = StatusCode::FORBIDDEN;
+    let explanation = format!(
+        "<p>Your certificate is valid, but its holder may not do this.</p>
+<p>Ask the operator of this site, and quote the reference <code>{}</code>.</p>",
+        escaped(reference)
+    );
+    let response = match as_html {
+        true => html(status, page("no", "User is not allowed to do this", &explanation)),
+        false => text(status, "User is not allowed to do this\n"),
+    };
+    with_reference(response, reference)
+}
+
+fn with_reference(mut response: Response, reference: &str) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     // Hexadecimal digits, so always a valid value.
     if let Ok(reference) = HeaderValue::from_str(reference) {

@@ -173,13 +173,14 @@ impl<T> ParkingLot<T> {
         }
     }
 
-    /// Takes every parked connection for which `wanted` says so, to drive it.
-    pub(crate) fn take_where(&self, wanted: impl Fn(&T, Waiting) -> bool) -> Vec<(Token, Box<T>)> {
+    /// Takes the parked connections for which `wanted` says so, `most` at once, to drive them.
+    pub(crate) fn take_where(&self, most: usize, wanted: impl Fn(&T, Waiting) -> bool) -> Vec<(Token, Box<T>)> {
         let mut table = self.lock();
         let tokens: Vec<_> = (0..)
             .zip(&table.slots)
             .filter(|(_, slot)| matches!(&slot.state, State::Parked { connection, waiting } if wanted(connection, *waiting)))
             .map(|(index, slot)| Token::new(slot.generation, index))
+            .take(most)
             .collect();
         tokens.into_iter().filter_map(|token| Some((token, table.take(token, false)?))).collect()
     }
@@ -351,7 +352,7 @@ mod tests {
         enter_and_park(&lot, "late", 0);
         enter_and_park(&lot, "in time", 500);
         let now = waiting(0).deadline;
-        let late = lot.take_where(|_, waiting| waiting.deadline <= now);
+        let late = lot.take_where(usize::MAX, |_, waiting| waiting.deadline <= now);
         assert_eq!(late.iter().map(|(_, name)| **name).collect::<Vec<_>>(), ["late"]);
     }
 

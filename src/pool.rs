@@ -51,8 +51,26 @@ impl Pool {
                 return;
             }
             let now = Instant::now();
-            for (token, connection) in self.lot.take_where(|_, waiting| waiting.deadline <= now) {
+            for (token, connection) in self.lot.take_where(usize::MAX, |_, waiting| waiting.deadline <= now) {
                 self.drive(token, connection, Connection::expire);
+            }
+        }
+    }
+
+    /// After a change of trust: closes the idle connections of clients that are now refused.
+    pub(crate) fn judge_idle(&self) {
+        // Some at a time: those that are taken cannot be served meanwhile.
+        const MOST: usize = 16;
+        let stale = |connection: &Connection| {
+            matches!(connection.phase(), Phase::Head | Phase::Idle) && connection.is_judged_by_another(&self.context)
+        };
+        loop {
+            let taken = self.lot.take_where(MOST, |connection, _| stale(connection));
+            if taken.is_empty() {
+                return;
+            }
+            for (token, connection) in taken {
+                self.drive(token, connection, Connection::judge_again);
             }
         }
     }
@@ -60,7 +78,7 @@ impl Pool {
     /// Closes the connections that are not answering anything, with close_notify.
     pub(crate) fn close_idle(&self) {
         let idle = |connection: &Connection| matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        for (token, connection) in self.lot.take_where(|connection, _| idle(connection)) {
+        for (token, connection) in self.lot.take_where(usize::MAX, |connection, _| idle(connection)) {
             self.drive(token, connection, |connection, _| connection.close_politely());
         }
     }
@@ -68,7 +86,7 @@ impl Pool {
     /// Cuts the connections that no worker has; returns how many there were in all.
     pub(crate) fn close_all_parked(&self) -> usize {
         let (connections, _) = self.lot.count();
-        for (token, connection) in self.lot.take_where(|_, _| true) {
+        for (token, connection) in self.lot.take_where(usize::MAX, |_, _| true) {
             drop(connection);
             self.lot.leave(token);
         }

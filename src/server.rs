@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
-
 use crate::builder::{Builder, Settings};
-use crate::clock::Clock;
-use crate::context::{Context, Limits, References};
+use crate::caretaker::Caretaker;
+use crate::context::{Context, ExpiryNotices, Limits, References};
+use crate::control::{Control, ShutdownHandle, TrustHandle};
 use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
@@ -21,10 +19,10 @@ use crate::listener;
 use crate::observer::Observer;
 use crate::parking::{Capacity, ParkingLot};
 use crate::pool::Pool;
+use crate::reload::{Loaded, Watch};
 use crate::server_certificate::ServerCertificate;
 use crate::sys::{Poller, StopSignal, sleep_unless_stopped};
-use crate::tls;
-use crate::trust::{Trust, TrustStore};
+use crate::trust::Trust;
 
 /// A mutual-TLS server, ready to serve.
 ///
@@ -50,6 +48,7 @@ pub struct Server {
     timeouts: Timeouts,
     limits: Limits,
     observer: Box<dyn Observer>,
+    watch: Option<Watch>,
 }
 
 impl Server {
@@ -60,26 +59,22 @@ impl Server {
         Builder::new(listener, certificate, trust)
     }
 
+    /// Describes a server that listens on `listener` and is made of files, which it reads anew when they change.
+    pub fn watching(listener: TcpListener, loaded: Loaded) -> Builder {
+        let Loaded { watch, trust, certificate } = loaded;
+        Builder { watch: Some(watch), ..Builder::new(listener, certificate, trust) }
+    }
+
     pub(crate) fn new(builder: Builder) -> Result<Self, Error> {
-        let Builder { listeners, certificate, trust, settings, timeouts, limits, observer, clock } = builder;
+        let Builder { listeners, certificate, trust, settings, timeouts, limits, observer, clock, watch } = builder;
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()
             .map_err(|error| Error::new("a listener has no address").caused_by(error))?;
-        let provider = crypto::provider()?;
-        let trust = Arc::new(trust);
-        let tls = tls_config(&provider, &certificate, Arc::clone(&trust), settings.refuse_in_handshake, &clock)?;
-        let control = Arc::new(Control {
-            trust: Arc::new(TrustStore::new(trust)),
-            tls: RwLock::new(tls),
-            provider,
-            certificate,
-            refuse_in_handshake: settings.refuse_in_handshake,
-            clock,
-            stop: StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?,
-        });
-        Ok(Self { settings, listeners, addresses, control, timeouts, limits, observer })
+        let control = Control::new(crypto::provider()?, trust, certificate, settings.handshakes, clock)?;
+        let control = Arc::new(control);
+        Ok(Self { settings, listeners, addresses, control, timeouts, limits, observer, watch })
     }
 
     /// The addresses it listens on, with the real ports.
@@ -103,7 +98,7 @@ impl Server {
     /// # Errors
     /// Threads or the poller cannot be made. Once it serves, nothing ends it but a shutdown.
     pub fn serve(self, handler: impl Handler + 'static) -> Result<Stopped, Error> {
-        let Self { settings, listeners, control, timeouts, limits, observer, .. } = self;
+        let Self { settings, listeners, control, timeouts, limits, observer, watch, .. } = self;
         let drain = timeouts.drain;
         let context = Context {
             handler: Box::new(handler),
@@ -114,6 +109,7 @@ impl Server {
             observer,
             clock: control.clock.clone(),
             references: References::new(),
+            expiry_notices: ExpiryNotices::default(),
             draining: false.into(),
         };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
@@ -121,88 +117,15 @@ impl Server {
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
         let pool = Arc::new(Pool { context, lot: ParkingLot::new(capacity), poller, stop });
         let mut threads = Threads::default();
-        let started = threads.start(&pool, &control, listeners, settings.workers);
+        let started = threads.start(&pool, &control, listeners, settings.workers, watch);
         if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
         }
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
-        let stopped = threads.drain_and_join(&pool, drain);
+        let stopped = threads.drain_and_join(&pool, &control, drain);
         started.map(|()| stopped).map_err(|error| Error::new("cannot start a thread").caused_by(error))
-    }
-}
-
-/// What a running server can be told from outside.
-struct Control {
-    trust: Arc<TrustStore>,
-    /// For the connections that are accepted from now on.
-    tls: RwLock<Arc<ServerConfig>>,
-    provider: Arc<CryptoProvider>,
-    certificate: ServerCertificate,
-    refuse_in_handshake: bool,
-    clock: Clock,
-    /// Ends the accepting, and so begins the draining.
-    stop: StopSignal,
-}
-
-impl Control {
-    fn tls_config(&self, trust: Arc<Trust>) -> Result<Arc<ServerConfig>, Error> {
-        tls_config(&self.provider, &self.certificate, trust, self.refuse_in_handshake, &self.clock)
-    }
-}
-
-fn tls_config(
-    provider: &Arc<CryptoProvider>,
-    certificate: &ServerCertificate,
-    trust: Arc<Trust>,
-    refuse_in_handshake: bool,
-    clock: &Clock,
-) -> Result<Arc<ServerConfig>, Error> {
-    tls::config(provider, certificate, trust, refuse_in_handshake.then(|| clock.clone()))
-        .map_err(|error| Error::new("TLS cannot be set up").caused_by(error))
-}
-
-/// Stops a server from anywhere. Clones stop the same server.
-#[derive(Clone)]
-pub struct ShutdownHandle(Arc<Control>);
-
-impl ShutdownHandle {
-    /// Begins the draining and returns at once; [`Server::serve`] returns when it is over. Calling it again changes
-    /// nothing; calling it before `serve` makes `serve` return at once.
-    pub fn shutdown(&self) {
-        self.0.stop.raise();
-    }
-}
-
-impl fmt::Debug for ShutdownHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ShutdownHandle")
-    }
-}
-
-/// Replaces what a running server trusts. Clones act on the same server.
-#[derive(Clone)]
-pub struct TrustHandle(Arc<Control>);
-
-impl TrustHandle {
-    /// From now on `trust` decides: for new connections, and for the next request of every open one.
-    ///
-    /// # Errors
-    /// TLS cannot be set up with it; the old one stays in force.
-    pub fn replace(&self, trust: Trust) -> Result<(), Error> {
-        let trust = Arc::new(trust);
-        let config = self.0.tls_config(Arc::clone(&trust))?;
-        // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
-        self.0.trust.replace(trust);
-        *self.0.tls.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
-    }
-}
-
-impl fmt::Debug for TrustHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TrustHandle")
     }
 }
 
@@ -225,6 +148,7 @@ struct Threads {
     listeners: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     timekeeper: Option<JoinHandle<()>>,
+    caretaker: Option<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -234,6 +158,7 @@ impl Threads {
         control: &Arc<Control>,
         listeners: Vec<TcpListener>,
         workers: usize,
+        watch: Option<Watch>,
     ) -> std::io::Result<()> {
         for number in 0..workers {
             let pool = Arc::clone(pool);
@@ -242,20 +167,24 @@ impl Threads {
         let timekeeper = Arc::clone(pool);
         self.timekeeper =
             Some(thread::Builder::new().name("timekeeper".to_owned()).spawn(move || timekeeper.keep_time())?);
+        let (cared_for, controlled) = (Arc::clone(pool), Arc::clone(control));
+        let care = move || Caretaker { control: &controlled, pool: &cared_for, watch }.care();
+        self.caretaker = Some(thread::Builder::new().name("caretaker".to_owned()).spawn(care)?);
         for listener in listeners {
             listener.set_nonblocking(true)?;
             let (pool, control) = (Arc::clone(pool), Arc::clone(control));
-            let accept = move || listener::accept_until(&control.stop, &listener, &control.tls, &pool);
+            let accept = move || listener::accept_until_stopped(&listener, &control, &pool);
             self.listeners.push(thread::Builder::new().name("listener".to_owned()).spawn(accept)?);
         }
         Ok(())
     }
 
-    fn drain_and_join(self, pool: &Pool, timeout: Duration) -> Stopped {
+    fn drain_and_join(self, pool: &Pool, control: &Control, timeout: Duration) -> Stopped {
         let end = Instant::now() + timeout;
-        for listener in self.listeners {
+        control.bell.ring(|asked| asked.stop = true);
+        for thread in self.listeners.into_iter().chain(self.caretaker) {
             // Joining fails only if the thread panicked; then it is over too. The same below.
-            let _ = listener.join();
+            let _ = thread.join();
         }
         pool.context.draining.store(true, Ordering::SeqCst);
         // Again and again: an answer that was begun before may still become an idle connection.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::certificate::Certificate;
+use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -86,6 +88,17 @@ impl ServerCertificate {
     /// What the operator should know, one sentence each; empty if all is well.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// That it has expired, or will within 14 days.
+    pub(crate) fn expiry_warning(&self, now: SystemTime) -> Option<String> {
+        const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+        let until = timestamp(self.identity.not_after());
+        match self.identity.expires_in(now) {
+            None => Some(format!("the server's certificate expired on {until}: clients refuse it")),
+            Some(left) if left < SOON => Some(format!("the server's certificate expires on {until}")),
+            Some(_) => None,
+        }
     }
 
     pub(crate) fn resolver(&self) -> Arc<SingleCertAndKey> {

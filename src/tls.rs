@@ -9,37 +9,78 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
-use crate::clock::Clock;
+use crate::resumption::{self, Sessions};
 use crate::server_certificate::ServerCertificate;
 use crate::sys;
 use crate::trust::Trust;
-use crate::verifier::Verifier;
+use crate::verifier::{Judge, Verifier};
 
 /// The only application protocol that is offered (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
 
-/// The configuration for connections accepted from now on.
-///
-/// Sessions are not resumed: no tickets, no session ids, no early data. So nothing of an old handshake can outlive a
-/// change of trust.
-pub(crate) fn config(
+/// What the operator chooses about handshakes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Handshakes {
+    /// Refuse in the handshake already, by an alert.
+    pub(crate) strict: bool,
+    /// Let authorised clients resume their sessions.
+    pub(crate) resumption: bool,
+}
+
+/// How the connections that are accepted from now on shake hands.
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<SingleCertAndKey>,
+    config: Arc<ServerConfig>,
+    /// Those of this generation of trust. Nothing of an older one is ever looked up.
+    sessions: Option<Arc<Sessions>>,
+}
+
+impl Tls {
+    pub(crate) fn new(
+        provider: &Arc<CryptoProvider>,
+        certificate: &ServerCertificate,
+        trust: &Trust,
+        judge: Judge,
+        handshakes: Handshakes,
+    ) -> Result<Self, rustls::Error> {
+        let verifier = Arc::new(Verifier::new(trust, handshakes.strict.then(|| judge.clone())));
+        let (provider, resolver) = (Arc::clone(provider), certificate.resolver());
+        let config = Arc::new(config(&provider, &resolver, Arc::clone(&verifier) as _)?);
+        let sessions = handshakes.resumption.then(|| Arc::new(Sessions::new(verifier, judge)));
+        Ok(Self { provider, resolver, config, sessions })
+    }
+
+    /// The configuration of the next connection.
+    fn config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let Some(sessions) = &self.sessions else { return Ok(Arc::clone(&self.config)) };
+        let gate = sessions.gate();
+        let mut config = config(&self.provider, &self.resolver, Arc::clone(&gate) as _)?;
+        config.session_storage = gate;
+        config.send_tls13_tickets = resumption::TICKETS;
+        Ok(Arc::new(config))
+    }
+}
+
+/// Without resumption: no tickets, no session ids, no early data.
+fn config(
     provider: &Arc<CryptoProvider>,
-    certificate: &ServerCertificate,
-    trust: Arc<Trust>,
-    strict: Option<Clock>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let verifier = Arc::new(Verifier { trust, strict });
+    resolver: &Arc<SingleCertAndKey>,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_client_cert_verifier(verifier)
-        .with_cert_resolver(certificate.resolver());
+        .with_cert_resolver(Arc::clone(resolver) as _);
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// One TLS connection on one socket.
@@ -74,10 +115,10 @@ pub(crate) enum Broken {
 
 impl Session {
     /// Takes over an accepted socket, which becomes non-blocking and sends small writes at once.
-    pub(crate) fn new(config: Arc<ServerConfig>, socket: TcpStream) -> Result<Self, Broken> {
+    pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, Broken> {
         socket.set_nonblocking(true).map_err(|_| Broken::Network)?;
         socket.set_nodelay(true).map_err(|_| Broken::Network)?;
-        let tls = ServerConnection::new(config).map_err(Broken::Tls)?;
+        let tls = tls.config().and_then(ServerConnection::new).map_err(Broken::Tls)?;
         Ok(Self { tls, socket, first: FirstBytes::default() })
     }
 

@@ -11,15 +11,41 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 
+use rustls::crypto::WebPkiSupportedAlgorithms;
+
 use crate::clock::Clock;
-use crate::trust::{Trust, Verdict, judge, prove_possession};
+use crate::trust::{Trust, TrustStore, Verdict, judge, prove_possession};
 
 /// Lets every chain through; refuses in the handshake only if `strict`.
+///
+/// It holds no snapshot of trust: connections live long, and would keep the lists of their time in memory.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    pub(crate) trust: Arc<Trust>,
-    /// With a clock: judge in the handshake already, and answer a refusal with a TLS alert.
-    pub(crate) strict: Option<Clock>,
+    pub(crate) hints: Vec<DistinguishedName>,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+    /// Judge in the handshake already, and answer a refusal with a TLS alert.
+    pub(crate) strict: Option<Judge>,
+}
+
+/// The verdict at this moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    pub(crate) trust: Arc<TrustStore>,
+    pub(crate) clock: Clock,
+}
+
+impl Judge {
+    pub(crate) fn verdict(&self, end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Verdict {
+        let chain: Vec<_> =
+            std::iter::once(end_entity).chain(intermediates).map(|cert| CertificateDer::from(&cert[..])).collect();
+        judge(&chain, &self.trust.current(), self.clock.now()).verdict
+    }
+}
+
+impl Verifier {
+    pub(crate) fn new(trust: &Trust, strict: Option<Judge>) -> Self {
+        Self { hints: trust.hint_subjects().to_vec(), algorithms: *trust.algorithms(), strict }
+    }
 }
 
 impl ClientCertVerifier for Verifier {
@@ -28,7 +54,7 @@ impl ClientCertVerifier for Verifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.trust.hint_subjects()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -37,12 +63,10 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(clock) = &self.strict {
-            let chain: Vec<_> =
-                std::iter::once(end_entity).chain(intermediates).map(|cert| CertificateDer::from(&cert[..])).collect();
-            if let Verdict::Refused(refusal) = judge(&chain, &self.trust, clock.now()).verdict {
-                return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(refusal))));
-            }
+        if let Some(judge) = &self.strict
+            && let Verdict::Refused(refusal) = judge.verdict(end_entity, intermediates)
+        {
+            return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(refusal))));
         }
         Ok(ClientCertVerified::assertion())
     }
@@ -53,7 +77,7 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        prove_possession(message, cert, dss, false, self.trust.algorithms())
+        prove_possession(message, cert, dss, false, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -62,10 +86,10 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        prove_possession(message, cert, dss, true, self.trust.algorithms())
+        prove_possession(message, cert, dss, true, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.trust.algorithms().supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

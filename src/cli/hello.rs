@@ -1,13 +1,17 @@
 //! What the command answers to an authorised client: `hello world`, or to a browser who it is.
 
+use std::time::SystemTime;
+
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::clock::timestamp;
+use crate::context::ExpiryNotices;
 use crate::handler::Response;
 use crate::identity::{Identity, visible};
 use crate::pages::{self, escaped};
 use crate::request::Request;
+use crate::trust::Verdict;
 
 /// The answer of the command `mtls-min` to an authorised client: `hello world`, or to a browser who it is.
 pub(super) fn hello(request: &mut Request<'_>) -> Response {
@@ -16,10 +20,12 @@ pub(super) fn hello(request: &mut Request<'_>) -> Response {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let mut response = if pages::prefers_html(request.headers()) {
-        pages::html(StatusCode::OK, who_you_are(request.peer()))
-    } else {
-        pages::text(StatusCode::OK, "hello world\n")
+    let mut response = match request.peer_verdict() {
+        Verdict::Authorised(identity) if pages::prefers_html(request.headers()) => {
+            pages::html(StatusCode::OK, who_you_are(identity, SystemTime::now()))
+        }
+        // A stranger gets here only where the policy says `anyone`.
+        Verdict::Authorised(_) | Verdict::Refused(_) => pages::text(StatusCode::OK, "hello world\n"),
     };
     // The same address answers differently to each client and each preference.
     response.headers_mut().insert(header::CACHE_CONTROL, pages::NO_STORE);
@@ -27,7 +33,7 @@ pub(super) fn hello(request: &mut Request<'_>) -> Response {
     response
 }
 
-fn who_you_are(identity: &Identity) -> String {
+fn who_you_are(identity: &Identity, now: SystemTime) -> String {
     let name = identity.common_name().map_or_else(|| identity.subject().to_owned(), visible);
     let names: Vec<String> = (identity.dns_names().iter().map(|name| visible(name)))
         .chain(identity.emails().iter().map(|name| visible(name)))
@@ -35,20 +41,30 @@ fn who_you_are(identity: &Identity) -> String {
         .chain(identity.ip_addresses().iter().map(ToString::to_string))
         .collect();
     let mut rows = vec![("Subject", identity.subject().to_owned()), ("Issuer", identity.issuer().to_owned())];
+    if let Some(name) = identity.known_as() {
+        rows.insert(0, ("Known here as", name.to_owned()));
+    }
     if !names.is_empty() {
         rows.push(("Also known as", names.join(", ")));
     }
     rows.push(("Valid from", timestamp(identity.not_before())));
     rows.push(("Valid until", timestamp(identity.not_after())));
+    if let Some(left) = identity.expires_in(now) {
+        rows.push(("Expires in", format!("{} days", left.as_secs() / 86_400)));
+    }
     rows.push(("Serial number", identity.serial().to_owned()));
     rows.push(("SHA-256", identity.sha256().to_owned()));
     let rows: String =
         rows.iter().map(|(term, value)| format!("<dt>{term}</dt><dd>{}</dd>\n", escaped(value))).collect();
+    let soon = match identity.expires_in(now).is_some_and(|left| left < ExpiryNotices::BEFORE) {
+        true => "<p><strong>It expires soon: ask for a new one.</strong></p>\n",
+        false => "",
+    };
     pages::page(
         "ok",
         "hello world",
         &format!(
-            "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n<dl>\n{rows}</dl>",
+            "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n{soon}<dl>\n{rows}</dl>",
             escaped(&name)
         ),
     )

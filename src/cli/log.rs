@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::identity::visible;
 use crate::observer::{Access, Event, Observer};
-use crate::trust::{Refusal, Verdict};
+use crate::trust::{Refusal, Trust, TrustKind, Verdict};
 
 /// How the access log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +63,10 @@ fn text(access: &Access<'_>) -> String {
     );
     // Writing to a string cannot fail; the same below.
     let _ = match access.verdict {
-        Verdict::Authorised(identity) => write!(line, " {}", identity.subject()),
+        Verdict::Authorised(identity) => match identity.known_as() {
+            Some(name) => write!(line, " {} ({name})", identity.subject()),
+            None => write!(line, " {}", identity.subject()),
+        },
         Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
     };
     if let Some(reference) = access.reference {
@@ -104,6 +107,9 @@ fn json(access: &Access<'_>) -> String {
     match access.verdict {
         Verdict::Authorised(identity) => {
             field("subject", identity.subject());
+            if let Some(name) = identity.known_as() {
+                field("known_as", name);
+            }
             field("sha256", identity.sha256());
         }
         Verdict::Refused(refusal) => {
@@ -140,10 +146,43 @@ fn describe(event: &Event<'_>) -> String {
         Event::Shed { remote, connections } => {
             format!("{remote}: closed, there are {connections} connections (--max-connections)")
         }
+        Event::ClientExpires { identity, left } => {
+            let days = left.as_secs() / 86_400;
+            format!(
+                "warning: the certificate of {} expires in {days} days, sha256 {}",
+                identity.subject(),
+                identity.sha256()
+            )
+        }
+        Event::Reloaded { trust } => format!("read the files anew; in force: {}", summary(trust)),
+        Event::ReloadFailed { error } => {
+            format!(
+                "the files have changed, but what was read before stays in force: {}",
+                visible(&super::chain(error))
+            )
+        }
+        Event::Warning { text } => format!("warning: {text}"),
         Event::AcceptFailed { error, pause } => {
             format!("cannot accept a connection: {error}; trying again in {} ms", pause.as_millis())
         }
     }
+}
+
+/// What is trusted, in a line.
+pub(super) fn summary(trust: &Trust) -> String {
+    let of_kind = |kind| trust.entries().iter().filter(|entry| entry.kind() == kind).count();
+    let mut text = format!("{} CAs, {} pinned clients", of_kind(TrustKind::Ca), of_kind(TrustKind::PinnedClient));
+    if let Some(clients) = trust.authorized_clients() {
+        let _ = write!(text, ", {clients} authorised clients");
+    }
+    for crl in trust.crls() {
+        let _ =
+            write!(text, ", list number {} of {} with {} revoked", crl.number(), crl.issuer().subject(), crl.revoked());
+    }
+    if trust.policy().len() > 0 {
+        let _ = write!(text, ", {} lines of policy", trust.policy().len());
+    }
+    text
 }
 
 fn time(time: SystemTime) -> String {
@@ -157,7 +196,7 @@ fn time(time: SystemTime) -> String {
 }
 
 /// A JSON string (RFC 8259, section 7), with what could mislead a terminal escaped too.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
     out.push('"');
     for c in value.chars() {

@@ -20,10 +20,12 @@ macro_rules! print_result {
 
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 mod certs;
+mod check;
 mod demo;
 mod hello;
 mod log;
 mod serve;
+mod trust;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;
@@ -39,7 +41,7 @@ use crate::error::Error;
 #[argh(
     help_triggers("-h", "--help"),
     example = "  {command_name} demo\n  {command_name} --ca certs/ca.pem",
-    note = "Without files of its own it looks for certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.\nSIGTERM and SIGINT let running answers finish; a second signal ends at once."
+    note = "Without files of its own it looks for certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.\nAll files are read anew within a second after a change, and on SIGHUP; if one is bad, what was read before stays in force.\nSIGTERM and SIGINT let running answers finish; a second signal ends at once."
 )]
 struct CommandLine {
     /// print the version
@@ -58,12 +60,33 @@ struct CommandLine {
     key: Option<String>,
     #[argh(option, arg_name = "addr:port", description = "address to listen on; repeatable (default 127.0.0.1:4433)")]
     listen: Vec<String>,
+    /// file of revocation lists of the CAs, PEM or DER; repeatable
+    #[argh(option, arg_name = "file")]
+    crl: Vec<String>,
+    /// what to do with clients whose CA's revocation list is stale: refuse or warn (default refuse)
+    #[argh(option, arg_name = "what")]
+    crl_expired: Option<trust::CrlExpired>,
+    /// refuse clients whose CA has no revocation list
+    #[argh(switch)]
+    crl_required: bool,
+    /// let in only clients that a rule means, for example cn:alice; repeatable, any one suffices
+    #[argh(option, arg_name = "rule")]
+    allow: Vec<String>,
+    /// file of rules by path
+    #[argh(option, arg_name = "file")]
+    policy: Option<String>,
+    /// directory of certificates that are let in by themselves, each under its file's name
+    #[argh(option, arg_name = "dir")]
+    authorized_clients: Option<String>,
     /// let in client certificates of X.509 version 1, which say nothing of their use
     #[argh(switch)]
     accept_v1: bool,
     /// refuse by a TLS alert instead of a 401
     #[argh(switch)]
     refuse_in_handshake: bool,
+    /// let authorised clients resume TLS sessions
+    #[argh(switch)]
+    resumption: bool,
     /// threads that answer requests (default twice the processors, at least 8)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
@@ -93,6 +116,7 @@ enum Command {
     Demo(demo::Demo),
     #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
     Certs(certs::Certs),
+    Check(check::Check),
 }
 
 impl CommandLine {
@@ -103,18 +127,25 @@ impl CommandLine {
     }
 }
 
+const STDIN: &str = "/dev/stdin";
+
+/// The exit status of `check`, beside 0 and 1.
+const COULD_NOT_TELL: u8 = 2;
+
 /// Runs the command. Exit code 0: it did what was asked; 1: it could not; 2: it was asked wrongly.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = Vec::new();
     for word in args {
         match word.into_string() {
+            // A single hyphen is standard input, which argh takes for an option.
+            Ok(word) if word == "-" => words.push(STDIN.to_owned()),
             Ok(word) => words.push(word),
             Err(word) => return usage_error(&format!("an argument is not UTF-8: {}", word.to_string_lossy())),
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match CommandLine::from_args(&["mtls-min"], words.get(1..).unwrap_or_default()) {
-        Ok(line) => run(line).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS),
+        Ok(line) => run(&line),
         Err(argh::EarlyExit { output, status: Ok(()) }) => {
             print_result!("{output}");
             ExitCode::SUCCESS
@@ -123,20 +154,28 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(line: CommandLine) -> Result<(), Error> {
-    if line.version {
-        print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
-        return Ok(());
-    }
-    match &line.command {
-        Some(Command::Demo(demo)) => demo::run(demo, &line),
+fn run(line: &CommandLine) -> ExitCode {
+    let done = match &line.command {
+        _ if line.version => {
+            print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some(Command::Demo(demo)) => demo::run(demo, line),
         #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-        Some(Command::Certs(certs)) => certs::run(certs, &line),
-        None => serve::run(&line, |_| {}),
-    }
+        Some(Command::Certs(certs)) => certs::run(certs, line),
+        Some(Command::Check(check)) => {
+            return match check::run(check, line) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
+            };
+        }
+        None => serve::run(line, |_| {}),
+    };
+    done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }
 
-fn fail(error: &Error) -> ExitCode {
+fn fail(error: &Error, code: ExitCode) -> ExitCode {
     tell!("{error}");
     let mut hint = error.hint_text();
     let mut cause = error.source();
@@ -148,7 +187,34 @@ fn fail(error: &Error) -> ExitCode {
     if let Some(hint) = hint {
         tell!(plain "  hint: {hint}");
     }
-    ExitCode::FAILURE
+    code
+}
+
+/// The first line of a file: passwords stand in no argument, where other users could see them.
+fn password_file(file: &str) -> Result<String, Error> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Error::new(format!("cannot read the password file {file}")).caused_by(error))?;
+    match text.lines().next() {
+        Some(password) if !password.is_empty() => Ok(password.to_owned()),
+        _ => Err(Error::new(format!("the first line of the password file {file} is empty"))),
+    }
+}
+
+/// An error in one line: what, why, and the hint.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut hint = error.hint_text();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("; because: ");
+        text.push_str(&error.to_string());
+        hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
+        cause = error.source();
+    }
+    match hint {
+        Some(hint) => format!("{text}; hint: {hint}"),
+        None => text,
+    }
 }
 
 fn usage_error(message: &str) -> ExitCode {

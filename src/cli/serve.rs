@@ -1,37 +1,39 @@
 //! `mtls-min`: serve until a signal comes.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::time::SystemTime;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::CommandLine;
-use super::log::Log;
+use super::log::{Log, summary};
 use crate::clock::timestamp;
+use crate::control::{ShutdownHandle, TrustHandle};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::server::{Server, ShutdownHandle, Stopped};
+use crate::reload::Files;
+use crate::server::{Server, Stopped};
 use crate::server_certificate::ServerCertificate;
 use crate::sys;
 use crate::trust::Trust;
 
 /// Serves; `ready` is told the addresses once it listens.
 pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
-    // Everything is read and checked before the port opens.
-    let trust = trust(line)?;
-    let certificate = ServerCertificate::from_pem_files(
+    let files = Files::new(
+        super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),
-    )?;
-    say_certificates(&trust, &certificate);
+    );
+    // Everything is checked before the port opens.
+    let loaded = files.load()?;
+    say_certificates(loaded.trust(), loaded.certificate());
     let max_connections = max_connections(line.max_connections);
-    let signals =
-        Signals::new([SIGTERM, SIGINT]).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     let mut listeners = listeners(&line.listen)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let mut builder = Server::builder(first, certificate, trust)
+    let mut builder = Server::watching(first, loaded)
         .max_connections(max_connections)
         .observer(Log::new(line.log.unwrap_or_default()));
     for listener in listeners {
@@ -42,6 +44,9 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     }
     if line.refuse_in_handshake {
         builder = builder.refuse_in_handshake();
+    }
+    if line.resumption {
+        builder = builder.resumption();
     }
     if let Some(timeout) = line.handshake_timeout {
         builder = builder.handshake_timeout(timeout);
@@ -61,7 +66,7 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     }
     ready(server.local_addrs());
     let handle = signals.handle();
-    let waiter = stop_on_signals(signals, server.shutdown_handle());
+    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle());
     let stopped = server.serve(super::hello::hello);
     handle.close();
     // It ends when its handle is closed.
@@ -75,30 +80,16 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     Ok(())
 }
 
-fn trust(line: &CommandLine) -> Result<Trust, Error> {
-    let mut builder = Trust::builder();
-    if line.ca.is_empty() {
-        builder = builder.pem_file("certs/ca.pem");
-    }
-    for file in &line.ca {
-        builder = builder.pem_file(file);
-    }
-    if line.accept_v1 {
-        builder = builder.accept_v1();
-    }
-    builder.build()
-}
-
 fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
     for entry in trust.entries() {
         say_certificate(&entry.kind().to_string(), entry.identity());
     }
     say_certificate("server", certificate.identity());
+    if trust.authorized_clients().is_some() || trust.crls().next().is_some() || trust.policy().len() > 0 {
+        tell!("in force: {}", summary(trust));
+    }
     for warning in certificate.warnings() {
         tell!("warning: {warning}");
-    }
-    if SystemTime::now() > certificate.identity().not_after() {
-        tell!("warning: the server's certificate has expired; clients will refuse it");
     }
 }
 
@@ -144,11 +135,15 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
     })
 }
 
-/// The first signal begins the draining, the second ends the process at once.
-fn stop_on_signals(mut signals: Signals, shutdown: ShutdownHandle) -> std::thread::JoinHandle<()> {
+/// SIGHUP reads the files. Of the others the first begins the draining, and the second ends the process at once.
+fn heed_signals(mut signals: Signals, shutdown: ShutdownHandle, trust: TrustHandle) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
+            if signal == SIGHUP {
+                trust.reload();
+                continue;
+            }
             if stopping {
                 tell!("stopped at once");
                 std::process::exit(128 + signal);

@@ -3,13 +3,15 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::{Method, StatusCode};
 
+use super::admission::Admission;
 use super::{Connection, Next, Stage, Step, close, wait};
 use crate::answer::{Answer, panic_message};
-use crate::context::{Context, Gate};
+use crate::context::Context;
 use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
@@ -18,7 +20,7 @@ use crate::pages;
 use crate::request::Request;
 use crate::sys::Interest;
 use crate::tls::TlsVersion;
-use crate::trust::Verdict;
+use crate::trust::{Refusal, RefusalCode, Verdict};
 use crate::upload::{BodyDecoder, Failure, Upload};
 
 /// A request whose body is read before the handler is called.
@@ -56,30 +58,30 @@ struct Asked {
     client_is_done: bool,
     /// Whether `parts` is what the client sent.
     readable: bool,
+    /// On this request, if it is another than on the client.
+    verdict: Option<Verdict>,
 }
 
 impl Connection {
     /// The head is complete: who is asking, and may they?
     pub(super) fn decide(&mut self, head: Head, context: &Context) -> Step {
         let was_authorised = self.is_authorised();
-        let verdict = self.judge(context);
-        match (&verdict, context.gate) {
-            (Verdict::Authorised(_), _) => match BodyDecoder::new(head.framing, context.limits.body) {
+        let (verdict, admission) = self.admit(&head.parts, context);
+        match admission {
+            Admission::Refused(refusal) => self.refuse(head, refusal, context),
+            Admission::Client => match BodyDecoder::new(head.framing, context.limits.body) {
                 Ok(decoder) => self.call_with_upload(head, decoder, &verdict, context),
                 Err(rejection) => self.reject(Some(head), rejection, context),
             },
-            (Verdict::Refused(_), Gate::Closed) => self.refuse(head, context),
-            (Verdict::Refused(_), Gate::Open) => {
-                match BodyDecoder::new(head.framing, context.limits.unauthenticated_body) {
-                    Ok(decoder) => {
-                        if head.expects_continue && !decoder.is_done() {
-                            self.session.send(CONTINUE);
-                        }
-                        self.enter(Stage::Body(Box::new(BodyInAdvance { head, decoder, body: Vec::new() })), context);
+            Admission::Stranger => match BodyDecoder::new(head.framing, context.limits.unauthenticated_body) {
+                Ok(decoder) => {
+                    if head.expects_continue && !decoder.is_done() {
+                        self.session.send(CONTINUE);
                     }
-                    Err(rejection) => self.reject(Some(head), rejection, context),
+                    self.enter(Stage::Body(Box::new(BodyInAdvance { head, decoder, body: Vec::new() })), context);
                 }
-            }
+                Err(rejection) => self.reject(Some(head), rejection, context),
+            },
         }
         if self.is_authorised() == was_authorised { Step::Go } else { Step::Stop(Next::Classified) }
     }
@@ -100,9 +102,13 @@ impl Connection {
                 if let Stage::Body(advance) = std::mem::replace(&mut self.stage, Stage::Idle) {
                     let BodyInAdvance { head, body, .. } = *advance;
                     // Judged anew: the body may have taken a while.
-                    let verdict = self.judge(context);
-                    let (response, asked) = call(head, self.client(&verdict), &mut &body[..], context);
-                    self.answer(asked, response, None, context);
+                    match self.admit(&head.parts, context) {
+                        (_, Admission::Refused(refusal)) => self.refuse(head, refusal, context),
+                        (verdict, Admission::Client | Admission::Stranger) => {
+                            let (response, asked) = call(head, self.client(&verdict), &mut &body[..], context);
+                            self.answer(asked, response, None, context);
+                        }
+                    }
                 }
             }
             Err(rejection) => self.reject(None, rejection, context),
@@ -146,14 +152,20 @@ impl Connection {
         self.answer(asked, response, last, context);
     }
 
-    /// The answer to a client that is not authorised: it says so, and no more.
-    fn refuse(&mut self, head: Head, context: &Context) {
+    /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
+    fn refuse(&mut self, head: Head, refusal: Arc<Refusal>, context: &Context) {
         let reference = context.references.next();
-        let response = pages::refused(pages::prefers_html(&head.parts.headers), &reference);
+        let may_stay = refusal.code() == RefusalCode::NotAllowed;
+        let as_html = pages::prefers_html(&head.parts.headers);
+        let response = match may_stay {
+            true => pages::not_allowed(as_html, &reference),
+            false => pages::refused(as_html, &reference),
+        };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         let mut asked = Asked::new(head, context);
         asked.client_is_done &= bodiless;
-        asked.keep_alive = false;
+        asked.keep_alive &= may_stay && bodiless;
+        asked.verdict = Some(Verdict::Refused(refusal));
         self.answer(asked, response, None, context);
         if let Stage::Answer(sending) = &mut self.stage {
             sending.record.reference = Some(reference);
@@ -193,8 +205,9 @@ impl Connection {
 
     /// Writes the access log's line for the answer that is being sent.
     pub(super) fn log(&mut self, given_up: Option<&str>, context: &Context) {
-        let (Stage::Answer(sending), Some(verdict)) = (&self.stage, self.verdict()) else { return };
+        let Stage::Answer(sending) = &self.stage else { return };
         let Sending { answer, record: Record { asked, status, reference, note }, .. } = &**sending;
+        let Some(verdict) = asked.verdict.as_ref().or(self.verdict()) else { return };
         let target = asked.readable.then(|| asked.parts.uri.to_string());
         context.observer.request(&Access {
             time: asked.time,
@@ -234,21 +247,25 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
         context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
-    (response, Asked { time, started, parts: request.parts, keep_alive, client_is_done: !keep_alive, readable: true })
+    let verdict = Some(verdict.clone());
+    (
+        response,
+        Asked { time, started, parts: request.parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict },
+    )
 }
 
 impl Asked {
     fn new(head: Head, context: &Context) -> Self {
         let Head { parts, keep_alive, .. } = head;
         let (time, started) = (context.clock.now(), Instant::now());
-        Self { time, started, parts, keep_alive, client_is_done: !keep_alive, readable: true }
+        Self { time, started, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict: None }
     }
 
     /// Stands for a request whose head could not be read. It is answered as HTTP/1.1.
     fn unread(context: &Context) -> Self {
         let (parts, ()) = http::Request::new(()).into_parts();
         let (time, started) = (context.clock.now(), Instant::now());
-        Self { time, started, parts, keep_alive: false, client_is_done: false, readable: false }
+        Self { time, started, parts, keep_alive: false, client_is_done: false, readable: false, verdict: None }
     }
 }
 

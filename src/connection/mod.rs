@@ -3,6 +3,7 @@
 //! A worker drives a connection as far as the bytes that are there carry it. Where it would have to wait for its
 //! client it returns, and is parked. Only a handler (and what it reads of a body) holds the worker.
 
+mod admission;
 mod exchange;
 
 use std::net::SocketAddr;
@@ -18,8 +19,9 @@ use crate::pages;
 use crate::parking::Waiting;
 use crate::sys::Interest;
 use crate::tls::{Broken, Received, Session};
-use crate::trust::{Judgement, Verdict, judge, refusal_in};
+use crate::trust::refusal_in;
 
+use admission::Judged;
 use exchange::{BodyInAdvance, Sending};
 
 /// One accepted connection.
@@ -29,6 +31,8 @@ pub(crate) struct Connection {
     stage: Stage,
     /// When the stage began, and when it must be over.
     waiting: Waiting,
+    /// What it waited for last.
+    interest: Interest,
     /// Plaintext that nobody has used yet.
     input: Vec<u8>,
     judged: Option<Judged>,
@@ -47,12 +51,6 @@ enum Stage {
     Linger {
         budget: u64,
     },
-}
-
-/// A judgement, and what it was based on.
-struct Judged {
-    generation: u64,
-    judgement: Judgement,
 }
 
 /// How many stages a connection goes through before the others have their turn: some thirty pipelined requests.
@@ -83,7 +81,15 @@ impl Connection {
     pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
         let since = Instant::now();
         let waiting = Waiting { since, deadline: since + context.timeouts.handshake };
-        Self { session, remote, stage: Stage::Handshake, waiting, input: Vec::new(), judged: None }
+        Self {
+            session,
+            remote,
+            stage: Stage::Handshake,
+            waiting,
+            interest: Interest::Readable,
+            input: Vec::new(),
+            judged: None,
+        }
     }
 
     /// Goes as far as possible without waiting for the client.
@@ -105,6 +111,9 @@ impl Connection {
             if let Step::Stop(next) = step {
                 if self.input.is_empty() {
                     self.input = Vec::new();
+                }
+                if let Next::Wait(interest) = next {
+                    self.interest = interest;
                 }
                 return next;
             }
@@ -157,15 +166,6 @@ impl Connection {
     /// Since when the phase lasts, and until when it may.
     pub(crate) fn waiting(&self) -> Waiting {
         self.waiting
-    }
-
-    /// Whether the client was authorised when it was last judged.
-    pub(crate) fn is_authorised(&self) -> bool {
-        matches!(self.verdict(), Some(Verdict::Authorised(_)))
-    }
-
-    fn verdict(&self) -> Option<&Verdict> {
-        self.judged.as_ref().map(|judged| &judged.judgement.verdict)
     }
 
     /// What it waits for.
@@ -258,23 +258,6 @@ impl Connection {
         }
     }
 
-    /// The verdict for now: the cached one while trust is unchanged and no date has passed.
-    fn judge(&mut self, context: &Context) -> Verdict {
-        let generation = context.trust.generation();
-        if let Some(judged) = &self.judged
-            && judged.generation == generation
-            && judged.judgement.valid_until.is_none_or(|until| context.clock.now() < until)
-        {
-            return judged.judgement.verdict.clone();
-        }
-        // The snapshot may be newer than the number; then the next request judges once more.
-        let trust = context.trust.current();
-        let judgement = judge(self.session.peer_chain(), &trust, context.clock.now());
-        let verdict = judgement.verdict.clone();
-        self.judged = Some(Judged { generation, judgement });
-        verdict
-    }
-
     fn send_answer(&mut self, context: &Context) -> Step {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
         let (keep, client_is_done) = (sending.keep, sending.client_is_done);
@@ -288,6 +271,10 @@ impl Connection {
                     // The client will hear all of it: nothing of its own can cross our last words but its own farewell.
                     false if client_is_done && small && self.input.is_empty() => return close(),
                     false => return self.say_goodbye(context),
+                    // Trust changed while the answer was under way: an idle connection has to be judged by it.
+                    true if self.is_judged_by_another(context) && self.judge_again(context) == Next::Close => {
+                        return close();
+                    }
                     true => {}
                 }
                 self.enter(Stage::Idle, context);

@@ -18,3 +18,4 @@ pub(crate) use framing::Framing;
 pub(crate) use head::{Head, HeadLimits, HeadParser};
 pub(crate) use rejection::Rejection;
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
+pub(crate) use target::normal_path;

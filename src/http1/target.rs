@@ -35,6 +35,15 @@ pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Target, Rejection>
     Ok(Target { uri: Uri::from(path_and_query), authority })
 }
 
+/// A path as requests are seen, or why a request for it is refused.
+pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
+    if path.contains(['?', '#']) {
+        return Err("a path with a query");
+    }
+    let normal = normalise(path.as_bytes()).map_err(|rejection| rejection.reason)?;
+    String::from_utf8(normal).map_err(|_| "a path that is no text")
+}
+
 /// An authority as in `Host`: a name or an address, and perhaps a port.
 pub(super) fn authority(value: &[u8]) -> Result<Authority, Rejection> {
     let bad = || Rejection::bad("a host that is none");

@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use super::request::{Reason, Revoked, Usage, check_file_name};
-use crate::clock::{read_timestamp, timestamp};
+use crate::clock::{parse_timestamp, timestamp};
 use crate::error::Error;
 
 const FIRST_LINE: &str = "mtls-min index 1";
@@ -141,7 +141,7 @@ fn crl(line: &str) -> Option<Crl> {
     let state = match state {
         "none" => CrlState::None,
         "pending" => CrlState::Pending,
-        due => CrlState::Signed(read_timestamp(due)?),
+        due => CrlState::Signed(parse_timestamp(due)?),
     };
     Some(Crl { number: number.parse().ok()?, days: days.parse().ok().filter(|days| (1..=3650).contains(days))?, state })
 }
@@ -156,13 +156,13 @@ fn entry(line: &str) -> Option<Entry> {
     };
     let revoked = match state {
         ["valid"] => None,
-        ["revoked", at, reason] => Some((read_timestamp(at)?, reason.parse().ok()?)),
+        ["revoked", at, reason] => Some((parse_timestamp(at)?, reason.parse().ok()?)),
         _ => return None,
     };
     check_file_name(name).ok()?;
     octets(serial)?;
     let (name, serial) = (name.to_owned(), serial.to_owned());
-    Some(Entry { usage, name, serial, not_after: read_timestamp(not_after)?, revoked })
+    Some(Entry { usage, name, serial, not_after: parse_timestamp(not_after)?, revoked })
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {

@@ -21,6 +21,6 @@ mod throwaway;
 pub use authority::Authority;
 pub use directory::{Directory, Overview, Renewal};
 pub use index::Entry;
-pub use pkcs12::{pkcs12, pkcs12_legacy, random_password};
+pub use pkcs12::{pkcs12, pkcs12_certificates, pkcs12_legacy, random_password};
 pub use request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
 pub use throwaway::{Made, throwaway};

@@ -28,7 +28,7 @@ pub(super) fn diagnose(
 ) -> Problem {
     let sent: Vec<Certificate<'_>> = sent.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
     let authorities: Vec<Certificate<'_>> =
-        trust.authorities().filter_map(|(_, identity)| Certificate::parse(identity.der()).ok()).collect();
+        trust.authorities().filter_map(|(_, ca)| Certificate::parse(ca.identity.der()).ok()).collect();
     let walk = Walk::from(end_entity, &sent, &authorities, trust);
     match walk.end {
         End::At(anchor) => fault_on_path(&walk.path, anchor, now, trust),

@@ -1,5 +1,6 @@
 //! The verdict.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,10 +11,10 @@ use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::identity::Identity;
 
-use super::Trust;
 use super::diagnose::diagnose;
 use super::refusal::{Refusal, RefusalCode};
 use super::signature::{self, Check};
+use super::{Authority, Pin, Trust};
 
 /// Whether a client is authorised.
 #[derive(Debug, Clone)]
@@ -29,9 +30,11 @@ pub enum Verdict {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// The first moment at which it may be another for the same trust: a certificate on the path expires, or becomes
-    /// valid. `None`: never.
+    /// The first moment at which it may be another for the same trust: a certificate on the path expires or becomes
+    /// valid, or a revocation list becomes stale. `None`: never.
     pub valid_until: Option<SystemTime>,
+    /// The CA of trust that the client's chain leads to, if it is authorised by one.
+    pub anchor: Option<Identity>,
 }
 
 /// So many certificates besides its own may a client send; with more it is refused before any signature is checked.
@@ -42,10 +45,12 @@ const MOST_INTERMEDIATES: usize = 10;
 /// This one function serves new connections, open ones, and offline checks. Default is refusal: only what is proven
 /// step by step is authorised.
 ///
-/// 1. A certificate that stands in trust byte for byte is let in while its dates hold.
-/// 2. Otherwise its chain has to lead to a CA of trust (RFC 5280, section 6): signatures, dates, CA marks, path lengths,
-///    key usages and names. The extended key usage, where there is one, has to include clientAuth or any.
-/// 3. A certificate of version 1 is authorised only if trust accepts them and a CA of trust signed it itself.
+/// 1. Its chain has to lead to a CA of trust (RFC 5280, section 6): signatures, dates, CA marks, path lengths, key usages
+///    and names. The extended key usage, where there is one, has to include clientAuth or any. A certificate of version 1
+///    is authorised only if trust accepts them and a CA of trust signed it itself.
+/// 2. No certificate on the path may be revoked by the list of a CA of trust, nor may that list be stale.
+/// 3. A certificate that stands in trust byte for byte is let in while its dates hold, whoever signed it; but not if its
+///    own CA, loaded too, has revoked it.
 pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
     let Some((end_entity, intermediates)) = chain.split_first() else {
         return refused(RefusalCode::NoCertificate, "the client sent no certificate", None);
@@ -58,25 +63,24 @@ pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Ju
         let detail = format!("the client's key is {}", certificate.key);
         return refused(code, detail, Some(Identity::of(&certificate)));
     }
-    if trust.is_pinned(end_entity) {
-        return match date_problem(&certificate, now) {
-            None => authorised(&certificate, last_moment(&certificate)),
-            Some(problem) => explained(&certificate, problem),
-        };
-    }
-    if intermediates.len() > MOST_INTERMEDIATES {
-        let detail =
-            format!("the client sent {} certificates; at most {} are read", chain.len(), MOST_INTERMEDIATES + 1);
-        return refused(RefusalCode::ChainTooLong, detail, Some(Identity::of(&certificate)));
-    }
-    let proven_until = match certificate.version {
-        3 => EndEntityCert::try_from(end_entity).ok().and_then(|leaf| verify(&leaf, intermediates, trust, now)),
+    let pin = trust.pin(end_entity);
+    let path = match certificate.version {
+        _ if intermediates.len() > MOST_INTERMEDIATES => Err(Some(too_many(chain))),
+        3 => EndEntityCert::try_from(end_entity)
+            .map_err(|_| None)
+            .and_then(|leaf| verify(&leaf, &certificate, intermediates, trust, now)),
         _ if trust.accept_v1 => verify_version_1(&certificate, trust, now),
-        _ => None,
+        _ => Err(None),
     };
-    match proven_until {
-        Some(path_until) => authorised(&certificate, path_until.min(last_moment(&certificate))),
-        None => explained(&certificate, diagnose(&certificate, intermediates, trust, now)),
+    match (path, pin) {
+        (Ok(path), pin) => authorised(&certificate, pin, path),
+        (Err(Some(problem)), Some(_)) if problem.code == RefusalCode::Revoked => explained(&certificate, problem),
+        (Err(_), Some(pin)) => match date_problem(&certificate, now) {
+            None => let_in_by_itself(&certificate, pin),
+            Some(problem) => explained(&certificate, problem),
+        },
+        (Err(Some(problem)), None) => explained(&certificate, problem),
+        (Err(None), None) => explained(&certificate, diagnose(&certificate, intermediates, trust, now)),
     }
 }
 
@@ -107,19 +111,39 @@ pub(super) fn date_problem(certificate: &Certificate<'_>, now: SystemTime) -> Op
     None
 }
 
-/// Follows the chain to a CA of trust. `Some`: it holds, until the returned moment as far as the CAs are concerned.
-fn verify(
+/// What a path proves.
+struct Proof<'t> {
+    anchor: &'t Authority,
+    /// As far as the CAs and their lists are concerned.
+    until: SystemTime,
+}
+
+/// Follows the chain to a CA of trust. The error is the reason, if it is a matter of revocation; otherwise `diagnose` has to
+/// find it.
+fn verify<'t>(
     end_entity: &EndEntityCert<'_>,
+    certificate: &Certificate<'_>,
     intermediates: &[CertificateDer<'_>],
-    trust: &Trust,
+    trust: &'t Trust,
     now: SystemTime,
-) -> Option<SystemTime> {
-    let issuers_hold = |path: &VerifiedPath<'_>| match issuers_until(path, trust, now) {
-        Some(_) => Ok(()),
-        None => Err(webpki::Error::UnknownIssuer),
+) -> Result<Proof<'t>, Option<Problem>> {
+    // There may be several paths; webpki offers each until one is accepted.
+    let outcome = RefCell::new(Err(None));
+    let accept = |path: &VerifiedPath<'_>| {
+        let examined = examine(path, certificate, trust, now);
+        let accepted = examined.is_ok();
+        // A path that ends at a revocation says more than one that does not hold at all.
+        if !matches!((&examined, &*outcome.borrow()), (Err(None), Err(Some(_)))) {
+            *outcome.borrow_mut() = examined;
+        }
+        if accepted { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }
     };
-    let path = build_path(end_entity, intermediates, trust, now, Some(&issuers_hold)).ok()?;
-    issuers_until(&path, trust, now)
+    let built = build_path(end_entity, intermediates, trust, now, Some(&accept)).is_ok();
+    match outcome.into_inner() {
+        Ok(proof) if built => Ok(proof),
+        Ok(_) => Err(None),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Has the last word on a path that webpki found.
@@ -149,42 +173,75 @@ pub(super) fn path_error(path: &[&Certificate<'_>], trust: &Trust, now: SystemTi
     build_path(&end_entity, intermediates, trust, now, None).err()
 }
 
-/// What webpki leaves unchecked: that every intermediate may sign certificates, and the dates of the anchor. `Some`: all
-/// hold until then.
-fn issuers_until(path: &VerifiedPath<'_>, trust: &Trust, now: SystemTime) -> Option<SystemTime> {
-    let anchor = authority(path.anchor(), trust)?;
-    let mut until = None;
+/// What webpki leaves unchecked: that every intermediate may sign certificates, the dates of the anchor, and revocation.
+fn examine<'t>(
+    path: &VerifiedPath<'_>,
+    end_entity: &Certificate<'_>,
+    trust: &'t Trust,
+    now: SystemTime,
+) -> Result<Proof<'t>, Option<Problem>> {
+    let anchor = authority(path.anchor(), trust).ok_or(None)?;
     let ders = path.intermediate_certificates().map(|intermediate| intermediate.der()).collect::<Vec<_>>();
-    for der in ders.iter().map(|der| &der[..]).chain([anchor.der()]) {
-        let issuer = Certificate::parse(der).ok()?;
-        if !issuer.may_sign_certificates || date_problem(&issuer, now).is_some() {
-            return None;
+    let intermediates: Vec<Certificate<'_>> =
+        ders.iter().map(|der| Certificate::parse(der)).collect::<Result<_, _>>().map_err(|_| None)?;
+    let mut until = anchor_until(anchor, now)?;
+    for issuer in &intermediates {
+        if !issuer.may_sign_certificates || date_problem(issuer, now).is_some() {
+            return Err(None);
         }
-        let last = last_moment(&issuer);
-        until = Some(until.map_or(last, |until: SystemTime| until.min(last)));
+        until = until.min(last_moment(issuer));
     }
-    until
+    let lists = intermediates.iter().map(|issuer| trust.crl_of(issuer)).chain([anchor.crl.as_ref()]);
+    for (certificate, crl) in std::iter::once(end_entity).chain(&intermediates).zip(lists) {
+        if let Some(next_update) = trust.revocation.check(certificate, crl, now)? {
+            until = until.min(next_update);
+        }
+    }
+    Ok(Proof { anchor, until })
 }
 
-/// The certificate that an anchor was made of. Two may have the same name and key (a renewed CA) but not the same dates, so
-/// it is found by its place.
-fn authority<'t>(anchor: &TrustAnchor<'_>, trust: &'t Trust) -> Option<&'t Identity> {
+/// Until when an anchor holds, if it does.
+fn anchor_until(anchor: &Authority, now: SystemTime) -> Result<SystemTime, Option<Problem>> {
+    if let Some(revoked) = &anchor.revoked {
+        return Err(Some(Problem::new(RefusalCode::Revoked, revoked.clone())));
+    }
+    let until = after(anchor.identity.not_after());
+    if now < anchor.identity.not_before() || now >= until { Err(None) } else { Ok(until) }
+}
+
+/// The CA that an anchor was made of. Two may have the same name and key (a renewed CA) but not the same dates, so it is
+/// found by its place.
+fn authority<'t>(anchor: &TrustAnchor<'_>, trust: &'t Trust) -> Option<&'t Authority> {
     let place: *const TrustAnchor<'_> = anchor;
-    trust.authorities().find(|(known, _)| std::ptr::addr_eq(*known, place)).map(|(_, identity)| identity)
+    trust.authorities().find(|(known, _)| std::ptr::addr_eq(*known, place)).map(|(_, authority)| authority)
 }
 
 /// For certificates of version 1, which have no extensions: a CA of trust has to have signed it itself.
-fn verify_version_1(certificate: &Certificate<'_>, trust: &Trust, now: SystemTime) -> Option<SystemTime> {
+fn verify_version_1<'t>(
+    certificate: &Certificate<'_>,
+    trust: &'t Trust,
+    now: SystemTime,
+) -> Result<Proof<'t>, Option<Problem>> {
     if date_problem(certificate, now).is_some() {
-        return None;
+        return Err(None);
     }
-    trust.authorities().find_map(|(_, authority)| {
-        let issuer = Certificate::parse(authority.der()).ok()?;
-        let signed = issuer.subject == certificate.issuer
-            && date_problem(&issuer, now).is_none()
-            && signature::check(certificate, issuer.spki, &trust.algorithms) == Check::Good;
-        signed.then(|| last_moment(&issuer))
-    })
+    let mut problem = None;
+    for (_, anchor) in trust.authorities() {
+        let signed = *anchor.subject == *certificate.issuer
+            && signature::check(certificate, &anchor.spki, &trust.algorithms) == Check::Good;
+        if !signed {
+            continue;
+        }
+        let until = anchor_until(anchor, now).and_then(|until| {
+            let next_update = trust.revocation.check(certificate, anchor.crl.as_ref(), now)?;
+            Ok(next_update.map_or(until, |next_update| until.min(next_update)))
+        });
+        match until {
+            Ok(until) => return Ok(Proof { anchor, until }),
+            Err(why) => problem = problem.or(why),
+        }
+    }
+    Err(problem)
 }
 
 /// The extended key usage that a chain needs: none, or one with clientAuth or any (RFC 5280, section 4.2.1.12).
@@ -207,8 +264,18 @@ impl ExtendedKeyUsageValidator for ClientAuthentication {
     }
 }
 
-fn authorised(certificate: &Certificate<'_>, until: SystemTime) -> Judgement {
-    Judgement { verdict: Verdict::Authorised(Identity::of(certificate)), valid_until: Some(until) }
+fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>) -> Judgement {
+    let identity = Identity::vouched_for(certificate, pin.and_then(|pin| pin.name.as_deref()));
+    Judgement {
+        verdict: Verdict::Authorised(identity),
+        valid_until: Some(path.until.min(last_moment(certificate))),
+        anchor: Some(path.anchor.identity.clone()),
+    }
+}
+
+fn let_in_by_itself(certificate: &Certificate<'_>, pin: &Pin) -> Judgement {
+    let identity = Identity::pinned(certificate, pin.name.as_deref());
+    Judgement { verdict: Verdict::Authorised(identity), valid_until: Some(last_moment(certificate)), anchor: None }
 }
 
 fn explained(certificate: &Certificate<'_>, problem: Problem) -> Judgement {
@@ -217,10 +284,20 @@ fn explained(certificate: &Certificate<'_>, problem: Problem) -> Judgement {
 }
 
 fn refused(code: RefusalCode, detail: impl Into<String>, shown: Option<Identity>) -> Judgement {
-    Judgement { verdict: Verdict::Refused(Arc::new(Refusal::new(code, detail, shown))), valid_until: None }
+    let refusal = Arc::new(Refusal::new(code, detail, shown));
+    Judgement { verdict: Verdict::Refused(refusal), valid_until: None, anchor: None }
+}
+
+fn too_many(chain: &[CertificateDer<'_>]) -> Problem {
+    let detail = format!("the client sent {} certificates; at most {} are read", chain.len(), MOST_INTERMEDIATES + 1);
+    Problem::new(RefusalCode::ChainTooLong, detail)
 }
 
 /// The first moment after its validity.
 fn last_moment(certificate: &Certificate<'_>) -> SystemTime {
-    certificate.not_after.checked_add(Duration::from_secs(1)).unwrap_or(certificate.not_after)
+    after(certificate.not_after)
+}
+
+fn after(last_second: SystemTime) -> SystemTime {
+    last_second.checked_add(Duration::from_secs(1)).unwrap_or(last_second)
 }

@@ -1,6 +1,7 @@
-//! Reads the files that say whom to trust. Every certificate counts or is an error; nothing is skipped.
+//! Reads the files that say whom to trust. Every certificate, list and rule counts or is an error; nothing is skipped.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,44 +17,100 @@ use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, sha256};
 use crate::pem::PemProblem;
+use crate::policy::Policy;
 
+use super::blocks::blocks;
 use super::judge::date_problem;
 use super::refusal::RefusalCode;
+use super::revocation::{self, RevocationRules, StaleCrl};
 use super::signature::{Check, check};
-use super::{Trust, TrustEntry, TrustKind};
+use super::{Authority, Pin, Trust, TrustEntry, TrustKind, authorized};
 
-/// The largest file of trusted certificates, in bytes.
+/// The largest file of trusted certificates, or of a policy, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// The largest file of revocation lists, in bytes: a few million entries.
+const MAX_CRL_FILE: u64 = 256 * 1024 * 1024;
 
 /// All names that a client is told together take at most so many bytes; TLS has room for twice as many.
 const MAX_HINTS: usize = 32 * 1024;
 
-/// Says whom to trust: made by [`Trust::builder`].
-#[derive(Debug, Default)]
+/// Says whom to trust: made by [`Trust::builder`]. It can be built again and again, and reads its files anew each time.
+#[derive(Debug, Clone, Default)]
 pub struct TrustBuilder {
-    sources: Vec<Source>,
+    certificates: Vec<Source>,
+    crls: Vec<Source>,
+    authorized_clients: Option<PathBuf>,
+    policy: Policy,
+    policy_file: Option<PathBuf>,
     accept_v1: bool,
+    revocation: RevocationRules,
     now: Option<SystemTime>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     File(PathBuf),
-    Memory { pem: Vec<u8>, name: String },
+    Memory { bytes: Vec<u8>, name: String },
 }
 
 impl TrustBuilder {
     /// Adds the certificates of a PEM file of at most 16 MiB. It is read by [`build`](Self::build).
     pub fn pem_file(mut self, file: impl AsRef<Path>) -> Self {
-        self.sources.push(Source::File(file.as_ref().to_owned()));
+        self.certificates.push(Source::File(file.as_ref().to_owned()));
         self
     }
 
     /// Adds the certificates of PEM text in memory; `name` stands for the file in errors.
     pub fn pem(mut self, pem: impl Into<Vec<u8>>, name: impl Into<String>) -> Self {
-        self.sources.push(Source::Memory { pem: pem.into(), name: name.into() });
+        self.certificates.push(Source::Memory { bytes: pem.into(), name: name.into() });
+        self
+    }
+
+    /// Adds the revocation lists of a file of at most 256 MiB: PEM, which may hold several, or DER. Of the lists of one CA
+    /// that with the highest number counts, whatever their order.
+    pub fn crl_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.crls.push(Source::File(file.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds revocation lists in memory; `name` stands for the file in errors.
+    pub fn crl(mut self, bytes: impl Into<Vec<u8>>, name: impl Into<String>) -> Self {
+        self.crls.push(Source::Memory { bytes: bytes.into(), name: name.into() });
+        self
+    }
+
+    /// Refuses clients of a CA that has no revocation list. By default they are judged without one.
+    pub fn require_crls(mut self) -> Self {
+        self.revocation.required = true;
+        self
+    }
+
+    /// What to do with clients whose CA's list is stale. Defaults to refusing them.
+    pub fn stale_crl(mut self, stale: StaleCrl) -> Self {
+        self.revocation.stale = stale;
+        self
+    }
+
+    /// Lets in the certificates in a directory, each under the name of its file (`laptop.pem` is `laptop`), whoever signed
+    /// them. A file ends in `.pem`, `.crt` or `.cer` and holds one certificate; other files are left alone.
+    pub fn authorized_clients(mut self, directory: impl AsRef<Path>) -> Self {
+        self.authorized_clients = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// What those who are let in may do. Defaults to everything.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Reads a policy by path ([`Policy::parse`]) from a file of at most 16 MiB. The rules of [`policy`](Self::policy) are then
+    /// for the paths that have no line in it.
+    pub fn policy_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.policy_file = Some(file.as_ref().to_owned());
         self
     }
 
@@ -76,50 +133,111 @@ impl TrustBuilder {
     /// if signed by itself) vouches for what it signed. Each certificate, CA or not, is itself let in.
     ///
     /// # Errors
-    /// No file was named; one cannot be read, is empty, too large, or holds anything but readable certificates; a CA has
-    /// expired; the build has no crypto library. The error names the file, the line and the mend.
-    pub fn build(self) -> Result<Trust, Error> {
+    /// Nothing was named that could let anybody in; a file cannot be read, is empty, too large, or holds anything but what
+    /// belongs there; a CA has expired; a revocation list is of no loaded CA, not signed by it, not numbered, partial, or
+    /// from the future; a rule can never match; the build has no crypto library. The error names the file, the line and the
+    /// mend.
+    pub fn build(&self) -> Result<Trust, Error> {
         let provider = crypto::provider()?;
         let mut trust = Trust {
             entries: Vec::new(),
             anchors: Vec::new(),
             authorities: Vec::new(),
-            pins: HashSet::new(),
+            pins: HashMap::new(),
+            authorized_clients: None,
             accept_v1: self.accept_v1,
+            revocation: self.revocation,
+            policy: Policy::default(),
             algorithms: provider.signature_verification_algorithms,
             hints: Vec::new(),
         };
-        if self.sources.is_empty() {
+        if self.certificates.is_empty() && self.authorized_clients.is_none() {
             return Err(Error::new("nobody is trusted: no file of CA certificates was named"));
         }
         let now = self.now.unwrap_or_else(SystemTime::now);
-        for source in self.sources {
-            let (pem, name) = match source {
-                Source::File(path) => (read(&path)?, path.display().to_string()),
-                Source::Memory { pem, name } => (pem, name),
-            };
-            for block in blocks(&pem, &name)? {
-                add(&mut trust, &block, now)?;
+        let mut hints = BTreeSet::new();
+        for source in &self.certificates {
+            let (pem, name) = source.read("the CA file", MAX_FILE)?;
+            for block in blocks(&pem, &name, "CERTIFICATE", "certificate")? {
+                let der = CertificateDer::from_pem_slice(block.pem).map_err(|error| {
+                    Error::new(format!("{}: this certificate is broken", block.place)).caused_by(PemProblem(error)).hint(
+                        "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
+                         -----END CERTIFICATE-----",
+                    )
+                })?;
+                add(&mut trust, &mut hints, &der, &block.place, now)?;
             }
         }
-        let all: usize = trust.hints.iter().map(|name| name.as_ref().len() + 2).sum();
-        if all > MAX_HINTS {
-            trust.hints.clear();
+        if let Some(directory) = &self.authorized_clients {
+            authorized::add(&mut trust, &mut hints, directory)?;
         }
+        for source in &self.crls {
+            let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
+            for (der, place) in revocation::lists(&bytes, &name)? {
+                trust.add_crl(&der, &place, now)?;
+            }
+        }
+        trust.note_revoked_authorities();
+        trust.policy = self.read_policy()?;
+        trust.policy.check_against(!trust.authorities.is_empty(), trust.authorized_clients.is_some())?;
+        trust.hints = match hints.iter().map(|name: &Vec<u8>| name.len() + 2).sum::<usize>() {
+            0..=MAX_HINTS => hints.into_iter().map(DistinguishedName::from).collect(),
+            _ => Vec::new(),
+        };
         Ok(trust)
+    }
+
+    /// The same for a trust that takes the place of `before`, while a server runs.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA has a lower number than the
+    /// one in force, or is gone.
+    pub fn rebuild(&self, before: &Trust) -> Result<Trust, Error> {
+        let trust = self.build()?;
+        trust.check_not_rolled_back(before)?;
+        Ok(trust)
+    }
+
+    /// The files that it reads, a directory among them.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let sources = self.certificates.iter().chain(&self.crls).filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            Source::Memory { .. } => None,
+        });
+        sources.chain(&self.policy_file).map(PathBuf::as_path)
+    }
+
+    /// The directory of authorised clients.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.authorized_clients.as_deref()
+    }
+
+    fn read_policy(&self) -> Result<Policy, Error> {
+        let Some(file) = &self.policy_file else { return Ok(self.policy.clone()) };
+        let name = file.display().to_string();
+        let text = String::from_utf8(read(file, "the policy", MAX_FILE)?)
+            .map_err(|_| Error::new(format!("the policy {name} is not UTF-8 text")))?;
+        Policy::parse(&text, &name)?.with_rules_elsewhere(&self.policy)
     }
 }
 
-/// One certificate of a file.
-struct Block {
-    der: CertificateDer<'static>,
-    /// Where it stands, in words: `ca.pem, line 7`.
-    place: String,
+impl Source {
+    fn read(&self, what: &str, max: u64) -> Result<(Cow<'_, [u8]>, String), Error> {
+        match self {
+            Source::File(path) => Ok((read(path, what, max)?.into(), path.display().to_string())),
+            Source::Memory { bytes, name } => Ok((bytes.as_slice().into(), name.clone())),
+        }
+    }
 }
 
-fn add(trust: &mut Trust, block: &Block, now: SystemTime) -> Result<(), Error> {
-    let Block { der, place } = block;
-    if !trust.pins.insert(der.to_vec()) {
+fn add(
+    trust: &mut Trust,
+    hints: &mut BTreeSet<Vec<u8>>,
+    der: &CertificateDer<'_>,
+    place: &str,
+    now: SystemTime,
+) -> Result<(), Error> {
+    if trust.pins.insert(sha256(der), Pin::default()).is_some() {
         return Ok(());
     }
     let broken = || {
@@ -140,14 +258,19 @@ fn add(trust: &mut Trust, block: &Block, now: SystemTime) -> Result<(), Error> {
         }
         let anchor = anchor_from_trusted_cert(der).map_err(|error| broken().caused_by(error))?;
         trust.anchors.push(anchor.to_owned());
-        trust.authorities.push(identity.clone());
+        trust.authorities.push(Authority {
+            identity: identity.clone(),
+            subject: certificate.subject.into(),
+            issuer: certificate.issuer.into(),
+            serial: certificate.serial.into(),
+            spki: certificate.spki.into(),
+            may_sign_crls: certificate.may_sign_crls,
+            crl: None,
+            revoked: None,
+        });
     }
     // Browsers offer the certificates that were issued by one of these names.
-    let hint = if kind == TrustKind::Ca { certificate.subject } else { certificate.issuer };
-    let hint = DistinguishedName::from(hint.to_vec());
-    if !trust.hints.iter().any(|known| known.as_ref() == hint.as_ref()) {
-        trust.hints.push(hint);
-    }
+    hints.insert(if kind == TrustKind::Ca { certificate.subject.into() } else { certificate.issuer.into() });
     trust.entries.push(TrustEntry { kind, identity });
     Ok(())
 }
@@ -161,90 +284,27 @@ fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgor
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+/// Reads a file; `what` names its kind in errors.
+pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> {
     let name = path.display();
     let file = File::open(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let error = Error::new(format!("cannot read the CA file {name}")).caused_by(error);
-        error.hint(match missing {
-            true => "`mtls-min demo` makes a set of certificates to try; --ca names another file",
-            false => "the user that runs this has to be able to read it",
-        })
+        let error = Error::new(format!("cannot read {what} {name}")).caused_by(error);
+        match (missing, what) {
+            (true, "the CA file") => {
+                error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file")
+            }
+            (true, _) => error,
+            (false, _) => error.hint("the user that runs this has to be able to read it"),
+        }
     })?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| {
-        Error::new(format!("cannot read the CA file {name}")).caused_by(error).hint("name a file of PEM certificates")
+    file.take(max + 1).read_to_end(&mut bytes).map_err(|error| {
+        Error::new(format!("cannot read {what} {name}")).caused_by(error).hint("name a file, not a directory")
     })?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::new(format!("the CA file {name} is larger than 16 MiB"))
-            .hint("a file of CAs has kilobytes; is this the right one?"));
+    if bytes.len() as u64 > max {
+        return Err(Error::new(format!("{what} {name} is larger than {} MiB", max / 1024 / 1024))
+            .hint("is this the right file?"));
     }
     Ok(bytes)
-}
-
-/// The certificates of a PEM file. Whatever else stands between BEGIN and END is an error.
-fn blocks(pem: &[u8], name: &str) -> Result<Vec<Block>, Error> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    let mut found = Vec::new();
-    let mut start = 0;
-    for (number, line) in (1..).zip(pem.split_inclusive(|byte| *byte == b'\n')) {
-        let place = || format!("{name}, line {number}");
-        let Some(at) = find(line, BEGIN) else {
-            start += line.len();
-            continue;
-        };
-        if at > 0 {
-            return Err(Error::new(format!("{}: something stands before -----BEGIN", place()))
-                .hint("a block begins at the start of a line; a byte order mark or spaces before it have to go"));
-        }
-        check_label(line.trim_ascii_end(), &place())?;
-        let rest = &pem[start..];
-        // A block reaches to the next one at most, so that a missing END is noticed here.
-        let end = find(&rest[BEGIN.len()..], BEGIN).map_or(rest.len(), |at| at + BEGIN.len());
-        let der = CertificateDer::from_pem_slice(&rest[..end]).map_err(|error| {
-            Error::new(format!("{}: this certificate is broken", place())).caused_by(PemProblem(error)).hint(
-                "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
-                 -----END CERTIFICATE-----",
-            )
-        })?;
-        found.push(Block { der, place: place() });
-        start += line.len();
-    }
-    if found.is_empty() {
-        return Err(none_found(pem, name));
-    }
-    Ok(found)
-}
-
-fn check_label(line: &[u8], place: &str) -> Result<(), Error> {
-    if line == b"-----BEGIN CERTIFICATE-----" {
-        return Ok(());
-    }
-    let label = String::from_utf8_lossy(line);
-    let label = label.trim_start_matches("-----BEGIN ").trim_end_matches('-');
-    let hint = match () {
-        () if label.contains("PRIVATE KEY") => {
-            "a file of CA certificates must hold no private key; keep keys in files of their own"
-        }
-        () if label.contains("REQUEST") => "this is a request, which a CA has yet to sign",
-        () if label == "TRUSTED CERTIFICATE" => "turn it into a plain certificate: openssl x509 -in FILE -out FILE.pem",
-        () => "only CERTIFICATE blocks belong here",
-    };
-    Err(Error::new(format!("{place}: a block of the kind {label:?} among the CA certificates")).hint(hint))
-}
-
-fn none_found(pem: &[u8], name: &str) -> Error {
-    let error = Error::new(format!("the CA file {name} holds no certificate"));
-    match pem {
-        [] => error.hint("the file is empty"),
-        [0x30, ..] => {
-            error.hint(format!("it seems to be DER; make it PEM: openssl x509 -inform der -in {name} -out {name}.pem"))
-        }
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => error.hint("it is UTF-16 text; save it as plain ASCII"),
-        _ => error.hint("it must hold blocks that begin with -----BEGIN CERTIFICATE----- at the start of a line"),
-    }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -3,33 +3,42 @@
 //! [`Trust`] is a snapshot: what is in hand is valid. [`judge()`] is a function of the client's chain, the snapshot and the
 //! time; nothing else ever decides. `diagnose` explains a refusal afterwards and can change no verdict.
 
+mod authorized;
+mod blocks;
 mod diagnose;
 mod judge;
 mod load;
 mod possession;
 mod refusal;
+mod revocation;
 mod signature;
 mod store;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustls::DistinguishedName;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, TrustAnchor};
+use rustls::pki_types::TrustAnchor;
 
+use crate::clock::timestamp;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, sha256};
+use crate::policy::Policy;
 
+pub(crate) use authorized::client_name;
 pub use judge::{Judgement, Verdict, judge};
 pub use load::TrustBuilder;
 pub(crate) use possession::{prove_possession, refusal_in};
 pub use refusal::{Refusal, RefusalCode};
+use revocation::RevocationRules;
+pub use revocation::{Crl, StaleCrl};
 pub(crate) use store::TrustStore;
 
-/// Whom a server trusts: CAs, which vouch for all that they signed, and pinned client certificates, which are let in by
-/// themselves.
+/// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,
+/// which are let in by themselves; and what those who are let in may do.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), mtls_min::Error> {
@@ -44,12 +53,39 @@ pub struct Trust {
     entries: Vec<TrustEntry>,
     /// One for each entry that is a CA, in the same order as `authorities`.
     anchors: Vec<TrustAnchor<'static>>,
-    authorities: Vec<Identity>,
-    /// Every certificate of the files, byte for byte.
-    pins: HashSet<Vec<u8>>,
+    authorities: Vec<Authority>,
+    pins: HashMap<Digest, Pin>,
+    /// How many of the pins are from the directory of authorised clients; `None`: there is none.
+    authorized_clients: Option<usize>,
     accept_v1: bool,
+    revocation: RevocationRules,
+    policy: Policy,
     algorithms: WebPkiSupportedAlgorithms,
     hints: Vec<DistinguishedName>,
+}
+
+/// SHA-256 of a certificate.
+type Digest = [u8; 32];
+
+/// A certificate that is let in by itself.
+#[derive(Debug, Clone, Default)]
+struct Pin {
+    /// The name of its file, if it is from the directory of authorised clients.
+    name: Option<Box<str>>,
+}
+
+/// A CA of trust: what the judgement needs of it at hand.
+struct Authority {
+    identity: Identity,
+    /// Raw DER, as it is compared.
+    subject: Box<[u8]>,
+    issuer: Box<[u8]>,
+    serial: Box<[u8]>,
+    spki: Box<[u8]>,
+    may_sign_crls: bool,
+    crl: Option<Crl>,
+    /// A loaded list revokes it: how.
+    revoked: Option<String>,
 }
 
 impl Trust {
@@ -67,9 +103,48 @@ impl Trust {
         TrustBuilder::default()
     }
 
-    /// The certificates it was made of, in the order of the files, each once.
+    /// The certificates of the CA files, in their order, each once.
     pub fn entries(&self) -> &[TrustEntry] {
         &self.entries
+    }
+
+    /// How many certificates are in the directory of authorised clients; `None` if none was named.
+    pub fn authorized_clients(&self) -> Option<usize> {
+        self.authorized_clients
+    }
+
+    /// What those who are let in may do.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the operator should know at `now`, one sentence each: stale revocation lists and those that are about to be, CAs
+    /// without one, CAs that expire within 30 days, a clock that is wrong.
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
+        const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+        let mut warnings = self.crl_warnings(now);
+        let mut authorities = self.authorities.iter().map(|authority| &authority.identity).peekable();
+        if authorities.peek().is_some()
+            && self.authorities.iter().all(|authority| now < authority.identity.not_before())
+        {
+            let now = timestamp(now);
+            warnings.push(format!(
+                "the system clock is wrong: it says {now}, and no CA is valid yet; set it, or nobody is let in"
+            ));
+        }
+        for identity in authorities {
+            let until = timestamp(identity.not_after());
+            match identity.expires_in(now) {
+                None => {
+                    warnings.push(format!("the CA {} expired on {until}: its clients are refused", identity.subject()))
+                }
+                Some(left) if left < MONTH => {
+                    warnings.push(format!("the CA {} expires on {until}", identity.subject()))
+                }
+                Some(_) => {}
+            }
+        }
+        warnings
     }
 
     pub(crate) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
@@ -82,12 +157,12 @@ impl Trust {
         &self.hints
     }
 
-    fn is_pinned(&self, end_entity: &CertificateDer<'_>) -> bool {
-        self.pins.contains(&end_entity[..])
+    fn pin(&self, end_entity: &[u8]) -> Option<&Pin> {
+        if self.pins.is_empty() { None } else { self.pins.get(&sha256(end_entity)) }
     }
 
-    /// The anchors with the certificates they were made of.
-    fn authorities(&self) -> impl Iterator<Item = (&TrustAnchor<'static>, &Identity)> {
+    /// The anchors with the CAs they were made of.
+    fn authorities(&self) -> impl Iterator<Item = (&TrustAnchor<'static>, &Authority)> {
         self.anchors.iter().zip(&self.authorities)
     }
 }

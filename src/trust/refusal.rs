@@ -52,6 +52,14 @@ pub enum RefusalCode {
     NameConstraint,
     /// A certificate that cannot be read.
     Malformed,
+    /// A certificate on the path was revoked by its CA.
+    Revoked,
+    /// A CA on the path has no revocation list, and one is required.
+    CrlMissing,
+    /// The revocation list of a CA on the path is stale.
+    CrlExpired,
+    /// The certificate is valid, but no rule lets its holder do this.
+    NotAllowed,
 }
 
 impl RefusalCode {
@@ -79,6 +87,10 @@ impl RefusalCode {
         Self::UnsupportedExtension,
         Self::NameConstraint,
         Self::Malformed,
+        Self::Revoked,
+        Self::CrlMissing,
+        Self::CrlExpired,
+        Self::NotAllowed,
     ];
 
     /// The code as it stands in logs.
@@ -106,6 +118,10 @@ impl RefusalCode {
             Self::UnsupportedExtension => "unsupported_extension",
             Self::NameConstraint => "name_constraint",
             Self::Malformed => "malformed",
+            Self::Revoked => "revoked",
+            Self::CrlMissing => "crl_missing",
+            Self::CrlExpired => "crl_expired",
+            Self::NotAllowed => "not_allowed",
         }
     }
 
@@ -158,6 +174,15 @@ impl RefusalCode {
             Self::UnsupportedExtension => "issue the certificate without the unknown critical extension",
             Self::NameConstraint => "issue the certificate with names that its CA may vouch for",
             Self::Malformed => "issue the certificate anew; this one breaks the rules of X.509",
+            Self::Revoked => "issue the client a new certificate, if it is to come back",
+            Self::CrlMissing => "load the CA's revocation list with --crl, or leave out --crl-required",
+            Self::CrlExpired => {
+                "have the CA sign its revocation list anew (`mtls-min certs crl`) and put it in place of the old one; it is \
+                 noticed at once"
+            }
+            Self::NotAllowed => {
+                "add a rule that means this client (--allow, or a line of --policy), if it is to be let in"
+            }
         }
     }
 }

@@ -24,14 +24,26 @@ pub(super) fn check(
     issuer_spki: &[u8],
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Check {
+    let Certificate { signed, signature_algorithm, signature, .. } = certificate;
+    check_signed(signed, signature_algorithm, signature, issuer_spki, algorithms)
+}
+
+/// The same for anything that is signed as a certificate is.
+pub(super) fn check_signed(
+    signed: &[u8],
+    signature_algorithm: &[u8],
+    signature: &[u8],
+    issuer_spki: &[u8],
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Check {
     let spki = SubjectPublicKeyInfoDer::from(issuer_spki);
     let Ok(key) = RawPublicKeyEntity::try_from(&spki) else { return Check::Unsupported };
     let mut found = Check::Unsupported;
     for algorithm in algorithms.all {
-        if algorithm.signature_alg_id().as_ref() != certificate.signature_algorithm {
+        if algorithm.signature_alg_id().as_ref() != signature_algorithm {
             continue;
         }
-        match key.verify_signature(*algorithm, certificate.signed, &certificate.signature) {
+        match key.verify_signature(*algorithm, signed, signature) {
             Ok(()) => return Check::Good,
             Err(webpki::Error::InvalidSignatureForPublicKey) => found = Check::Bad,
             // For a key of another kind or curve.

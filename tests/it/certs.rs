@@ -16,8 +16,8 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Extension};
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use crate::support::client::{VERSIONS, eventually, get, provider};
-use crate::support::command::{binary, run};
+use crate::support::client::{TLS13, VERSIONS, eventually, get, provider};
+use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::start;
@@ -318,6 +318,26 @@ fn revoking_puts_the_serial_on_the_list_at_once_and_for_good() {
     done(&dir, "client alice");
     done(&dir, "crl");
     assert_eq!(crl(&dir), (4, 30, vec![(serial, 1)]));
+}
+
+/// The recipe of the README.
+#[test]
+fn a_running_server_turns_away_who_is_revoked_and_keeps_the_others() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    done(&dir, "client bob");
+    let args = ["--ca", "certs/ca.pem", "--crl", "certs/crl.pem", "--crl-required", "--listen", "127.0.0.1:0"];
+    let serving = Serving::start(&binary(), dir.path(), &args);
+    let status = |holder: &Holder| get(serving.addr, Some(holder), &TLS13).unwrap().status;
+    let (alice, bob) = (holder(&dir, "alice"), holder(&dir, "bob"));
+    assert_eq!((status(&alice), status(&bob)), (200, 200));
+    done(&dir, "revoke alice");
+    eventually(|| status(&alice) == 401);
+    assert_eq!(status(&bob), 200);
+    done(&dir, "renew bob --revoke-old");
+    eventually(|| status(&bob) == 401);
+    assert_eq!(status(&holder(&dir, "bob")), 200);
+    assert!(!serving.stderr().contains("warning"), "{}", serving.stderr());
 }
 
 #[test]

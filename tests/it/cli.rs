@@ -121,7 +121,9 @@ fn several_addresses_and_several_ca_files_work_together() {
     ];
     let serving = Serving::start(&binary(), dir.path(), &args);
     eventually(|| serving.stderr().matches("listening on").count() == 2);
-    let second = serving.stderr().lines().last().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let said = serving.stderr();
+    let second = said.lines().rfind(|line| line.contains("listening on")).unwrap();
+    let second = second.rsplit(' ').next().unwrap().parse().unwrap();
     for addr in [serving.addr, second] {
         for holder in [one.client("a"), two.client("b"), pinned.clone()] {
             assert_eq!(get(addr, Some(&holder), &TLS13).unwrap().status, 200);
@@ -357,6 +359,7 @@ fn the_usage_in_the_readme_is_that_of_help() {
     for args in [
         &["--help"][..],
         &["demo", "--help"],
+        &["check", "--help"],
         &["certs", "--help"],
         &["certs", "init", "--help"],
         &["certs", "client", "--help"],

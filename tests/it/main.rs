@@ -6,13 +6,20 @@ mod availability;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod certs;
 #[cfg(feature = "cli")]
+mod check;
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
 mod examples;
 mod house;
 mod http;
+#[cfg(feature = "cli")]
+mod options;
 #[cfg(feature = "pki")]
 mod pki;
+mod policy;
+mod reload;
 mod resumption;
+mod revocation;
 mod support;
 mod trust;

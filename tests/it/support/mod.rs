@@ -3,6 +3,7 @@
 pub(crate) mod client;
 #[cfg(feature = "cli")]
 pub(crate) mod command;
+pub(crate) mod crl;
 pub(crate) mod files;
 pub(crate) mod pki;
 pub(crate) mod server;

@@ -35,13 +35,13 @@ pub(crate) fn key() -> KeyPair {
     KeyPair::generate().unwrap()
 }
 
-/// A subject with this common name only, valid for an hour around now.
+/// A subject with this common name only, valid from an hour ago, for so long that nothing warns of its end.
 pub(crate) fn params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = (SystemTime::now() - HOUR).into();
-    params.not_after = (SystemTime::now() + HOUR).into();
+    params.not_after = (SystemTime::now() + 60 * 24 * HOUR).into();
     params
 }
 
@@ -175,7 +175,7 @@ impl Ca {
     }
 
     /// A certificate of these parts, signed by this CA.
-    fn signed(&self, to_be_signed: &[u8], algorithm: &[u8]) -> CertificateDer<'static> {
+    pub(crate) fn signed(&self, to_be_signed: &[u8], algorithm: &[u8]) -> CertificateDer<'static> {
         let mut signature = vec![0];
         signature.extend(self.key.sign(to_be_signed).unwrap());
         let parts = [to_be_signed.to_vec(), write(0x30, algorithm), write(0x03, &signature)].concat();
@@ -233,7 +233,7 @@ pub(crate) fn pem(der: &[u8]) -> String {
     armour("CERTIFICATE", der)
 }
 
-fn armour(label: &str, der: &[u8]) -> String {
+pub(crate) fn armour(label: &str, der: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in der.chunks(3) {
@@ -270,13 +270,13 @@ pub(crate) const CN: &[u8] = &[0x55, 4, 3];
 pub(crate) const O: &[u8] = &[0x55, 4, 10];
 pub(crate) const OU: &[u8] = &[0x55, 4, 11];
 
-struct Element<'d> {
-    tag: u8,
-    content: &'d [u8],
-    rest: &'d [u8],
+pub(crate) struct Element<'d> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'d [u8],
+    pub(crate) rest: &'d [u8],
 }
 
-fn read(der: &[u8]) -> Element<'_> {
+pub(crate) fn read(der: &[u8]) -> Element<'_> {
     let (length, header) = match der[1] {
         short @ 0..=0x7f => (usize::from(short), 2),
         long => {
@@ -287,7 +287,7 @@ fn read(der: &[u8]) -> Element<'_> {
     Element { tag: der[0], content: &der[header..header + length], rest: &der[header + length..] }
 }
 
-fn elements(mut der: &[u8]) -> impl Iterator<Item = Element<'_>> {
+pub(crate) fn elements(mut der: &[u8]) -> impl Iterator<Item = Element<'_>> {
     std::iter::from_fn(move || {
         let element = (!der.is_empty()).then(|| read(der))?;
         der = element.rest;
@@ -295,7 +295,7 @@ fn elements(mut der: &[u8]) -> impl Iterator<Item = Element<'_>> {
     })
 }
 
-fn write(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn write(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().position(|octet| *octet != 0).unwrap_or(length.len() - 1)..];
     let mut der = vec![tag];

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mtls_min::{
-    Access, Builder, Event, Handler, Observer, Request, Response, Server, ServerCertificate, ShutdownHandle, Stopped,
-    Trust, TrustHandle, Verdict,
+    Access, Builder, Event, Files, Handler, Observer, Request, Response, Server, ServerCertificate, ShutdownHandle,
+    Stopped, Trust, TrustHandle, Verdict,
 };
 
 use super::pki::Ca;
@@ -96,13 +96,22 @@ fn start_as(
 ) -> Running {
     let holder = server_ca.server();
     let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    run(change(Server::builder(listener, certificate, trust)), handler)
+}
+
+/// A server that is made of these files, watches them, and answers `hello SUBJECT`.
+pub(crate) fn start_watching(files: Files) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let builder = Server::watching(listener, files.load().unwrap()).max_connections(4096);
+    run(builder, |request: &mut Request<'_>| Response::new(format!("hello {}\n", request.peer().subject()).into()))
+}
+
+fn run(builder: Builder, handler: impl Handler + 'static) -> Running {
     let seen = Arc::new(Seen::default());
     let calls = Arc::new(AtomicUsize::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let builder = Server::builder(listener, certificate, trust)
-        .observer(Recorder(Arc::clone(&seen)))
-        .drain_timeout(Duration::from_secs(5));
-    let server = change(builder).build().unwrap();
+    let builder = builder.observer(Recorder(Arc::clone(&seen))).drain_timeout(Duration::from_secs(5));
+    let server = builder.build().unwrap();
     let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
     let counter = Arc::clone(&calls);
     let counted = move |request: &mut Request<'_>| {

@@ -1,0 +1,126 @@
+//! Takes care of a running server: reads its files when they have changed, closes the connections of clients that are now
+//! refused, and warns of what is about to expire.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::control::Control;
+use crate::error::Error;
+use crate::observer::Event;
+use crate::pool::Pool;
+use crate::reload::{TICK, Watch};
+
+/// How often dates are looked at.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How often files that could not be read are tried again, though nothing has changed: a list from the future becomes one of
+/// the present.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// So often are idle connections looked through after a change of trust: what was about to be parked in the first sweep is
+/// there in the second.
+const SWEEPS: u32 = 2;
+
+pub(crate) struct Caretaker<'s> {
+    pub(crate) control: &'s Control,
+    pub(crate) pool: &'s Pool,
+    pub(crate) watch: Option<Watch>,
+}
+
+impl Caretaker<'_> {
+    /// Until it is asked to stop.
+    pub(crate) fn care(mut self) {
+        let mut warned = Warned::default();
+        let mut failed: Option<Failed> = None;
+        let mut generation = self.control.trust.generation();
+        let mut sweeps = 0;
+        let mut next_look_at_dates = Instant::now();
+        loop {
+            if Instant::now() >= next_look_at_dates {
+                self.warn(&mut warned);
+                next_look_at_dates = Instant::now() + MINUTE;
+            }
+            let soon = self.watch.is_some() || sweeps > 0;
+            let asked = self.control.bell.wait(if soon { TICK } else { MINUTE });
+            if asked.stop {
+                return;
+            }
+            if let Some(watch) = &mut self.watch {
+                let again = failed.as_ref().is_some_and(|failed| failed.at.elapsed() >= RETRY);
+                if watch.has_changed() || asked.reload || again {
+                    failed = self.reload(failed, asked.reload);
+                }
+            }
+            if self.control.trust.generation() != generation {
+                generation = self.control.trust.generation();
+                sweeps = SWEEPS;
+                next_look_at_dates = Instant::now();
+            }
+            if sweeps > 0 {
+                self.pool.judge_idle();
+                sweeps -= 1;
+            }
+        }
+    }
+
+    /// Reads the files, all or none. The same failure is told once, or when somebody asked.
+    fn reload(&self, before: Option<Failed>, asked: bool) -> Option<Failed> {
+        let observer = &self.pool.context.observer;
+        match self.try_reload() {
+            Ok(()) => {
+                observer.event(&Event::Reloaded { trust: &self.control.trust.current() });
+                None
+            }
+            Err(error) => {
+                let text = chain(&error);
+                if asked || before.is_none_or(|before| before.text != text) {
+                    observer.event(&Event::ReloadFailed { error: &error });
+                }
+                Some(Failed { text, at: Instant::now() })
+            }
+        }
+    }
+
+    fn try_reload(&self) -> Result<(), Error> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let (trust, certificate) = watch.files.reload(&self.control.trust.current(), self.control.clock.now())?;
+        self.control.replace(trust, Some(certificate))
+    }
+
+    fn warn(&self, warned: &mut Warned) {
+        let now = self.control.clock.now();
+        let mut warnings = self.control.trust.current().warnings(now);
+        warnings.extend(self.control.certificate().expiry_warning(now));
+        for warning in warned.new_ones(warnings, now) {
+            self.pool.context.observer.event(&Event::Warning { text: &warning });
+        }
+    }
+}
+
+struct Failed {
+    text: String,
+    at: Instant,
+}
+
+/// Each warning is given once a day.
+#[derive(Default)]
+struct Warned(HashMap<String, u64>);
+
+impl Warned {
+    fn new_ones(&mut self, warnings: Vec<String>, now: SystemTime) -> Vec<String> {
+        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+        self.0.retain(|_, day| *day == today);
+        warnings.into_iter().filter(|warning| self.0.insert(warning.clone(), today).is_none()).collect()
+    }
+}
+
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

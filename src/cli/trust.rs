@@ -1,0 +1,50 @@
+//! What the options say of whom to trust, for the server and for `check` alike.
+
+use super::CommandLine;
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::trust::{StaleCrl, Trust, TrustBuilder};
+
+/// What to do about a stale revocation list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CrlExpired(StaleCrl);
+
+impl argh::FromArgValue for CrlExpired {
+    fn from_arg_value(value: &str) -> Result<Self, String> {
+        match value {
+            "refuse" => Ok(Self(StaleCrl::Refuse)),
+            "warn" => Ok(Self(StaleCrl::Warn)),
+            _ => Err("neither refuse nor warn".to_owned()),
+        }
+    }
+}
+
+/// Nothing is read yet but the rules, which are words of the command line.
+pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
+    let mut builder = Trust::builder().policy(Policy::allowing(&line.allow)?);
+    if line.ca.is_empty() && line.authorized_clients.is_none() {
+        builder = builder.pem_file("certs/ca.pem");
+    }
+    for file in &line.ca {
+        builder = builder.pem_file(file);
+    }
+    for file in &line.crl {
+        builder = builder.crl_file(file);
+    }
+    if let Some(CrlExpired(stale)) = line.crl_expired {
+        builder = builder.stale_crl(stale);
+    }
+    if line.crl_required {
+        builder = builder.require_crls();
+    }
+    if let Some(directory) = &line.authorized_clients {
+        builder = builder.authorized_clients(directory);
+    }
+    if let Some(file) = &line.policy {
+        builder = builder.policy_file(file);
+    }
+    if line.accept_v1 {
+        builder = builder.accept_v1();
+    }
+    Ok(builder)
+}

@@ -1,0 +1,102 @@
+//! Who is asking, and may they? The verdict on the client, cached while it stands, and what the policy makes of it.
+
+use std::sync::Arc;
+
+use super::{Connection, Next};
+use crate::context::{Context, Gate};
+use crate::observer::Event;
+use crate::policy::Allows;
+use crate::trust::{Judgement, Refusal, RefusalCode, Trust, Verdict, judge};
+
+/// A judgement, and what it was based on.
+pub(super) struct Judged {
+    generation: u64,
+    trust: Arc<Trust>,
+    judgement: Judgement,
+}
+
+/// What follows from the verdict and the policy for one request.
+pub(super) enum Admission {
+    /// The handler is called, and reads the body while it comes.
+    Client,
+    /// The handler is called though the client is not authorised, when the whole body is there.
+    Stranger,
+    /// The server answers itself.
+    Refused(Arc<Refusal>),
+}
+
+impl Connection {
+    /// The verdict on the client for this request, and what follows from it.
+    pub(super) fn admit(&mut self, parts: &http::request::Parts, context: &Context) -> (Verdict, Admission) {
+        let (verdict, trust) = self.judge(context);
+        let (policy, method, path) = (trust.policy(), &parts.method, parts.uri.path());
+        let identity = match verdict {
+            Verdict::Authorised(identity) => Some(identity),
+            Verdict::Refused(_) => None,
+        };
+        let refusal = match (policy.allows(method, path, identity), verdict) {
+            (Allows::Anyone | Allows::Client, Verdict::Authorised(_)) => return (verdict.clone(), Admission::Client),
+            (Allows::Anyone, Verdict::Refused(_)) => return (verdict.clone(), Admission::Stranger),
+            (_, Verdict::Refused(refusal)) => Arc::clone(refusal),
+            (Allows::No, Verdict::Authorised(identity)) => {
+                let why = policy.permission(method, path, Some(identity)).to_string();
+                Arc::new(Refusal::new(RefusalCode::NotAllowed, why, Some(identity.clone())))
+            }
+        };
+        let verdict = Verdict::Refused(Arc::clone(&refusal));
+        match context.gate {
+            Gate::Closed => (verdict, Admission::Refused(refusal)),
+            Gate::Open => (verdict, Admission::Stranger),
+        }
+    }
+
+    /// The verdict for now, and the trust that it is by: the cached ones while trust is unchanged and no date has passed.
+    pub(super) fn judge(&mut self, context: &Context) -> (&Verdict, &Trust) {
+        let generation = context.trust.generation();
+        let stands = |judged: &Judged| {
+            judged.generation == generation
+                && judged.judgement.valid_until.is_none_or(|until| context.clock.now() < until)
+        };
+        if !self.judged.as_ref().is_some_and(stands) {
+            // The snapshot may be newer than the number; then the next request judges once more.
+            let trust = context.trust.current();
+            let now = context.clock.now();
+            let judgement = judge(self.session.peer_chain(), &trust, now);
+            if let Verdict::Authorised(identity) = &judgement.verdict
+                && context.expiry_notices.are_due(identity, now)
+                && let Some(left) = identity.expires_in(now)
+            {
+                context.observer.event(&Event::ClientExpires { identity, left });
+            }
+            self.judged = Some(Judged { generation, trust, judgement });
+        }
+        match &self.judged {
+            Some(judged) => (&judged.judgement.verdict, &judged.trust),
+            None => unreachable!("it was judged just now"),
+        }
+    }
+
+    /// Whether trust has changed since it was judged.
+    pub(crate) fn is_judged_by_another(&self, context: &Context) -> bool {
+        self.judged.as_ref().is_some_and(|judged| judged.generation != context.trust.generation())
+    }
+
+    /// Called instead of `drive` when trust has changed: ends the connection if its client was let in and no longer is.
+    pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
+        let was_authorised = self.is_authorised();
+        self.judge(context);
+        match was_authorised && !self.is_authorised() {
+            true => self.close_politely(),
+            false => Next::Wait(self.interest),
+        }
+    }
+
+    /// Whether the client was authorised when it was last judged.
+    pub(crate) fn is_authorised(&self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Authorised(_)))
+    }
+
+    pub(super) fn verdict(&self) -> Option<&Verdict> {
+        self.judged.as_ref().map(|judged| &judged.judgement.verdict)
+    }
+}

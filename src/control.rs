@@ -1,0 +1,172 @@
+//! What a running server can be told from outside, and how it is told.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::server_certificate::ServerCertificate;
+use crate::sys::StopSignal;
+use crate::tls::{Handshakes, Tls};
+use crate::trust::{Trust, TrustStore};
+use crate::verifier::Judge;
+
+/// Shared by a server and its handles.
+pub(crate) struct Control {
+    pub(crate) trust: Arc<TrustStore>,
+    /// For the connections that are accepted from now on.
+    tls: RwLock<Arc<Tls>>,
+    certificate: RwLock<ServerCertificate>,
+    provider: Arc<CryptoProvider>,
+    handshakes: Handshakes,
+    pub(crate) clock: Clock,
+    /// Ends the accepting, and so begins the draining.
+    pub(crate) stop: StopSignal,
+    pub(crate) bell: Bell,
+}
+
+impl Control {
+    pub(crate) fn new(
+        provider: Arc<CryptoProvider>,
+        trust: Trust,
+        certificate: ServerCertificate,
+        handshakes: Handshakes,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let trust = Arc::new(TrustStore::new(Arc::new(trust)));
+        let judge = Judge { trust: Arc::clone(&trust), clock: clock.clone() };
+        let tls = Tls::new(&provider, &certificate, &trust.current(), judge, handshakes).map_err(cannot_set_up)?;
+        Ok(Self {
+            trust,
+            tls: RwLock::new(Arc::new(tls)),
+            certificate: RwLock::new(certificate),
+            provider,
+            handshakes,
+            clock,
+            stop: StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?,
+            bell: Bell::default(),
+        })
+    }
+
+    pub(crate) fn tls(&self) -> Arc<Tls> {
+        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The server's certificate in force.
+    pub(crate) fn certificate(&self) -> ServerCertificate {
+        self.certificate.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All or nothing: what can fail comes before anything is changed. `None`: the certificate stays.
+    pub(crate) fn replace(&self, trust: Trust, certificate: Option<ServerCertificate>) -> Result<(), Error> {
+        // Held to the end, so that of two replacements at once one is whole.
+        let mut in_force = self.certificate.write().unwrap_or_else(PoisonError::into_inner);
+        let certificate = certificate.unwrap_or_else(|| in_force.clone());
+        let judge = Judge { trust: Arc::clone(&self.trust), clock: self.clock.clone() };
+        let tls = Tls::new(&self.provider, &certificate, &trust, judge, self.handshakes).map_err(cannot_set_up)?;
+        // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
+        self.trust.replace(Arc::new(trust));
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
+        *in_force = certificate;
+        self.bell.ring(|asked| asked.replaced = true);
+        Ok(())
+    }
+}
+
+fn cannot_set_up(error: rustls::Error) -> Error {
+    Error::new("TLS cannot be set up").caused_by(error)
+}
+
+/// Wakes the caretaker.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    asked: Mutex<Asked>,
+    rung: Condvar,
+}
+
+/// What the caretaker is asked to do.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) stop: bool,
+    pub(crate) reload: bool,
+    pub(crate) replaced: bool,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self, ask: impl FnOnce(&mut Asked)) {
+        ask(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        self.rung.notify_all();
+    }
+
+    /// Waits until it is rung, at most for `time`. To stop is asked for ever, the rest once.
+    pub(crate) fn wait(&self, time: Duration) -> Asked {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = |asked: &mut Asked| !asked.stop && !asked.reload && !asked.replaced;
+        let (mut asked, _) = self.rung.wait_timeout_while(asked, time, silent).unwrap_or_else(PoisonError::into_inner);
+        let stop = asked.stop;
+        std::mem::replace(&mut *asked, Asked { stop, ..Asked::default() })
+    }
+}
+
+/// Stops a server from anywhere. Clones stop the same server.
+#[derive(Clone)]
+pub struct ShutdownHandle(pub(crate) Arc<Control>);
+
+impl ShutdownHandle {
+    /// Begins the draining and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it
+    /// again changes nothing; calling it before `serve` makes `serve` return at once.
+    pub fn shutdown(&self) {
+        self.0.stop.raise();
+    }
+}
+
+impl fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShutdownHandle")
+    }
+}
+
+/// Replaces what a running server trusts. Clones act on the same server.
+///
+/// What replaces it counts for new connections and for the next request of every open one; idle connections whose clients
+/// are now refused are closed.
+#[derive(Clone)]
+pub struct TrustHandle(pub(crate) Arc<Control>);
+
+impl TrustHandle {
+    /// From now on `trust` decides.
+    ///
+    /// # Errors
+    /// TLS cannot be set up with it; the old one stays in force.
+    pub fn replace(&self, trust: Trust) -> Result<(), Error> {
+        self.0.replace(trust, None)
+    }
+
+    /// The same, and new connections are shown `certificate`.
+    ///
+    /// # Errors
+    /// TLS cannot be set up with them; the old ones stay in force.
+    pub fn replace_with_certificate(&self, trust: Trust, certificate: ServerCertificate) -> Result<(), Error> {
+        self.0.replace(trust, Some(certificate))
+    }
+
+    /// Has a server that watches its files ([`Server::watching`](crate::Server::watching)) read them now, changed or not. It
+    /// does so soon, on a thread of its own, and tells its observer how it went. Other servers have nothing to read.
+    pub fn reload(&self) {
+        self.0.bell.ring(|asked| asked.reload = true);
+    }
+
+    /// What decides now.
+    pub fn current(&self) -> Arc<Trust> {
+        self.0.trust.current()
+    }
+}
+
+impl fmt::Debug for TrustHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrustHandle")
+    }
+}

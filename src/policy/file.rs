@@ -1,0 +1,182 @@
+//! The policy file: a line is `[METHOD] /prefix who`.
+
+use http::Method;
+
+use crate::error::Error;
+use crate::http1::normal_path;
+
+use super::rule::Rule;
+use super::{Line, Policy, Who};
+
+/// A prefix has at most so many bytes.
+const LONGEST_PREFIX: usize = 1024;
+
+pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
+    let mut policy = Policy { everywhere: Some(Who::Nobody), ..Policy::default() };
+    for (number, line) in (1..).zip(text.lines()) {
+        let place = format!("{name}, line {number}");
+        let wrong = |why: String| Error::new(format!("{place}: {why}"));
+        let line = without_comment(line).trim();
+        if line.is_empty() {
+            continue;
+        }
+        let (method, prefix, who) = split(line).map_err(wrong)?;
+        let prefix = read_prefix(prefix).map_err(wrong)?;
+        let who = read_who(who).map_err(wrong)?;
+        let same_prefix = policy.lines.entry(prefix.to_owned()).or_default();
+        if let Some(first) = same_prefix.iter().find(|line| line.method == method) {
+            return Err(
+                wrong(format!("this path is in {} already", first.place)).hint("join the rules of the two with `or`")
+            );
+        }
+        policy.longest = policy.longest.max(prefix.len());
+        same_prefix.push(Line { method, who, place: place.clone() });
+    }
+    if policy.lines.is_empty() {
+        return Err(Error::new(format!("the policy {name} has no line, so nobody could do anything"))
+            .hint("a line is a path and who may go there, for example: / any"));
+    }
+    Ok(policy)
+}
+
+/// Method, prefix, and who.
+fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
+    let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let (method, (prefix, who)) = match first.starts_with('/') {
+        true => (None, (first, rest)),
+        false => {
+            let method = first.parse::<Method>().ok().filter(|_| first.bytes().all(|b| b.is_ascii_uppercase()));
+            let method =
+                method.ok_or_else(|| format!("a line begins with a path (/…) or a method, not with {first:?}"))?;
+            (Some(method), rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), "")))
+        }
+    };
+    match who.trim() {
+        "" => Err("a line is a path and who may go there: anyone, any, or rules".to_owned()),
+        who => Ok((method, prefix, who)),
+    }
+}
+
+/// The prefix without its last slash. It has to be written as requests are seen, or it would never match.
+fn read_prefix(prefix: &str) -> Result<&str, String> {
+    if prefix.len() > LONGEST_PREFIX {
+        return Err(format!("a path of over {LONGEST_PREFIX} bytes"));
+    }
+    match normal_path(prefix) {
+        Ok(normal) if normal == prefix => Ok(prefix.strip_suffix('/').unwrap_or(prefix)),
+        Ok(normal) => Err(format!("{prefix:?} can never match: requests are seen as {normal:?}")),
+        Err(why) => Err(format!("{prefix:?} can never match: {why} is answered with 400")),
+    }
+}
+
+fn read_who(who: &str) -> Result<Who, String> {
+    match who {
+        "anyone" => return Ok(Who::Anyone),
+        "any" => return Ok(Who::Any),
+        _ => {}
+    }
+    let mut rules = Vec::new();
+    for alternative in alternatives(who)? {
+        if ["any", "anyone"].contains(&alternative.as_str()) {
+            return Err(format!("`{alternative}` stands alone: with it, the other rules mean nothing"));
+        }
+        rules.push(Rule::parse(&alternative)?);
+    }
+    Ok(Who::Rules(rules))
+}
+
+/// Rules joined by ` or `, which does not count within quotes. Quotes are dropped; `\"` is one within quotes.
+fn alternatives(who: &str) -> Result<Vec<String>, String> {
+    let mut found = vec![String::new()];
+    let mut quoted = false;
+    let mut rest = who.chars();
+    while let Some(c) = rest.next() {
+        let at_or = !quoted && c.is_whitespace() && {
+            let after = rest.as_str().trim_start();
+            after.strip_prefix("or").is_some_and(|after| after.is_empty() || after.starts_with(char::is_whitespace))
+        };
+        // There is always a last one.
+        let Some(current) = found.last_mut() else { break };
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => current.extend(rest.next()),
+            _ if at_or => {
+                let after = rest.as_str().trim_start();
+                rest = after["or".len()..].trim_start().chars();
+                *current = current.trim_end().to_owned();
+                found.push(String::new());
+            }
+            c => current.push(c),
+        }
+    }
+    if quoted {
+        return Err("a quote is not closed".to_owned());
+    }
+    if let Some(empty) = found.iter().position(String::is_empty) {
+        return Err(format!("the rule number {} of the line is empty", empty + 1));
+    }
+    Ok(found)
+}
+
+/// The line up to a `#` that stands at its beginning or after a space, outside of quotes.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let mut before = ' ';
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' if before != '\\' => quoted = !quoted,
+            '#' if !quoted && before.is_whitespace() => return &line[..at],
+            _ => {}
+        }
+        before = c;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named() {
+        for (text, why) in [
+            ("", "has no line"),
+            ("# nothing\n\n", "has no line"),
+            ("/", "line 1: a line is a path and who"),
+            ("/ any\nadmin any", "line 2: a line begins with a path"),
+            ("get /x any", "line 1: a line begins with a path"),
+            ("GET any", "line 1: a line is a path and who"),
+            ("/a//b any", "can never match"),
+            ("/a/../b any", "can never match"),
+            ("/%61dmin any", "requests are seen as \"/admin\""),
+            ("/a?b any", "can never match"),
+            ("/a any\n/a/ cn:x", "line 2: this path is in p, line 1 already"),
+            ("/a any or cn:x", "`any` stands alone"),
+            ("/a cn:x or anyone", "`anyone` stands alone"),
+            ("/a cn:x or", "rule number 2 of the line is empty"),
+            ("/a or cn:x", "is no kind of rule"),
+            ("/a cn:\"x", "a quote is not closed"),
+            ("/a name:x", "no kind of rule"),
+            ("/a dns:*.x", "can never match"),
+        ] {
+            let error = parse(text, "p").unwrap_err().to_string();
+            assert!(error.contains(why), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn rules_are_joined_by_or_outside_of_quotes() {
+        let read = |who: &str| alternatives(who).unwrap();
+        assert_eq!(read("cn:a or cn:b\tor  cn:c"), ["cn:a", "cn:b", "cn:c"]);
+        assert_eq!(read("cn:Alice Smith or cn:order"), ["cn:Alice Smith", "cn:order"]);
+        assert_eq!(read(r#"cn:"this or that" or cn:"a \"b\" \\ c""#), ["cn:this or that", r#"cn:a "b" \ c"#]);
+    }
+
+    #[test]
+    fn comments_begin_after_a_space() {
+        assert_eq!(without_comment("/a any # all"), "/a any ");
+        assert_eq!(without_comment("# all"), "");
+        assert_eq!(without_comment("/a cn:c#"), "/a cn:c#");
+        assert_eq!(without_comment(r##"/a cn:"x # y" # z"##), r##"/a cn:"x # y" "##);
+    }
+}

@@ -1,0 +1,311 @@
+//! What an authenticated client may do: rules, by themselves or for paths. Pure: no I/O, no clock.
+
+mod file;
+mod rule;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use http::Method;
+
+use crate::error::Error;
+use crate::identity::Identity;
+
+use rule::Rule;
+
+/// Which clients may make which requests.
+///
+/// The default lets every client with a valid certificate do everything. Made of rules, it lets those do everything whom
+/// one of the rules means; made of a file, it goes by the path.
+///
+/// A rule is `kind:value`, and compares with what stands in the certificate under that very type:
+///
+/// | rule | means |
+/// | --- | --- |
+/// | `cn:alice` | the subject has exactly one common name, and it is this |
+/// | `dns:host.example.com` | a DNS name; case is ignored; `*` in a certificate is no wildcard |
+/// | `email:bob@example.com` | an e-mail address; case is ignored after the @ |
+/// | `uri:spiffe://example.org/web/*` | a URI; `/*` at its end stands for one further segment |
+/// | `ip:10.1.2.3` | an IP address |
+/// | `o:Example`, `ou:Web` | one of the organizations, organizational units |
+/// | `issuer:CN=Example CA` | the issuer's name as the log writes it (RFC 4514) |
+/// | `sha256:12ab…` | the certificate's fingerprint, 64 hexadecimal digits |
+/// | `spki:12ab…` | the key's: SHA-256 of its `SubjectPublicKeyInfo` |
+/// | `client:laptop` | the name of its file among the authorised clients |
+///
+/// Names count only where a CA vouches for them: a certificate that is let in by itself is meant by `sha256:`, `spki:` and
+/// `client:` alone.
+///
+/// ```
+/// use mtls_min::Policy;
+/// let policy = Policy::allowing(["cn:alice", "uri:spiffe://example.org/web/*"])?;
+/// let by_path = Policy::parse("/health  anyone\n/  any\n/admin  cn:alice or cn:bob\n", "policy")?;
+/// # let _ = (policy, by_path);
+/// # Ok::<(), mtls_min::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// For paths that no line is for; `None`: any valid certificate.
+    everywhere: Option<Who>,
+    /// By prefix without its last slash, so that of `/` is empty.
+    lines: HashMap<String, Vec<Line>>,
+    longest: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    method: Option<Method>,
+    who: Who,
+    /// Where it stands, in words: `policy.txt, line 3`.
+    place: String,
+}
+
+/// Whom a line lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Who {
+    /// Everyone, without a certificate too.
+    Anyone,
+    /// Every client with a valid certificate.
+    Any,
+    /// Those whom one of these rules means.
+    Rules(Vec<Rule>),
+    /// Nobody: the file has no line for this path.
+    Nobody,
+}
+
+/// What a policy says of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// Everyone may make it, without a certificate too.
+    Anyone,
+    /// The client may make it; by which line and rule.
+    Granted(String),
+    /// A valid certificate is not enough; what came nearest.
+    Denied(String),
+}
+
+impl Policy {
+    /// Lets those do everything whom one of `rules` means; without rules, every client with a valid certificate.
+    ///
+    /// # Errors
+    /// A rule cannot be read, or can never match. The error names it.
+    pub fn allowing<R: AsRef<str>>(rules: impl IntoIterator<Item = R>) -> Result<Self, Error> {
+        let rules = rules.into_iter().map(|rule| {
+            Rule::parse(rule.as_ref()).map_err(|why| Error::new(format!("--allow {}: {why}", rule.as_ref())))
+        });
+        let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
+        let everywhere = (!rules.is_empty()).then_some(Who::Rules(rules));
+        Ok(Self { everywhere, ..Self::default() })
+    }
+
+    /// Reads a policy by path; `name` stands for the file in errors.
+    ///
+    /// A line is a path prefix and who may go there; `#` begins a comment. `/admin` means `/admin` and all below it. Of
+    /// the lines whose prefix fits, that with the longest decides; of two with the same, that with the method. Paths
+    /// without a line are for nobody. Who is `anyone` (without a certificate too), `any` (with a valid one), or rules
+    /// joined by `or`; values with spaces around `or` are put in quotes.
+    ///
+    /// ```text
+    /// /              any
+    /// /health        anyone
+    /// OPTIONS /api   anyone
+    /// /api           uri:spiffe://example.org/web/* or cn:"Alice or Bob"
+    /// ```
+    ///
+    /// # Errors
+    /// A line cannot be read, is there twice, or can never match; there are none. The error names the line.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        file::parse(text, name)
+    }
+
+    /// What this policy says of a request by a client; `identity` if its certificate is valid.
+    pub fn permission(&self, method: &Method, path: &str, identity: Option<&Identity>) -> Permission {
+        let (who, place) = match self.line(method, path) {
+            Some(line) => (Some(&line.who), line.place.as_str()),
+            None => (self.everywhere.as_ref(), "--allow"),
+        };
+        let Some(identity) = identity else {
+            return match who {
+                Some(Who::Anyone) => Permission::Anyone,
+                _ => Permission::Denied("no valid certificate".to_owned()),
+            };
+        };
+        match who {
+            None => Permission::Granted("every valid certificate is allowed".to_owned()),
+            Some(Who::Anyone) => Permission::Anyone,
+            Some(Who::Any) => Permission::Granted(format!("any, {place}")),
+            Some(Who::Nobody) => Permission::Denied(format!("no line of the policy is for {path}")),
+            Some(Who::Rules(rules)) => match rules.iter().find(|rule| rule.matches(identity)) {
+                Some(rule) => Permission::Granted(format!("{rule}, {place}")),
+                None => Permission::Denied(nearest(rules, identity, place)),
+            },
+        }
+    }
+
+    /// The same as far as it decides, without words: the way of every request.
+    pub(crate) fn allows(&self, method: &Method, path: &str, identity: Option<&Identity>) -> Allows {
+        let who = match self.line(method, path) {
+            Some(line) => Some(&line.who),
+            None => self.everywhere.as_ref(),
+        };
+        match (who, identity) {
+            (Some(Who::Anyone), _) => Allows::Anyone,
+            (_, None) | (Some(Who::Nobody), _) => Allows::No,
+            (None | Some(Who::Any), Some(_)) => Allows::Client,
+            (Some(Who::Rules(rules)), Some(identity)) => match rules.iter().any(|rule| rule.matches(identity)) {
+                true => Allows::Client,
+                false => Allows::No,
+            },
+        }
+    }
+
+    /// The same, with `rules` for the paths that have no line.
+    pub(crate) fn with_rules_elsewhere(mut self, rules: &Self) -> Result<Self, Error> {
+        if let Some(everywhere) = &rules.everywhere {
+            if let Some(line) = self.lines.get("").and_then(|lines| lines.iter().find(|line| line.method.is_none())) {
+                return Err(Error::new(format!("{} is for every path, and so is --allow", line.place))
+                    .hint("keep one of the two: --allow is for the paths that the policy has no line for"));
+            }
+            self.everywhere = Some(everywhere.clone());
+        }
+        Ok(self)
+    }
+
+    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA; or by files of authorised
+    /// clients, and there is no such directory.
+    pub(crate) fn check_against(&self, has_ca: bool, has_authorized_clients: bool) -> Result<(), Error> {
+        let lines = self.lines.values().flatten().map(|line| (&line.who, line.place.as_str()));
+        for (who, place) in lines.chain(self.everywhere.as_ref().map(|who| (who, "--allow"))) {
+            let Who::Rules(rules) = who else { continue };
+            for rule in rules {
+                let never = |why| Err(Error::new(format!("{place}: {rule} can never match: {why}")));
+                if rule.needs_a_ca() && !has_ca {
+                    return never("no CA is loaded that could vouch for a name; use sha256: or client:");
+                }
+                if rule.needs_authorized_clients() && !has_authorized_clients {
+                    return never("it means a file of --authorized-clients, which was not given");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many lines it has.
+    #[cfg(feature = "cli")]
+    pub(crate) fn len(&self) -> usize {
+        self.lines.values().map(Vec::len).sum()
+    }
+
+    /// The line for a request: of those whose prefix fits, the longest.
+    fn line(&self, method: &Method, path: &str) -> Option<&Line> {
+        if self.lines.is_empty() {
+            return None;
+        }
+        let mut prefix = path.strip_suffix('/').unwrap_or(path);
+        // `OPTIONS *` is about the server as a whole.
+        if prefix == "*" {
+            prefix = "";
+        }
+        loop {
+            if prefix.len() <= self.longest
+                && let Some(line) = self.lines.get(prefix).and_then(|lines| of_method(lines, method))
+            {
+                return Some(line);
+            }
+            prefix = &prefix[..prefix.rfind('/')?];
+        }
+    }
+}
+
+/// What `Policy::allows` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allows {
+    Anyone,
+    Client,
+    No,
+}
+
+fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
+    let exact = lines.iter().find(|line| line.method.as_ref() == Some(method));
+    exact.or_else(|| lines.iter().find(|line| line.method.is_none()))
+}
+
+fn nearest(rules: &[Rule], identity: &Identity, place: &str) -> String {
+    let all = rules.iter().map(|rule| (rule, rule.nearness(identity)));
+    // The first of those that are equally near.
+    let nearest = all.rev().max_by_key(|(_, (nearness, _))| *nearness);
+    nearest.map_or_else(String::new, |(rule, (_, why))| format!("the nearest rule is {rule} ({place}): {why}"))
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::Granted(how) | Self::Denied(how) => f.write_str(how),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(policy: &Policy, request: &str) -> String {
+        let (method, path) = request.split_once(' ').unwrap();
+        let line = policy.line(&method.parse().unwrap(), path);
+        line.map_or("none".to_owned(), |line| line.place.trim_start_matches("p, line ").to_owned())
+    }
+
+    #[test]
+    fn the_longest_prefix_of_whole_segments_wins_and_then_the_method() {
+        let policy = Policy::parse("/ any\n/a anyone\n/a/b any\nOPTIONS /a/b anyone\n/a/b/c/ any\n", "p").unwrap();
+        for (request, line) in [
+            ("GET /", "1"),
+            ("GET /x", "1"),
+            ("GET /ab", "1"),
+            ("GET /a", "2"),
+            ("GET /a/", "2"),
+            ("GET /a/x/y/z", "2"),
+            ("GET /a/b", "3"),
+            ("OPTIONS /a/b/x", "4"),
+            ("GET /a/bc", "2"),
+            ("GET /a/b/c", "5"),
+            ("OPTIONS /a/b/c/d", "5"),
+            ("OPTIONS *", "1"),
+        ] {
+            assert_eq!(place(&policy, request), line, "{request}");
+        }
+    }
+
+    #[test]
+    fn paths_without_a_line_are_for_nobody() {
+        let policy = Policy::parse("/a any\n", "p").unwrap();
+        assert_eq!(place(&policy, "GET /b"), "none");
+        assert_eq!(policy.allows(&Method::GET, "/b", None), Allows::No);
+        assert_eq!(policy.everywhere, Some(Who::Nobody));
+        let with_rules = policy.with_rules_elsewhere(&Policy::allowing(["cn:a"]).unwrap()).unwrap();
+        assert!(matches!(with_rules.everywhere, Some(Who::Rules(_))));
+    }
+
+    #[test]
+    fn two_answers_for_every_path_are_an_error() {
+        let policy = Policy::parse("/ any\n", "p").unwrap();
+        let error = policy.with_rules_elsewhere(&Policy::allowing(["cn:a"]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("p, line 1"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_that_nothing_trusted_can_meet_is_an_error() {
+        assert!(Policy::allowing(["cn:a"]).unwrap().check_against(false, true).is_err());
+        assert!(Policy::allowing(["client:a"]).unwrap().check_against(true, false).is_err());
+        assert!(Policy::allowing([format!("sha256:{}", "0".repeat(64))]).unwrap().check_against(false, false).is_ok());
+        assert!(Policy::parse("/ cn:a\n", "p").unwrap().check_against(false, true).is_err());
+    }
+
+    #[test]
+    fn a_long_path_costs_no_more_than_the_longest_line() {
+        let policy = Policy::parse("/a any\n", "p").unwrap();
+        let path = "/a".repeat(50_000);
+        assert_eq!(place(&policy, &format!("GET {path}")), "1");
+    }
+}

@@ -1,0 +1,346 @@
+//! One rule: which clients it means. Rules compare parsed values of one type each; a name of one type never stands for
+//! another, and nothing is a pattern but the last segment of a URI.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::identity::{Identity, visible};
+
+/// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Rule {
+    kind: Kind,
+    value: Value,
+}
+
+/// What of a client a rule looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    CommonName,
+    Dns,
+    Email,
+    Uri,
+    Ip,
+    Organization,
+    OrganizationalUnit,
+    Sha256,
+    Spki,
+    Issuer,
+    Client,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Value {
+    Text(String),
+    /// A URI up to the slash before its last segment, which may be any.
+    UriBelow(String),
+    Ip(IpAddr),
+    Digest([u8; 32]),
+}
+
+/// The words before the colon, and what they look at.
+const KINDS: [(&str, Kind); 11] = [
+    ("cn", Kind::CommonName),
+    ("dns", Kind::Dns),
+    ("email", Kind::Email),
+    ("uri", Kind::Uri),
+    ("ip", Kind::Ip),
+    ("o", Kind::Organization),
+    ("ou", Kind::OrganizationalUnit),
+    ("sha256", Kind::Sha256),
+    ("spki", Kind::Spki),
+    ("issuer", Kind::Issuer),
+    ("client", Kind::Client),
+];
+
+impl Rule {
+    /// Reads `kind:value`. The error says what is wrong and what would be right.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (word, value) = text.split_once(':').ok_or_else(|| {
+            format!("{text:?} is no rule: a rule is kind:value, for example cn:alice; the kinds are {}", kinds())
+        })?;
+        let kind = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+        let kind = kind.ok_or_else(|| format!("{word:?} is no kind of rule; the kinds are {}", kinds()))?;
+        if value.is_empty() || value.trim() != value {
+            return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
+        }
+        let value = kind.parse_value(value).map_err(|why| format!("{text:?} can never match: {why}"))?;
+        Ok(Self { kind, value })
+    }
+
+    pub(super) fn matches(&self, identity: &Identity) -> bool {
+        self.kind.goes_for(identity) && self.would_match(identity)
+    }
+
+    /// Whether it goes by names that a CA has to vouch for.
+    pub(super) fn needs_a_ca(&self) -> bool {
+        !matches!(self.kind, Kind::Sha256 | Kind::Spki | Kind::Client)
+    }
+
+    /// Whether it goes by the names in the directory of authorised clients.
+    pub(super) fn needs_authorized_clients(&self) -> bool {
+        self.kind == Kind::Client
+    }
+
+    /// How near a client comes that is not matched, and what keeps it away; the more the nearer.
+    pub(super) fn nearness(&self, identity: &Identity) -> (usize, String) {
+        let own = self.kind.values(identity);
+        let shown = match own.as_slice() {
+            [] => format!("the client has no {}", self.kind.words()),
+            [one] => format!("the client's {} is {}", self.kind.words(), visible(one)),
+            [first, ..] => {
+                format!("the client has {} of {}, {} the first", own.len(), self.kind.words(), visible(first))
+            }
+        };
+        if self.would_match(identity) {
+            return (1000, "it would match, but no CA vouches for the names in a certificate that is let in by itself: use sha256: or client:".to_owned());
+        }
+        let wanted = self.value.to_string();
+        if own.iter().any(|value| value.eq_ignore_ascii_case(&wanted)) {
+            return (900, format!("{shown}: upper and lower case differ, or there are several"));
+        }
+        let elsewhere = KINDS
+            .iter()
+            .filter(|(_, kind)| *kind != self.kind)
+            .find(|(_, kind)| kind.values(identity).contains(&wanted));
+        if let Some((word, _)) = elsewhere {
+            return (
+                800,
+                format!("{shown}; {} is its {word}, which another rule would have to name", visible(&wanted)),
+            );
+        }
+        let common = own.iter().map(|value| common_prefix(value, &wanted)).max();
+        (common.map_or(0, |common| 1 + common.min(700)), shown)
+    }
+
+    fn would_match(&self, identity: &Identity) -> bool {
+        match (&self.value, self.kind) {
+            (Value::Text(wanted), Kind::CommonName) => identity.common_name() == Some(wanted),
+            (Value::Text(wanted), Kind::Dns) => {
+                identity.dns_names().iter().any(|name| name.eq_ignore_ascii_case(wanted))
+            }
+            (Value::Text(wanted), Kind::Email) => identity.emails().iter().any(|email| same_email(email, wanted)),
+            (Value::Text(wanted), Kind::Uri) => identity.uris().iter().any(|uri| uri == wanted),
+            (Value::UriBelow(wanted), Kind::Uri) => identity.uris().iter().any(|uri| is_below(uri, wanted)),
+            (Value::Ip(wanted), Kind::Ip) => identity.ip_addresses().contains(wanted),
+            (Value::Text(wanted), Kind::Organization) => has(identity, "O", wanted),
+            (Value::Text(wanted), Kind::OrganizationalUnit) => has(identity, "OU", wanted),
+            (Value::Digest(wanted), Kind::Sha256) => *wanted == crate::identity::sha256(identity.der()),
+            (Value::Digest(wanted), Kind::Spki) => wanted == identity.spki_digest(),
+            (Value::Text(wanted), Kind::Issuer) => identity.issuer() == wanted,
+            (Value::Text(wanted), Kind::Client) => identity.known_as() == Some(wanted),
+            // Values are made with their kinds, below.
+            _ => false,
+        }
+    }
+}
+
+impl Kind {
+    fn parse_value(self, value: &str) -> Result<Value, String> {
+        let text = || Ok(Value::Text(value.to_owned()));
+        match self {
+            Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit | Kind::Issuer | Kind::Client => text(),
+            Kind::Dns if value.contains('*') => Err("a wildcard means nothing here; name each host".to_owned()),
+            Kind::Dns if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) => {
+                Err("a DNS name has letters, digits, hyphens and dots only".to_owned())
+            }
+            Kind::Dns => text(),
+            Kind::Email => match value.split_once('@') {
+                Some((local, domain))
+                    if !local.is_empty() && !domain.is_empty() && !domain.contains('@') && value.is_ascii() =>
+                {
+                    text()
+                }
+                _ => Err("an e-mail address has one @, and ASCII characters only".to_owned()),
+            },
+            Kind::Uri => parse_uri(value),
+            Kind::Ip => value
+                .parse()
+                .map(Value::Ip)
+                .map_err(|_| "this is no IP address (and ranges are not known here)".to_owned()),
+            Kind::Sha256 | Kind::Spki => digest(value)
+                .map(Value::Digest)
+                .ok_or_else(|| "SHA-256 has 64 hexadecimal digits, with or without colons".to_owned()),
+        }
+    }
+
+    /// Whether a rule of this kind counts for a client: by names only if a CA vouches for them.
+    fn goes_for(self, identity: &Identity) -> bool {
+        identity.is_vouched_for() || matches!(self, Kind::Sha256 | Kind::Spki | Kind::Client)
+    }
+
+    /// The client's own values of this kind, for explanations.
+    fn values(self, identity: &Identity) -> Vec<String> {
+        let attributes = |name: &str| {
+            let named = identity.attributes().iter().filter(|attribute| attribute.short_name() == Some(name));
+            named.map(|attribute| attribute.value().to_owned()).collect()
+        };
+        match self {
+            Kind::CommonName => attributes("CN"),
+            Kind::Dns => identity.dns_names().to_vec(),
+            Kind::Email => identity.emails().to_vec(),
+            Kind::Uri => identity.uris().to_vec(),
+            Kind::Ip => identity.ip_addresses().iter().map(ToString::to_string).collect(),
+            Kind::Organization => attributes("O"),
+            Kind::OrganizationalUnit => attributes("OU"),
+            Kind::Sha256 => vec![identity.sha256().to_owned()],
+            Kind::Spki => vec![identity.spki_sha256()],
+            Kind::Issuer => vec![identity.issuer().to_owned()],
+            Kind::Client => identity.known_as().map(str::to_owned).into_iter().collect(),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Kind::CommonName => "common name",
+            Kind::Dns => "DNS name",
+            Kind::Email => "e-mail address",
+            Kind::Uri => "URI",
+            Kind::Ip => "IP address",
+            Kind::Organization => "organization",
+            Kind::OrganizationalUnit => "organizational unit",
+            Kind::Sha256 => "fingerprint",
+            Kind::Spki => "key's fingerprint",
+            Kind::Issuer => "issuer",
+            Kind::Client => "name among the authorised clients",
+        }
+    }
+}
+
+fn has(identity: &Identity, attribute: &str, wanted: &str) -> bool {
+    let mut attributes = identity.attributes().iter();
+    attributes.any(|known| known.short_name() == Some(attribute) && known.value() == wanted)
+}
+
+/// The domain ignores case, the part before it does not (RFC 5280, section 7.5).
+fn same_email(a: &str, b: &str) -> bool {
+    match (a.rsplit_once('@'), b.rsplit_once('@')) {
+        (Some((a_local, a_domain)), Some((b_local, b_domain))) => {
+            a_local == b_local && a_domain.eq_ignore_ascii_case(b_domain)
+        }
+        _ => false,
+    }
+}
+
+fn parse_uri(value: &str) -> Result<Value, String> {
+    let scheme = value.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
+    let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    if !starts_well || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        return Err("a URI begins with its scheme, as in spiffe://example.org/web".to_owned());
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a URI has neither spaces nor characters beyond ASCII".to_owned());
+    }
+    match value.strip_suffix("/*") {
+        Some(above) if above.contains('*') => Err("* can only be the whole last segment".to_owned()),
+        Some(above) => Ok(Value::UriBelow(format!("{above}/"))),
+        None if value.contains('*') => Err("* can only be the whole last segment".to_owned()),
+        None => Ok(Value::Text(value.to_owned())),
+    }
+}
+
+/// Exactly one further segment, which is something, and no query.
+fn is_below(uri: &str, above: &str) -> bool {
+    let last = uri.strip_prefix(above);
+    last.is_some_and(|last| !last.is_empty() && !last.contains(['/', '?', '#']) && last != "." && last != "..")
+}
+
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.len() != 64 || !digits.is_ascii() {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (octet, at) in digest.iter_mut().zip((0..).step_by(2)) {
+        let pair = &digits[at..at + 2];
+        // `from_str_radix` alone would take a sign.
+        *octet = u8::from_str_radix(pair, 16).ok().filter(|_| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    }
+    Some(digest)
+}
+
+fn common_prefix(a: &str, b: &str) -> usize {
+    a.chars().zip(b.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}
+
+fn kinds() -> String {
+    KINDS.map(|(word, _)| format!("{word}:")).join(" ")
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every kind has its word.
+        let word = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(word, _)| word);
+        write!(f, "{word}:{}", self.value)
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => f.write_str(text),
+            Value::UriBelow(above) => write!(f, "{above}*"),
+            Value::Ip(address) => write!(f, "{address}"),
+            Value::Digest(digest) => f.write_str(&crate::identity::hex(digest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_could_never_match_are_errors_that_say_why() {
+        for (text, why) in [
+            ("alice", "is no rule"),
+            ("name:alice", "is no kind of rule"),
+            ("CN:alice", "is no kind of rule"),
+            ("cn:", "empty"),
+            ("cn: alice", "space"),
+            ("dns:*.example.com", "wildcard"),
+            ("dns:a b", "letters, digits"),
+            ("email:alice", "one @"),
+            ("email:a@b@c", "one @"),
+            ("uri:example.org/web", "scheme"),
+            ("uri:spiffe://a/*/b", "last segment"),
+            ("uri:spiffe://a/*/*", "last segment"),
+            ("uri:spiffe://a/b*", "last segment"),
+            ("ip:10.0.0.0/8", "no IP address"),
+            ("sha256:abcd", "64 hexadecimal"),
+            ("spki:+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1", "64 hexadecimal"),
+        ] {
+            let error = Rule::parse(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_shown() {
+        for text in ["cn:a:b", "uri:spiffe://example.org/web/*", "ip:10.1.2.3", "issuer:CN=a,O=b", "client:laptop"] {
+            assert_eq!(Rule::parse(text).unwrap().to_string(), text);
+        }
+        let digits = "AB".repeat(32);
+        assert_eq!(
+            Rule::parse(&format!("sha256:{digits}")).unwrap().to_string(),
+            format!("sha256:{}", "ab".repeat(32))
+        );
+        let colons = ["0A"; 32].join(":");
+        assert_eq!(Rule::parse(&format!("spki:{colons}")).unwrap().to_string(), format!("spki:{}", "0a".repeat(32)));
+    }
+
+    #[test]
+    fn the_last_segment_of_a_uri_is_one_segment() {
+        assert!(is_below("spiffe://a/web/1", "spiffe://a/web/"));
+        for other in [
+            "spiffe://a/web/",
+            "spiffe://a/web",
+            "spiffe://a/web/1/2",
+            "spiffe://a/website",
+            "spiffe://a/web/?x",
+            "spiffe://a/web/..",
+        ] {
+            assert!(!is_below(other, "spiffe://a/web/"), "{other}");
+        }
+    }
+}

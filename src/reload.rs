@@ -1,0 +1,196 @@
+//! The files that a server is made of, and whether they have changed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::Error;
+use crate::server_certificate::ServerCertificate;
+use crate::trust::{Trust, TrustBuilder, client_name};
+
+/// How often the files are looked at. What has changed is read when it has been at rest for as long.
+pub(crate) const TICK: Duration = Duration::from_millis(150);
+
+/// What does not come to rest is read after this time.
+const PATIENCE: Duration = Duration::from_millis(600);
+
+/// Looking at the files in a directory may take one part in so many of a thread's time.
+const SHARE: u32 = 50;
+
+/// The files that a server is made of. It reads them anew, all or none, within a second after one of them has changed.
+///
+/// They may be written in place, replaced by a rename, or reached over symbolic links that are turned elsewhere. If one
+/// cannot be read or is not valid, what was read before stays in force.
+///
+/// ```no_run
+/// use mtls_min::{Files, Server, Trust};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let trust = Trust::builder().pem_file("certs/ca.pem").crl_file("certs/crl.pem");
+/// let files = Files::new(trust, "certs/server-crt.pem", "certs/server-key.pem");
+/// // Everything is read and checked before the port opens.
+/// let loaded = files.load()?;
+/// let listener = std::net::TcpListener::bind("127.0.0.1:4433")?;
+/// let server = Server::watching(listener, loaded).build()?;
+/// # let _ = server;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Files {
+    trust: TrustBuilder,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    /// The files that `trust` names, and those of the server's certificate chain and key.
+    pub fn new(trust: TrustBuilder, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        Self { trust, certificate: certificate.as_ref().to_owned(), key: key.as_ref().to_owned() }
+    }
+
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// As [`TrustBuilder::build`] and [`ServerCertificate::from_pem_files`].
+    pub fn load(self) -> Result<Loaded, Error> {
+        // Before the files are read, so that no change between is missed.
+        let watch = Watch::new(self);
+        let trust = watch.files.trust.build()?;
+        let certificate = watch.files.load_certificate()?;
+        Ok(Loaded { watch, trust, certificate })
+    }
+
+    /// The same for what takes the place of `before`.
+    pub(crate) fn reload(&self, before: &Trust, now: SystemTime) -> Result<(Trust, ServerCertificate), Error> {
+        Ok((self.trust.clone().now(now).rebuild(before)?, self.load_certificate()?))
+    }
+
+    fn load_certificate(&self) -> Result<ServerCertificate, Error> {
+        ServerCertificate::from_pem_files(&self.certificate, &self.key)
+    }
+}
+
+/// What was read from [`Files`], to be watched from now on by [`Server::watching`](crate::Server::watching).
+#[derive(Debug)]
+pub struct Loaded {
+    pub(crate) watch: Watch,
+    pub(crate) trust: Trust,
+    pub(crate) certificate: ServerCertificate,
+}
+
+impl Loaded {
+    /// Whom they say to trust.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The server's certificate.
+    pub fn certificate(&self) -> &ServerCertificate {
+        &self.certificate
+    }
+}
+
+/// Notices that files have changed.
+///
+/// It looks at them again and again, which works on every system, on network file systems and through symbolic links
+/// wherever they lead; looking at a handful of files takes microseconds.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) files: Files,
+    directory: Option<Directory>,
+    seen: u64,
+    /// A change that has not come to rest yet, and when it was first seen.
+    unsettled: Option<(u64, Instant)>,
+}
+
+impl Watch {
+    /// From now on: to be made before the files are read.
+    pub(crate) fn new(files: Files) -> Self {
+        let directory = files.trust.directory().map(Directory::new);
+        let mut watch = Self { files, directory, seen: 0, unsettled: None };
+        watch.seen = watch.look();
+        watch
+    }
+
+    /// Whether there is a change to read: one that has come to rest, or does not do so for too long.
+    pub(crate) fn has_changed(&mut self) -> bool {
+        let now = self.look();
+        if now == self.seen {
+            self.unsettled = None;
+            return false;
+        }
+        match self.unsettled {
+            Some((before, since)) if before == now || since.elapsed() >= PATIENCE => {
+                // What changes while it is read differs from `now`, and is noticed by the next look.
+                self.seen = now;
+                self.unsettled = None;
+                true
+            }
+            unsettled => {
+                self.unsettled = Some((now, unsettled.map_or_else(Instant::now, |(_, since)| since)));
+                false
+            }
+        }
+    }
+
+    fn look(&mut self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for file in self.files.trust.files().chain([self.files.certificate.as_path(), &self.files.key]) {
+            stamp(file).hash(&mut hasher);
+        }
+        if let Some(directory) = &mut self.directory {
+            directory.look().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// What tells a changed file: device, inode, size, and the times of the last change of content and of anything.
+fn stamp(path: &Path) -> Option<[u64; 7]> {
+    let metadata = fs::metadata(path).ok()?;
+    let signed = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    let [mtime, mtime_nsec, ctime, ctime_nsec] = signed.map(i64::cast_unsigned);
+    Some([metadata.dev(), metadata.ino(), metadata.size(), mtime, mtime_nsec, ctime, ctime_nsec])
+}
+
+/// A directory whose files count. That one was added, removed or renamed is seen at once; a change within one of very many
+/// files only when all of them can be looked at again.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    own: Option<[u64; 7]>,
+    content: u64,
+    next: Instant,
+}
+
+impl Directory {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), own: None, content: 0, next: Instant::now() }
+    }
+
+    fn look(&mut self) -> (Option<[u64; 7]>, u64) {
+        let own = stamp(&self.path);
+        let begun = Instant::now();
+        if own != self.own || begun >= self.next {
+            self.own = own;
+            self.content = content(&self.path);
+            self.next = begun + begun.elapsed() * SHARE;
+        }
+        (self.own, self.content)
+    }
+}
+
+fn content(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| client_name(path).is_some());
+    // A sum, since the order is not always the same.
+    paths.fold(1, |sum: u64, path| {
+        let mut hasher = DefaultHasher::new();
+        (&path, stamp(&path)).hash(&mut hasher);
+        sum.wrapping_add(hasher.finish())
+    })
+}

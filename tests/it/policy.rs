@@ -1,0 +1,295 @@
+//! What a valid certificate may do: rules and paths, over real sockets. Rows T7 and T8 of the immunity matrix, as far as
+//! rules are concerned, and H5.
+
+use mtls_min::{Permission, Policy, Request, Response, Trust, Verdict, judge};
+use rcgen::{CertificateParams, DnType, SanType};
+
+use crate::support::client::{GET, TLS13, VERSIONS, config, connect, exchange};
+use crate::support::pki::{self, CN, Ca, Holder, O, OU, self_signed};
+use crate::support::server::{Running, start, start_with};
+
+/// Trust in `ca` with this policy; also in `pinned` by itself.
+fn trusting(ca: &Ca, pinned: Option<&Holder>, policy: Policy) -> Trust {
+    let builder = Trust::builder().pem(ca.pem(), "ca.pem").policy(policy);
+    pinned.into_iter().fold(builder, |builder, pinned| builder.pem(pinned.pem(), "pinned")).build().unwrap()
+}
+
+fn permission(rule: &str, ca: &Ca, holder: &Holder) -> Permission {
+    let trust = trusting(ca, None, Policy::allowing([rule]).unwrap());
+    match judge(&holder.chain, &trust, std::time::SystemTime::now()).verdict {
+        Verdict::Authorised(identity) => trust.policy().permission(&http::Method::GET, "/", Some(&identity)),
+        Verdict::Refused(refusal) => panic!("{refusal}"),
+    }
+}
+
+#[track_caller]
+fn matches(rule: &str, ca: &Ca, holder: &Holder) {
+    assert!(matches!(permission(rule, ca, holder), Permission::Granted(_)), "{rule}");
+}
+
+/// It does not match; the explanation contains `why`.
+#[track_caller]
+fn misses(rule: &str, ca: &Ca, holder: &Holder, why: &str) {
+    match permission(rule, ca, holder) {
+        Permission::Denied(words) => assert!(words.contains(why), "{rule}: {words:?} lacks {why:?}"),
+        other => panic!("{rule}: {other:?}"),
+    }
+}
+
+fn get(running: &Running, holder: Option<&Holder>, request: &str) -> (u16, String) {
+    let mut stream = connect(running.addr, config(holder, &TLS13));
+    let reply = exchange(&mut stream, format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n")).unwrap();
+    (reply.status, reply.body)
+}
+
+fn named(params: &mut CertificateParams) {
+    params.distinguished_name.push(DnType::OrganizationName, "Example");
+    params.distinguished_name.push(DnType::OrganizationalUnitName, "Web");
+    params.subject_alt_names = vec![
+        SanType::DnsName("host.example.com".try_into().unwrap()),
+        SanType::DnsName("*.example.org".try_into().unwrap()),
+        SanType::Rfc822Name("Alice@Example.com".try_into().unwrap()),
+        SanType::URI("spiffe://example.org/ns/web".try_into().unwrap()),
+        SanType::IpAddress("10.1.2.3".parse().unwrap()),
+    ];
+}
+
+#[test]
+fn each_kind_of_rule_means_its_own_kind_of_name() {
+    let ca = Ca::new("ca");
+    let alice = ca.client_with("alice", named);
+    let identity = mtls_min::Identity::from_der(&alice.chain[0]).unwrap();
+    let (sha256, spki) = (format!("sha256:{}", identity.sha256()), format!("spki:{}", identity.spki_sha256()));
+    for rule in [
+        "cn:alice",
+        "dns:HOST.example.com",
+        "email:Alice@example.COM",
+        "uri:spiffe://example.org/ns/web",
+        "uri:spiffe://example.org/ns/*",
+        "ip:10.1.2.3",
+        "o:Example",
+        "ou:Web",
+        "issuer:CN=ca",
+        &sha256,
+        &spki,
+    ] {
+        matches(rule, &ca, &alice);
+    }
+    for (rule, why) in [
+        ("cn:Alice", "upper and lower case differ"),
+        ("cn:bob", "the client's common name is alice"),
+        ("cn:host.example.com", "is its dns, which another rule would have to name"),
+        ("dns:alice", "is its cn"),
+        ("dns:other.example.com", "DNS name"),
+        ("dns:a.example.org", "DNS name"),
+        ("email:alice@Example.com", "upper and lower case"),
+        ("email:spiffe@x", "e-mail address is Alice@Example.com"),
+        ("uri:spiffe://example.org/*", "URI is spiffe://example.org/ns/web"),
+        ("uri:spiffe://example.org/ns/web/*", "URI is"),
+        ("uri:SPIFFE://example.org/ns/web", "upper and lower case"),
+        ("ip:10.1.2.4", "IP address is 10.1.2.3"),
+        ("o:Web", "is its ou"),
+        ("ou:Example", "is its o"),
+        ("issuer:CN=alice", "issuer is CN=ca"),
+        (&format!("sha256:{}", identity.spki_sha256()), "is its spki"),
+        (&format!("spki:{}", identity.sha256()), "is its sha256"),
+    ] {
+        misses(rule, &ca, &alice, why);
+    }
+}
+
+#[test]
+fn t7_name_types_are_not_confused() {
+    let ca = Ca::new("ca");
+    let name = "x.example";
+    let san = |san: SanType| ca.client_with("other", |params| params.subject_alt_names = vec![san]);
+    let dns = san(SanType::DnsName(name.try_into().unwrap()));
+    let uri = san(SanType::URI(name.try_into().unwrap()));
+    let email = san(SanType::Rfc822Name(name.try_into().unwrap()));
+    let cn = ca.client(name);
+    matches("dns:x.example", &ca, &dns);
+    for other in [&uri, &email, &cn] {
+        misses("dns:x.example", &ca, other, "the nearest rule is dns:x.example");
+    }
+    matches("cn:x.example", &ca, &cn);
+    for other in [&uri, &email, &dns] {
+        misses("cn:x.example", &ca, other, "the client's common name is other");
+    }
+}
+
+#[test]
+fn t8_separators_within_values_make_no_new_names() {
+    let ca = Ca::new("ca");
+    let base = ca.client("mallory");
+    for subject in [
+        pki::name(&[&[(O, 12, b"x,CN=admin")], &[(CN, 12, b"mallory")]]),
+        pki::name(&[&[(CN, 12, b"mallory\nCN=admin")]]),
+        pki::name(&[&[(CN, 12, b"admin\0")]]),
+        pki::name(&[&[(CN, 12, b"/CN=admin")]]),
+        pki::name(&[&[(CN, 12, b"admin")], &[(CN, 12, b"mallory")]]),
+        pki::name(&[&[(CN, 12, b"admin"), (CN, 12, b"mallory")]]),
+        pki::name(&[&[(OU, 12, b"CN=admin"), (CN, 12, b"mallory")]]),
+        pki::name(&[&[(CN, 12, b" admin")]]),
+    ] {
+        misses("cn:admin", &ca, &ca.with_subject(&base, &subject), "the nearest rule is cn:admin");
+    }
+    // The same value in other kinds of string is the same value.
+    for subject in [
+        pki::name(&[&[(CN, 30, b"\0a\0d\0m\0i\0n")]]),
+        pki::name(&[&[(CN, 20, b"admin")]]),
+        pki::name(&[&[(OU, 12, b"x"), (CN, 19, b"admin")]]),
+    ] {
+        matches("cn:admin", &ca, &ca.with_subject(&base, &subject));
+    }
+}
+
+#[test]
+fn a_valid_certificate_without_a_rule_gets_403_and_the_log_names_the_nearest_rule() {
+    let ca = Ca::new("ca");
+    let policy = Policy::allowing(["cn:bob", "ou:Web", "cn:alic"]).unwrap();
+    let running = start(trusting(&ca, None, policy));
+    for version in VERSIONS {
+        let mut stream = connect(running.addr, config(Some(&ca.client("alice")), version));
+        for _ in 0..2 {
+            let reply = exchange(&mut stream, GET).unwrap();
+            assert_eq!((reply.status, reply.body.as_str()), (403, "User is not allowed to do this\n"));
+            assert_eq!(reply.field("connection"), None, "it may go on");
+            assert!(reply.field("x-request-id").is_some());
+        }
+        // A body that nobody reads ends the connection.
+        let reply =
+            exchange(&mut stream, "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+        assert_eq!((reply.status, reply.field("connection")), (403, Some("close")));
+    }
+    assert_eq!(running.seen.codes(6), ["not_allowed"; 6]);
+    assert_eq!(running.calls(), 0);
+    assert_eq!(get(&running, Some(&ca.client("bob")), "GET /").0, 200);
+    assert_eq!(get(&running, None, "GET /").0, 401, "no certificate is still no certificate");
+    misses(
+        "cn:alic",
+        &ca,
+        &ca.client("alice"),
+        "the nearest rule is cn:alic (--allow): the client's common name is alice",
+    );
+}
+
+#[test]
+fn a_policy_decides_by_path_and_method() {
+    let ca = Ca::new("ca");
+    let policy = "/ any\n/health anyone\n/admin cn:bob or cn:alice\n/admin/bob cn:bob\nOPTIONS /admin anyone\n";
+    let policy = Policy::parse(policy, "policy").unwrap();
+    let running = start_with(
+        trusting(&ca, None, policy),
+        |builder| builder,
+        |request: &mut Request<'_>| match request.peer_verdict() {
+            Verdict::Authorised(identity) => Response::new(identity.subject().to_owned().into()),
+            Verdict::Refused(refusal) => Response::new(refusal.code().to_string().into()),
+        },
+    );
+    let (alice, bob, mallory) = (ca.client("alice"), ca.client("bob"), self_signed("mallory"));
+    for (request, anonymous, mallory_is, alice_is, bob_is) in [
+        ("GET /", 401, 401, 200, 200),
+        ("GET /health", 200, 200, 200, 200),
+        ("GET /health/deep", 200, 200, 200, 200),
+        ("GET /healthy", 401, 401, 200, 200),
+        ("GET /admin", 401, 401, 200, 200),
+        ("GET /admin/", 401, 401, 200, 200),
+        ("GET /admin/bob", 401, 401, 403, 200),
+        ("GET /admin/bob/x?y", 401, 401, 403, 200),
+        ("OPTIONS /admin", 200, 200, 200, 200),
+        ("OPTIONS /admin/bob", 401, 401, 403, 200),
+        ("OPTIONS *", 401, 401, 200, 200),
+    ] {
+        for (holder, status) in
+            [(None, anonymous), (Some(&mallory), mallory_is), (Some(&alice), alice_is), (Some(&bob), bob_is)]
+        {
+            assert_eq!(get(&running, holder, request).0, status, "{request}");
+        }
+    }
+    assert_eq!(
+        get(&running, Some(&alice), "GET /health").1,
+        "CN=alice",
+        "who it is, is known where it does not matter"
+    );
+    assert_eq!(get(&running, Some(&mallory), "GET /health").1, "self_signed");
+}
+
+/// Rule and handler see the same path, or it is refused (row H5).
+#[test]
+fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
+    let ca = Ca::new("ca");
+    let policy = Policy::parse("/ any\n/admin cn:bob\n", "policy").unwrap();
+    let running = start(trusting(&ca, None, policy));
+    let alice = ca.client("alice");
+    for path in [
+        "/admin",
+        "/admin/",
+        "/%61dmin",
+        "/%61%64%6d%69%6e",
+        "//admin",
+        "/./admin",
+        "/x/../admin",
+        "/x/%2e%2e/admin",
+        "/admin%2f",
+        "/admin%2Fx",
+        "/admin?x",
+        "https://localhost/admin",
+        "https://localhost//admin",
+    ] {
+        let status = get(&running, Some(&alice), &format!("GET {path}")).0;
+        assert!([400, 403].contains(&status), "{path}: {status}");
+    }
+    assert_eq!(running.calls(), 0);
+    assert_eq!(get(&running, Some(&alice), "GET /Admin").0, 200, "another path: case counts");
+}
+
+#[test]
+fn names_in_a_pinned_certificate_mean_nothing_to_a_rule() {
+    let ca = Ca::new("ca");
+    let pinned = self_signed("bob");
+    let running = start(trusting(&ca, Some(&pinned), Policy::allowing(["cn:bob"]).unwrap()));
+    assert_eq!(get(&running, Some(&ca.client("bob")), "GET /").0, 200);
+    assert_eq!(get(&running, Some(&pinned), "GET /").0, 403);
+    let sha256 = mtls_min::Identity::from_der(&pinned.chain[0]).unwrap().sha256().to_owned();
+    running
+        .trust
+        .replace(trusting(&ca, Some(&pinned), Policy::allowing([format!("sha256:{sha256}")]).unwrap()))
+        .unwrap();
+    assert_eq!(get(&running, Some(&pinned), "GET /").0, 200);
+    assert_eq!(get(&running, Some(&ca.client("bob")), "GET /").0, 403);
+}
+
+#[test]
+fn behind_an_open_gate_the_handler_is_told_that_no_rule_matches() {
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trusting(&ca, None, Policy::allowing(["cn:bob"]).unwrap()),
+        |builder| builder.open_gate(),
+        |request: &mut Request<'_>| match request.peer_verdict() {
+            Verdict::Authorised(identity) => Response::new(identity.subject().to_owned().into()),
+            Verdict::Refused(refusal) => Response::new(refusal.code().to_string().into()),
+        },
+    );
+    assert_eq!(get(&running, Some(&ca.client("bob")), "GET /").1, "CN=bob");
+    assert_eq!(get(&running, Some(&ca.client("alice")), "GET /").1, "not_allowed");
+    assert_eq!(get(&running, None, "GET /").1, "no_certificate");
+}
+
+#[test]
+fn a_stranger_where_anyone_may_go_cannot_hold_a_worker_with_a_body() {
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trusting(&ca, None, Policy::parse("/ anyone", "policy").unwrap()),
+        |builder| builder.max_unauthenticated_body(10),
+        |request: &mut Request<'_>| {
+            let mut body = String::new();
+            std::io::Read::read_to_string(request.body(), &mut body).unwrap();
+            Response::new(body.into())
+        },
+    );
+    let post =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+    let send = |length| exchange(&mut connect(running.addr, config(None, &TLS13)), post(length)).unwrap();
+    assert_eq!((send(10).status, send(10).body), (200, "x".repeat(10)));
+    assert_eq!(send(11).status, 413);
+}
