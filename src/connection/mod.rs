@@ -271,15 +271,18 @@ impl Connection {
                     // The client will hear all of it: nothing of its own can cross our last words but its own farewell.
                     false if client_is_done && small && self.input.is_empty() => return close(),
                     false => return self.say_goodbye(context),
-                    // Trust changed while the answer was under way: an idle connection has to be judged by it.
-                    true if self.is_judged_by_another(context) && self.judge_again(context) == Next::Close => {
-                        return close();
-                    }
                     true => {}
                 }
                 self.enter(Stage::Idle, context);
                 self.session.take_plaintext(&mut self.input);
-                if self.input.is_empty() { wait(Interest::Readable) } else { Step::Go }
+                if !self.input.is_empty() {
+                    return Step::Go;
+                }
+                // Trust may have changed while the answer was under way: an idle connection has to be judged by it.
+                match self.is_judged_by_another(context) && self.judge_again(context) == Next::Close {
+                    true => close(),
+                    false => wait(Interest::Readable),
+                }
             }
             Err(given_up) => {
                 let note = match given_up {
