@@ -44,7 +44,7 @@
 //! # Features
 //! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
 //! - `ring`: crypto by ring, for the smallest build. One of the two is needed to serve.
-//! - `pki` (default): make certificates and PKCS#12 files (`pki`).
+//! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
 
 mod answer;

@@ -188,11 +188,6 @@ impl<'d> Opened<'d> {
             contents.push((legacy, pkcs12_legacy(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
         }
         contents.push((certificate_file, issued.certificate_pem.clone().into_bytes(), Secrecy::Public));
-        // The demo keeps its password in a file, which must not be that of another certificate.
-        let remembered = format!("{name}-p12-password.txt");
-        if usage == Usage::Client && self.directory.path.join(&remembered).exists() {
-            write_over(&self.directory.path.join(remembered), format!("{password}\n").as_bytes(), Secrecy::Private)?;
-        }
         self.index.entries.push(entry(name, usage, &certificate)?);
         self.save()?;
         let mut written = Vec::new();
@@ -200,6 +195,11 @@ impl<'d> Opened<'d> {
             let path = self.directory.path.join(file);
             write(&path, &content, secrecy)?;
             written.push(path);
+        }
+        // The demo keeps its password in a file, which must not be that of another certificate.
+        let remembered = format!("{name}-p12-password.txt");
+        if usage == Usage::Client && self.directory.path.join(&remembered).exists() {
+            write_over(&self.directory.path.join(remembered), format!("{password}\n").as_bytes(), Secrecy::Private)?;
         }
         Ok(written)
     }
