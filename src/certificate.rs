@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use x509_parser::asn1_rs::{Any, FromDer, Oid};
+use x509_parser::asn1_rs::{Any, Class, FromDer, Oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry as oid;
@@ -15,8 +15,10 @@ use x509_parser::x509::X509Name;
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
     pub(crate) der: &'a [u8],
-    /// 1, 2 or 3.
+    /// 1, 2 or 3 by the book; whatever stands there.
     pub(crate) version: u32,
+    /// Those of version 1 have none by the book.
+    pub(crate) has_extensions: bool,
     pub(crate) subject: &'a [u8],
     pub(crate) issuer: &'a [u8],
     pub(crate) serial: &'a [u8],
@@ -28,6 +30,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) may_sign_certificates: bool,
     /// The same for revocation lists.
     pub(crate) may_sign_crls: bool,
+    /// Whether the key usage, if there is any, lets it sign in a handshake.
+    pub(crate) may_sign_handshakes: bool,
     /// Whether the extended key usage, if there is any, lets it authenticate clients.
     pub(crate) may_authenticate_clients: bool,
     pub(crate) subject_key_id: Option<&'a [u8]>,
@@ -73,9 +77,13 @@ impl<'a> Certificate<'a> {
         let tbs = &parsed.tbs_certificate;
         let (signed, signature_algorithm) =
             outer_parts(der).ok_or_else(|| NotACertificate("a broken outer structure".to_owned()))?;
+        if parsed.signature_value.unused_bits != 0 {
+            return Err(NotACertificate("a signature that is no whole number of octets".to_owned()));
+        }
         let mut certificate = Self {
             der,
             version: tbs.version().0.saturating_add(1),
+            has_extensions: !tbs.extensions().is_empty(),
             subject: tbs.subject.as_raw(),
             issuer: tbs.issuer.as_raw(),
             serial: tbs.raw_serial(),
@@ -84,6 +92,7 @@ impl<'a> Certificate<'a> {
             basic_constraints: None,
             may_sign_certificates: true,
             may_sign_crls: true,
+            may_sign_handshakes: true,
             may_authenticate_clients: true,
             subject_key_id: None,
             authority_key_id: None,
@@ -103,6 +112,7 @@ impl<'a> Certificate<'a> {
                 ParsedExtension::KeyUsage(usage) => {
                     certificate.may_sign_certificates = usage.key_cert_sign();
                     certificate.may_sign_crls = usage.crl_sign();
+                    certificate.may_sign_handshakes = usage.digital_signature();
                 }
                 ParsedExtension::ExtendedKeyUsage(usage) => {
                     certificate.may_authenticate_clients = usage.client_auth || usage.any;
@@ -263,13 +273,23 @@ impl fmt::Display for NotACertificate {
 
 impl std::error::Error for NotACertificate {}
 
-/// The signed part with its header, and the inside of the signature's algorithm.
+/// The signed part with its header, and the inside of the signature's algorithm, which has to be the same within and without.
 fn outer_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (_, outer) = Any::from_der(der).ok()?;
-    let (after_signed, _) = Any::from_der(outer.data).ok()?;
+    const SEQUENCE: u8 = 0x30;
+    const BIT_STRING: u8 = 0x03;
+    fn element(tag: u8, der: &[u8]) -> Option<(&[u8], Any<'_>)> {
+        Any::from_der(der).ok().filter(|_| der.first() == Some(&tag))
+    }
+    let (_, outer) = element(SEQUENCE, der)?;
+    let (after_signed, tbs) = element(SEQUENCE, outer.data)?;
     let signed = &outer.data[..outer.data.len() - after_signed.len()];
-    let (_, algorithm) = Any::from_der(after_signed).ok()?;
-    Some((signed, algorithm.data))
+    let (after_algorithm, algorithm) = element(SEQUENCE, after_signed)?;
+    element(BIT_STRING, after_algorithm).filter(|(rest, _)| rest.is_empty())?;
+    // After the version, if there is one, and the serial number.
+    let (after_first, first) = Any::from_der(tbs.data).ok()?;
+    let rest = if first.class() == Class::ContextSpecific { Any::from_der(after_first).ok()?.0 } else { after_first };
+    let (_, inner) = element(SEQUENCE, rest)?;
+    (inner.data == algorithm.data).then_some((signed, algorithm.data))
 }
 
 /// Seconds since 1970, also before it; X.509 cannot leave the range that `SystemTime` has.

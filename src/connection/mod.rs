@@ -127,7 +127,8 @@ impl Connection {
             let now = Instant::now();
             if sending.pace.next_period(sending.answer.sent, now, &context.timeouts) {
                 self.waiting.deadline = sending.pace.deadline;
-                return self.drive(context);
+                // A worker has to go on: what follows the answer may be a handler, which would hold whoever calls this.
+                return Next::Wait(Interest::Writable);
             }
         }
         if !matches!(phase, Phase::Idle | Phase::Linger) {

@@ -17,11 +17,16 @@ pub(super) struct Block<'p> {
 pub(super) fn blocks<'p>(pem: &'p [u8], name: &str, label: &str, kind: &str) -> Result<Vec<Block<'p>>, Error> {
     let mut found = Vec::new();
     let mut start = 0;
+    let mut inside = false;
     for (number, line) in (1..).zip(pem.split_inclusive(|byte| *byte == b'\n')) {
         let here = start;
         start += line.len();
-        let Some(at) = find(line, BEGIN) else { continue };
         let place = format!("{name}, line {number}");
+        let Some(at) = find(line, BEGIN) else {
+            check_stray(line.trim_ascii_end(), &place, label, &mut inside)?;
+            continue;
+        };
+        inside = true;
         if at > 0 {
             return Err(Error::new(format!("{place}: something stands before -----BEGIN"))
                 .hint("a block begins at the start of a line; a byte order mark or spaces before it have to go"));
@@ -36,6 +41,22 @@ pub(super) fn blocks<'p>(pem: &'p [u8], name: &str, label: &str, kind: &str) -> 
         return Err(none_found(pem, name, label, kind));
     }
     Ok(found)
+}
+
+/// A damaged border would make what it borders just vanish.
+fn check_stray(line: &[u8], place: &str, label: &str, inside: &mut bool) -> Result<(), Error> {
+    let is_end = line == format!("-----END {label}-----").as_bytes();
+    let like_a_border = find(line, b"--").is_some() && (find(line, b"BEGIN").is_some() || find(line, b"END").is_some());
+    match (*inside, is_end) {
+        (true, true) => *inside = false,
+        (false, _) if like_a_border => {
+            return Err(Error::new(format!("{place}: the border of a block that is none")).hint(format!(
+                "a block begins with -----BEGIN {label}----- and ends with -----END {label}-----, five hyphens each"
+            )));
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn check_label(line: &[u8], place: &str, wanted: &str, kind: &str) -> Result<(), Error> {

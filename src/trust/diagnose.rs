@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use rustls::pki_types::CertificateDer;
 
 use crate::certificate::{Certificate, Key};
-use crate::identity::Identity;
+use crate::identity::{Attribute, Identity};
 
-use super::Trust;
 use super::judge::{Problem, date_problem};
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
+use super::{Authority, Trust};
 
 /// The deepest path that is followed: webpki's limit on intermediates, and one more to see that it is crossed.
 const DEEPEST: usize = 12;
@@ -27,13 +27,16 @@ pub(super) fn diagnose(
     now: SystemTime,
 ) -> Problem {
     let sent: Vec<Certificate<'_>> = sent.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-    let authorities: Vec<Certificate<'_>> =
-        trust.authorities().filter_map(|(_, ca)| Certificate::parse(ca.identity.der()).ok()).collect();
+    // Of what may be thousands of CAs, only those that some certificate names as its issuer.
+    let is_named =
+        |ca: &Authority| sent.iter().chain([end_entity]).any(|certificate| *certificate.issuer == *ca.subject);
+    let named = trust.authorities.iter().filter(|ca| is_named(ca));
+    let authorities: Vec<Certificate<'_>> = named.filter_map(|ca| Certificate::parse(ca.identity.der()).ok()).collect();
     let walk = Walk::from(end_entity, &sent, &authorities, trust);
     match walk.end {
         End::At(anchor) => fault_on_path(&walk.path, anchor, now, trust),
         End::Impostor { key_id_fits } => other_key(&walk.path, key_id_fits),
-        End::Gap => gap(&walk.path, &sent, &authorities),
+        End::Gap => gap(&walk.path, &sent, trust),
     }
 }
 
@@ -94,6 +97,10 @@ impl<'w> Walk<'w> {
 
 /// The path leads to a CA of trust, so one of its certificates is at fault.
 fn fault_on_path(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: SystemTime, trust: &Trust) -> Problem {
+    // First, whether the path is one at all: what cannot be checked proves nothing of those below it.
+    if let Some(problem) = fault_of_algorithms(path, anchor, trust) {
+        return problem;
+    }
     let (end_entity, intermediates) = (path[0], &path[1..]);
     let version_accepted = trust.accept_v1 && intermediates.is_empty();
     for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
@@ -110,12 +117,13 @@ fn fault_on_path(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: Syste
     if end_entity.is_ca() {
         return Problem::new(RefusalCode::CaAsClient, format!("{} is marked as a CA", which(end_entity, 0)));
     }
-    for (position, issuer) in (1..).zip(intermediates) {
+    for (position, issuer) in (1..).zip(intermediates.iter().copied().chain([anchor])) {
         let name = which(issuer, position);
-        if !issuer.is_ca() {
+        let is_anchor = position == path.len();
+        if !is_anchor && !issuer.is_ca() {
             return Problem::new(RefusalCode::IssuerNotCa, format!("{name} is not marked as a CA"));
         }
-        if !issuer.may_sign_certificates {
+        if !is_anchor && !issuer.may_sign_certificates {
             return Problem::new(RefusalCode::IssuerWithoutCertSign, format!("{name} lacks keyCertSign"));
         }
         let below = position - 1;
@@ -125,13 +133,17 @@ fn fault_on_path(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: Syste
             return Problem::new(RefusalCode::PathLength, detail);
         }
     }
-    for (position, certificate) in path.iter().enumerate() {
+    if !end_entity.may_sign_handshakes {
+        let detail = format!("{} has a keyUsage without digitalSignature", which(end_entity, 0));
+        return Problem::new(RefusalCode::WrongUsage, detail);
+    }
+    for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
         if !certificate.may_authenticate_clients {
             let detail = format!("{} has an extendedKeyUsage without clientAuth", which(certificate, position));
             return Problem::new(RefusalCode::WrongUsage, detail);
         }
     }
-    fault_of_algorithms(path, anchor, trust).unwrap_or_else(|| fault_by_webpki(path, anchor, now, trust))
+    fault_by_webpki(path, anchor, now, trust)
 }
 
 fn fault_of_algorithms(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: &Trust) -> Option<Problem> {
@@ -197,7 +209,7 @@ fn other_key(path: &[&Certificate<'_>], key_id_fits: bool) -> Problem {
 }
 
 /// Nobody is known who signed the last certificate.
-fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], authorities: &[Certificate<'_>]) -> Problem {
+fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
     let (last, name) = last_of(path);
     if last.is_self_issued() {
         return match path.len() {
@@ -208,11 +220,12 @@ fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], authorities: &[Certi
     let issuer = Identity::of(last).issuer().to_owned();
     let detail = format!("{name} was issued by {issuer}, which is no loaded CA and was not sent");
     // That the chain is ours: a CA of ours came with it, more came that does not link, or the organisation is ours.
-    let sent_ours = sent.iter().any(|sent| authorities.iter().any(|ca| ca.der == sent.der));
+    let authorities = || trust.authorities.iter().map(|ca| &ca.identity);
+    let sent_ours = sent.iter().any(|sent| authorities().any(|ca| ca.der() == sent.der));
     let sent_unlinked = sent.len() >= path.len();
     let organisation = organisation(last);
-    let same_organisation =
-        organisation.is_some() && authorities.iter().any(|ca| organisation_of_subject(ca) == organisation);
+    let same_organisation = organisation.is_some()
+        && authorities().any(|ca| first_organisation(ca.attributes()) == organisation.as_deref());
     let code = match sent_ours || sent_unlinked || same_organisation {
         true => RefusalCode::MissingIntermediate,
         false => RefusalCode::UnknownIssuer,
@@ -221,16 +234,12 @@ fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], authorities: &[Certi
 }
 
 fn organisation(certificate: &Certificate<'_>) -> Option<String> {
-    organisation_in(certificate.issuer_names())
+    let names: Vec<_> = certificate.issuer_names().into_iter().flatten().collect();
+    first_organisation(&names).map(str::to_owned)
 }
 
-fn organisation_of_subject(certificate: &Certificate<'_>) -> Option<String> {
-    organisation_in(certificate.subject_names())
-}
-
-fn organisation_in(names: Vec<Vec<crate::identity::Attribute>>) -> Option<String> {
-    let attribute = names.into_iter().flatten().find(|attribute| attribute.short_name() == Some("O"));
-    attribute.map(|attribute| attribute.value().to_owned())
+fn first_organisation(names: &[Attribute]) -> Option<&str> {
+    names.iter().find(|attribute| attribute.short_name() == Some("O")).map(Attribute::value)
 }
 
 fn last_of<'w>(path: &[&'w Certificate<'w>]) -> (&'w Certificate<'w>, String) {

@@ -31,11 +31,15 @@ pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
     /// The first moment at which it may be another for the same trust: a certificate on the path expires or becomes
-    /// valid, or a revocation list becomes stale. `None`: never.
+    /// valid, or a revocation list becomes stale. `None`: never, as far as can be told of a refusal.
     pub valid_until: Option<SystemTime>,
     /// The CA of trust that the client's chain leads to, if it is authorised by one.
     pub anchor: Option<Identity>,
 }
+
+/// So many of them may have one name: a CA and its cross-signed or renewed double. webpki tries every order of those that
+/// share a name, before it checks a signature.
+const MOST_NAMESAKES: usize = 2;
 
 /// So many certificates besides its own may a client send; with more it is refused before any signature is checked.
 const MOST_INTERMEDIATES: usize = 10;
@@ -46,8 +50,10 @@ const MOST_INTERMEDIATES: usize = 10;
 /// step by step is authorised.
 ///
 /// 1. Its chain has to lead to a CA of trust (RFC 5280, section 6): signatures, dates, CA marks, path lengths, key usages
-///    and names. The extended key usage, where there is one, has to include clientAuth or any. A certificate of version 1
-///    is authorised only if trust accepts them and a CA of trust signed it itself.
+///    and names, those of the CA of trust itself included. The key usage of the client's own certificate, where there is
+///    one, has to include digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any. A
+///    certificate of version 1 is authorised only if trust accepts them and a CA of trust without name constraints signed
+///    it itself.
 /// 2. No certificate on the path may be revoked by the list of a CA of trust, nor may that list be stale.
 /// 3. A certificate that stands in trust byte for byte is let in while its dates hold, whoever signed it; but not if its
 ///    own CA, loaded too, has revoked it.
@@ -66,10 +72,11 @@ pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Ju
     let pin = trust.pin(end_entity);
     let path = match certificate.version {
         _ if intermediates.len() > MOST_INTERMEDIATES => Err(Some(too_many(chain))),
+        _ if has_many_namesakes(intermediates) => Err(Some(too_many_namesakes())),
         3 => EndEntityCert::try_from(end_entity)
             .map_err(|_| None)
             .and_then(|leaf| verify(&leaf, &certificate, intermediates, trust, now)),
-        _ if trust.accept_v1 => verify_version_1(&certificate, trust, now),
+        1 if trust.accept_v1 && !certificate.has_extensions => verify_version_1(&certificate, trust, now),
         _ => Err(None),
     };
     match (path, pin) {
@@ -184,6 +191,10 @@ fn examine<'t>(
     let ders = path.intermediate_certificates().map(|intermediate| intermediate.der()).collect::<Vec<_>>();
     let intermediates: Vec<Certificate<'_>> =
         ders.iter().map(|der| Certificate::parse(der)).collect::<Result<_, _>>().map_err(|_| None)?;
+    let deeper = anchor.path_length.is_some_and(|most| intermediates.len() > most as usize);
+    if deeper || !anchor.may_authenticate_clients || !end_entity.may_sign_handshakes {
+        return Err(None);
+    }
     let mut until = anchor_until(anchor, now)?;
     for issuer in &intermediates {
         if !issuer.may_sign_certificates || date_problem(issuer, now).is_some() {
@@ -226,8 +237,10 @@ fn verify_version_1<'t>(
         return Err(None);
     }
     let mut problem = None;
-    for (_, anchor) in trust.authorities() {
-        let signed = *anchor.subject == *certificate.issuer
+    for (constraints, anchor) in trust.authorities().map(|(anchor, authority)| (&anchor.name_constraints, authority)) {
+        // Whose names are limited cannot vouch for one that nothing can be checked of.
+        let signed = constraints.is_none()
+            && *anchor.subject == *certificate.issuer
             && signature::check(certificate, &anchor.spki, &trust.algorithms) == Check::Good;
         if !signed {
             continue;
@@ -286,6 +299,23 @@ fn explained(certificate: &Certificate<'_>, problem: Problem) -> Judgement {
 fn refused(code: RefusalCode, detail: impl Into<String>, shown: Option<Identity>) -> Judgement {
     let refusal = Arc::new(Refusal::new(code, detail, shown));
     Judgement { verdict: Verdict::Refused(refusal), valid_until: None, anchor: None }
+}
+
+fn has_many_namesakes(intermediates: &[CertificateDer<'_>]) -> bool {
+    if intermediates.len() <= MOST_NAMESAKES {
+        return false;
+    }
+    let parsed: Vec<_> = intermediates.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+    // What we cannot read, webpki might, but no path with it is accepted: it counts as a namesake of all.
+    let unread = intermediates.len() - parsed.len();
+    let namesakes = |one: &Certificate<'_>| parsed.iter().filter(|other| other.subject == one.subject).count();
+    unread > MOST_NAMESAKES || parsed.iter().any(|one| namesakes(one) + unread > MOST_NAMESAKES)
+}
+
+fn too_many_namesakes() -> Problem {
+    let detail =
+        format!("the client sent more than {MOST_NAMESAKES} certificates of one name, so there is no telling its path");
+    Problem::new(RefusalCode::ChainTooLong, detail)
 }
 
 fn too_many(chain: &[CertificateDer<'_>]) -> Problem {

@@ -265,6 +265,8 @@ fn add(
             serial: certificate.serial.into(),
             spki: certificate.spki.into(),
             may_sign_crls: certificate.may_sign_crls,
+            may_authenticate_clients: certificate.may_authenticate_clients,
+            path_length: certificate.basic_constraints.and_then(|constraints| constraints.path_length),
             crl: None,
             revoked: None,
         });

@@ -83,6 +83,9 @@ struct Authority {
     serial: Box<[u8]>,
     spki: Box<[u8]>,
     may_sign_crls: bool,
+    may_authenticate_clients: bool,
+    /// How many intermediates may follow it.
+    path_length: Option<u32>,
     crl: Option<Crl>,
     /// A loaded list revokes it: how.
     revoked: Option<String>,

@@ -134,7 +134,9 @@ impl RefusalCode {
             }
             Self::Expired => "issue a new certificate, and check the clocks of server and client",
             Self::NotYetValid => "check the server's clock; otherwise wait, or issue the certificate anew",
-            Self::SelfSigned => "if you trust this certificate, add it to the --ca file: it is then let in by itself",
+            Self::SelfSigned => {
+                "if you trust this certificate, put it into the directory of --authorized-clients: it is then let in by itself"
+            }
             Self::UnknownIssuer => {
                 "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too"
             }
@@ -155,11 +157,13 @@ impl RefusalCode {
                 "sign client certificates with a CA certificate (basicConstraints CA:TRUE), not with a leaf"
             }
             Self::IssuerWithoutCertSign => "issue the intermediate anew with keyUsage keyCertSign",
-            Self::PathLength => "issue from the CA itself, or make the CA anew with a larger pathlen",
+            Self::PathLength => "issue from the CA itself, or make the CA that is too short anew with a larger pathlen",
             Self::ChainTooLong => {
                 "issue client certificates at most six intermediates below a CA of --ca, and send only those"
             }
-            Self::WrongUsage => "issue the certificate with extendedKeyUsage clientAuth (or without the extension)",
+            Self::WrongUsage => {
+                "issue the certificate with keyUsage digitalSignature and extendedKeyUsage clientAuth (or without the extensions)"
+            }
             Self::CaAsClient => {
                 "issue the client a certificate of its own (basicConstraints CA:FALSE); keep the CA's for signing"
             }

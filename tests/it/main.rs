@@ -11,6 +11,7 @@ mod check;
 mod cli;
 #[cfg(feature = "cli")]
 mod examples;
+mod hostile;
 mod house;
 mod http;
 #[cfg(feature = "cli")]

@@ -429,20 +429,22 @@ fn a_verdict_changes_when_a_date_passes_on_an_open_connection() {
     let clock = std::sync::Arc::new(AtomicUsize::new(0));
     let told = std::sync::Arc::clone(&clock);
     let now = move || start_of_test + Duration::from_secs(told.load(Ordering::SeqCst) as u64);
-    let short = ca.client_with("alice", |params| params.not_after = (start_of_test + Duration::from_secs(100)).into());
+    let short = |params: &mut CertificateParams| params.not_after = (start_of_test + Duration::from_secs(100)).into();
+    let holders = [ca.client_with("alice", short), ca.intermediate_with("short", short).client("alice")];
     let running = start_with(
         trust(&ca),
         |builder| builder.clock(now),
         |request: &mut Request<'_>| Response::new(request.peer().subject().to_owned().into()),
     );
-    for version in VERSIONS {
+    for (version, holder) in
+        VERSIONS.into_iter().flat_map(|version| holders.iter().map(move |holder| (version, holder)))
+    {
         clock.store(0, Ordering::SeqCst);
-        let mut stream = connect(running.addr, config(Some(&short), version));
-        assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
-        clock.store(99, Ordering::SeqCst);
-        assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
-        clock.store(102, Ordering::SeqCst);
-        assert_eq!(exchange(&mut stream, GET).unwrap().status, 401);
+        let mut stream = connect(running.addr, config(Some(holder), version));
+        for (seconds, status) in [(0, 200), (99, 200), (102, 401)] {
+            clock.store(seconds, Ordering::SeqCst);
+            assert_eq!(exchange(&mut stream, GET).unwrap().status, status, "after {seconds} seconds");
+        }
     }
 }
 

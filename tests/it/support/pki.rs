@@ -162,6 +162,16 @@ impl Ca {
         Issuer::from_params(&self.params, &self.key)
     }
 
+    /// The same certificate with another number of its version (counted from 0), or none, signed anew.
+    pub(crate) fn as_version(&self, der: &[u8], version: Option<u8>) -> CertificateDer<'static> {
+        let signed = read(read(der).content);
+        let algorithm = read(signed.rest);
+        let mut kept = version.map(|version| write(0xa0, &write(2, &[version]))).unwrap_or_default();
+        let others = elements(signed.content).filter(|element| element.tag != 0xa0);
+        kept.extend(others.flat_map(|element| write(element.tag, element.content)));
+        self.signed(&write(0x30, &kept), algorithm.content)
+    }
+
     /// Takes version and extensions from a certificate and signs what is left: X.509 version 1.
     pub(crate) fn as_version_1(&self, der: &[u8]) -> CertificateDer<'static> {
         let certificate = read(der).content;

@@ -1,0 +1,168 @@
+//! Chains made to be expensive or to slip through, and what CAs forbid: found by readers who attacked the judge.
+
+use std::time::SystemTime;
+
+use mtls_min::{RefusalCode, Trust, Verdict, judge};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku,
+    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints,
+};
+use rustls::pki_types::CertificateDer;
+
+use crate::support::pki::{Ca, HOUR, pem, self_signed};
+use crate::support::server::trust;
+
+fn code(chain: &[CertificateDer<'_>], trust: &Trust) -> Option<RefusalCode> {
+    match judge(chain, trust, SystemTime::now()).verdict {
+        Verdict::Authorised(_) => None,
+        Verdict::Refused(refusal) => Some(refusal.code()),
+    }
+}
+
+fn accepting_v1(ca: &Ca) -> Trust {
+    Trust::builder().pem(ca.pem(), "ca").accept_v1().build().unwrap()
+}
+
+/// Path building tries every order of certificates that share a name; ten of them, padded, cost two seconds.
+#[test]
+fn d3_many_intermediates_of_one_name_are_refused_before_any_path_is_tried() {
+    let padded = |params: &mut CertificateParams| {
+        params.custom_extensions =
+            (0..500_u64).map(|n| CustomExtension::from_oid_content(&[1, 3, 6, n % 100], Vec::new())).collect();
+    };
+    let trusted = trust(&Ca::new("ca"));
+    let namesakes: Vec<Ca> = (0..10).map(|_| Ca::with("x", padded)).collect();
+    for (sent, expected) in
+        [(2, RefusalCode::UnknownRoot), (3, RefusalCode::ChainTooLong), (10, RefusalCode::ChainTooLong)]
+    {
+        let mut chain = vec![namesakes[0].client("mallory").chain[0].clone()];
+        chain.extend(namesakes[..sent].iter().map(|ca| ca.der.clone()));
+        assert_eq!(code(&chain, &trusted), Some(expected), "{sent}");
+    }
+    // A renewed intermediate beside the old one is fine, in any order.
+    let root = Ca::new("root");
+    let (old, new) = (root.intermediate("below"), root.intermediate("below"));
+    for issuer in [&old, &new] {
+        for order in [[&old, &new], [&new, &old]] {
+            let mut chain = vec![issuer.client("alice").chain[0].clone()];
+            chain.extend(order.map(|ca| ca.der.clone()));
+            assert_eq!(code(&chain, &trust(&root)), None);
+        }
+    }
+}
+
+/// The advice in the log must not make a CA of a client.
+#[test]
+fn following_the_repair_of_a_self_signed_certificate_lets_in_that_one_and_no_other() {
+    let ca = Ca::new("ca");
+    // As `openssl req -x509` makes it, and as `openssl x509 -req -signkey` does.
+    let client = Ca::new("bob");
+    let version_1 = client.as_version_1(&client.der);
+    for der in [client.der.clone(), version_1] {
+        let Verdict::Refused(refusal) = judge(&[der.clone()], &trust(&ca), SystemTime::now()).verdict else { panic!() };
+        assert_eq!(refusal.code(), RefusalCode::SelfSigned);
+        assert!(refusal.repair().contains("--authorized-clients"), "{}", refusal.repair());
+        let dir = crate::support::files::TempDir::new();
+        dir.write("bob.pem", pem(&der));
+        let followed = Trust::builder().authorized_clients(dir.path()).build().unwrap();
+        assert_eq!(code(&[der], &followed), None);
+        assert!(code(&client.client("admin").chain, &followed).is_some(), "minted by the client");
+        assert!(code(&[client.as_version_1(&client.client("admin").chain[0])], &followed).is_some());
+    }
+}
+
+#[test]
+fn accepting_version_1_accepts_nothing_else() {
+    let ca = Ca::new("ca");
+    let for_servers = ca.client_with("srv", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
+    let authority = ca.client_with("sub", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let plain = ca.client_v1("alice").chain[0].clone();
+    assert_eq!(code(std::slice::from_ref(&plain), &accepting_v1(&ca)), None);
+    for version in [None, Some(1), Some(3), Some(9)] {
+        for holder in [&for_servers, &authority] {
+            let made = ca.as_version(&holder.chain[0], version);
+            assert!(code(&[made], &accepting_v1(&ca)).is_some(), "version {version:?}, extensions and all");
+        }
+        let made = ca.as_version(&plain, version);
+        assert_eq!(code(&[made], &accepting_v1(&ca)).is_none(), version.is_none(), "{version:?}, without extensions");
+    }
+    // Not a bit of it can be changed.
+    for bit in 0..plain.len() * 8 {
+        let mut bad = plain.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(code(&[bad.into()], &accepting_v1(&ca)).is_some(), "bit {bit}");
+    }
+}
+
+#[test]
+fn version_1_does_not_escape_the_name_constraints_of_a_ca() {
+    let mut allowed = DistinguishedName::new();
+    allowed.push(DnType::OrganizationName, "department A");
+    let permitted_subtrees = vec![GeneralSubtree::DirectoryName(allowed)];
+    let constraints = NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() };
+    let ca = Ca::with("ca", |params| params.name_constraints = Some(constraints));
+    assert_eq!(code(&ca.client("admin").chain, &accepting_v1(&ca)), Some(RefusalCode::NameConstraint));
+    assert!(code(&ca.client_v1("admin").chain, &accepting_v1(&ca)).is_some());
+}
+
+#[test]
+fn a_key_that_may_not_sign_authenticates_nobody() {
+    let ca = Ca::new("ca");
+    let with = |usages: Vec<KeyUsagePurpose>| {
+        code(&ca.client_with("alice", |params| params.key_usages = usages).chain, &trust(&ca))
+    };
+    assert_eq!(with(vec![KeyUsagePurpose::KeyEncipherment]), Some(RefusalCode::WrongUsage));
+    assert_eq!(with(vec![KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::DigitalSignature]), None);
+    assert_eq!(with(Vec::new()), None);
+}
+
+/// RFC 5280 lets a server ignore them (section 6.2); an operator who wrote them meant them.
+#[test]
+fn what_a_ca_of_trust_says_of_itself_holds_too() {
+    let short = Ca::with("short", |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    assert_eq!(code(&short.client("alice").chain, &trust(&short)), None);
+    assert_eq!(code(&short.intermediate("i").client("alice").chain, &trust(&short)), Some(RefusalCode::PathLength));
+    let for_servers = Ca::with("servers", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
+    assert_eq!(code(&for_servers.client("alice").chain, &trust(&for_servers)), Some(RefusalCode::WrongUsage));
+}
+
+#[test]
+fn a_damaged_border_does_not_make_a_certificate_vanish() {
+    let (one, two) = (Ca::new("one"), Ca::new("two"));
+    for (from, to) in [
+        ("-----BEGIN CERTIFICATE", "----BEGIN CERTIFICATE"),
+        ("-----BEGIN CERTIFICATE-----", "-- BEGIN CERTIFICATE --"),
+        ("-----BEGIN CERTIFICATE-----\n", ""),
+    ] {
+        let text = one.pem() + &two.pem().replace(from, to);
+        let error = Trust::builder().pem(text, "f").build().unwrap_err().to_string();
+        assert!(error.starts_with("f, line "), "{error}");
+    }
+    let commented = format!("# the first\n{}\n===== the END =====\n-- second --\n{}", one.pem(), two.pem());
+    assert_eq!(Trust::builder().pem(commented, "f").build().unwrap().entries().len(), 2);
+}
+
+/// A stranger who names our CA, with a signature of a kind that nobody checks, says nothing about its certificates.
+#[test]
+fn what_is_not_proven_is_not_told_as_a_fact() {
+    let ca = Ca::new("ca");
+    let sha1 = crate::support::pki::write(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]);
+    let late = ca.client_with("x", |params| params.not_after = (SystemTime::now() - HOUR / 2).into());
+    let read = crate::support::pki::read;
+    let tbs: Vec<u8> = crate::support::pki::elements(read(read(&late.chain[0]).content).content)
+        .enumerate()
+        .flat_map(|(at, element)| {
+            crate::support::pki::write(element.tag, if at == 2 { &sha1 } else { element.content })
+        })
+        .collect();
+    let der = Ca::new("mallory").signed(&crate::support::pki::write(0x30, &tbs), &sha1);
+    assert_eq!(code(&[der], &trust(&ca)), Some(RefusalCode::UnsupportedSignature));
+}
+
+#[test]
+fn a_self_signed_client_in_the_ca_file_is_pinned_if_it_is_no_ca() {
+    let pinned = self_signed("bob");
+    let trusted = Trust::builder().pem(pinned.pem(), "pinned").build().unwrap();
+    assert_eq!(code(&pinned.chain, &trusted), None);
+    assert_eq!(trusted.entries()[0].kind(), mtls_min::TrustKind::PinnedClient);
+}
