@@ -11,4 +11,5 @@ mod node;
 mod openssl;
 mod pkcs12;
 mod python;
+mod revocation;
 mod tools;

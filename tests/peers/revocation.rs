@@ -1,0 +1,56 @@
+//! The transcript of the README's recipe: certificates made, used, and revoked under a running server.
+
+use std::time::Instant;
+
+use crate::support::client::{GET, VERSIONS, config, connect, eventually, exchange};
+use crate::support::command::{Serving, binary};
+use crate::support::files::TempDir;
+use crate::support::pki::Holder;
+use crate::tools::sh;
+
+/// Every line of the recipe, as it stands in the README, with another port and the server's options to listen there.
+#[test]
+fn the_recipe_of_the_readme_works_when_typed() {
+    let readme = include_str!("../../README.md");
+    let recipe = readme.split("**Make and revoke certificates.**").nth(1).unwrap();
+    let recipe = recipe.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines: Vec<&str> = recipe.lines().collect();
+    let commands: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert_eq!(commands.len(), 6, "{recipe}");
+    let dir = TempDir::new();
+    let typed = |line: &str| sh(dir.path(), &line.replacen("mtls-min", binary().to_str().unwrap(), 1));
+    typed(commands[0]);
+    typed(commands[1]);
+    let options: Vec<&str> = commands[2].split(' ').skip(1).chain(["--listen", "127.0.0.1:0"]).collect();
+    let serving = Serving::start(&binary(), dir.path(), &options);
+    let curl = |line: &str| {
+        let port = serving.addr.port().to_string();
+        sh(dir.path(), &line.replacen("curl", "curl -sS", 1).replacen("4433", &port, 1))
+    };
+    assert_eq!(curl(commands[3]), "hello world\n");
+
+    // Meanwhile two connections are open, which have been let in.
+    let alice = holder(&dir);
+    let mut open = VERSIONS.map(|version| connect(serving.addr, config(Some(&alice), version)));
+    for stream in &mut open {
+        assert_eq!(exchange(stream, GET).unwrap().status, 200);
+    }
+    assert!(typed(commands[4]).starts_with("revoked alice, serial "));
+    let revoked = Instant::now();
+    eventually(|| curl(commands[5]) == "User is not authorized\n");
+    println!("refused {:?} after `certs revoke` had ended", revoked.elapsed());
+    for stream in &mut open {
+        assert!(exchange(stream, GET).map_or(true, |reply| reply.status == 401));
+    }
+    eventually(|| serving.stdout().contains("refused=revoked") && serving.stdout().contains("reason keyCompromise"));
+    assert_eq!(lines.last(), Some(&"User is not authorized"));
+}
+
+fn holder(dir: &TempDir) -> Holder {
+    use rustls::pki_types::pem::PemObject;
+    let path = |name: &str| dir.path().join("certs").join(name);
+    Holder {
+        chain: vec![rustls::pki_types::CertificateDer::from_pem_file(path("alice-crt.pem")).unwrap()],
+        key: rustls::pki_types::PrivateKeyDer::from_pem_file(path("alice-key.pem")).unwrap(),
+    }
+}
