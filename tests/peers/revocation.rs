@@ -6,7 +6,7 @@ use crate::support::client::{GET, VERSIONS, config, connect, eventually, exchang
 use crate::support::command::{Serving, binary};
 use crate::support::files::TempDir;
 use crate::support::pki::Holder;
-use crate::tools::sh;
+use crate::tools::{sh, try_sh};
 
 /// Every line of the recipe, as it stands in the README, with another port and the server's options to listen there.
 #[test]
@@ -53,4 +53,40 @@ fn holder(dir: &TempDir) -> Holder {
         chain: vec![rustls::pki_types::CertificateDer::from_pem_file(path("alice-crt.pem")).unwrap()],
         key: rustls::pki_types::PrivateKeyDer::from_pem_file(path("alice-key.pem")).unwrap(),
     }
+}
+
+/// A list that `openssl ca -gencrl` makes, with the configuration of its manual; and one without numbers.
+#[test]
+fn a_list_made_by_openssl_is_taken_if_it_is_numbered() {
+    let dir = TempDir::new();
+    dir.write(
+        "ca.cnf",
+        "[ca]\ndefault_ca = c\n[c]\ndatabase = index\ndefault_md = sha256\ncertificate = ca.pem\nprivate_key = ca.key\n\
+         crlnumber = number\ncrl_extensions = e\n[e]\nauthorityKeyIdentifier = keyid\n",
+    );
+    dir.write("index", "");
+    dir.write("number", "01\n");
+    sh(
+        dir.path(),
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ossl -days 9 && \
+         for name in alice bob; do \
+         openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out csr -subj /CN=$name && \
+         printf 'keyUsage=digitalSignature\\n' > ext && \
+         openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 5 -extfile ext -out $name.pem; done && \
+         openssl ca -config ca.cnf -revoke bob.pem -crl_reason superseded && \
+         openssl ca -config ca.cnf -gencrl -crldays 3 -out crl.pem && openssl crl -in crl.pem -outform der -out crl.der && \
+         sed /crlnumber/d ca.cnf > old.cnf && sed -i /crl_extensions/d old.cnf && \
+         openssl ca -config old.cnf -gencrl -crldays 3 -out old.pem",
+    );
+    let check = |list: &str, name: &str| {
+        try_sh(dir.path(), &format!("{} check --ca ca.pem --crl {list} {name}.pem", binary().display()))
+    };
+    for list in ["crl.pem", "crl.der"] {
+        let (success, said) = check(list, "alice");
+        assert!(success && said.contains("list number 1 of CN=ossl"), "{said}");
+        let (success, said) = check(list, "bob");
+        assert!(!success && said.starts_with("refused: revoked") && said.contains("reason superseded"), "{said}");
+    }
+    let (_, said) = check("old.pem", "alice");
+    assert!(said.contains("old.pem, line 1") && said.contains("no CRL number") && said.contains("crlnumber"), "{said}");
 }
