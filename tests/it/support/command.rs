@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use super::client::eventually;
+use super::client::{PATIENCE, eventually};
 
 pub(crate) fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_mtls-min"))
@@ -18,9 +18,20 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Runs to the end.
+/// Runs to the end, which has to come: a server that should not have started is killed.
 pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
-    Command::new(binary()).args(args).current_dir(dir).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(binary());
+    command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = child.id().to_string();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    end.recv_timeout(3 * PATIENCE)
+        .unwrap_or_else(|_| {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+            panic!("{args:?} does not end");
+        })
+        .unwrap()
 }
 
 /// A process that serves, killed with the test.
