@@ -59,7 +59,10 @@ fn following_the_repair_of_a_self_signed_certificate_lets_in_that_one_and_no_oth
     let client = Ca::new("bob");
     let version_1 = client.as_version_1(&client.der);
     for der in [client.der.clone(), version_1] {
-        let Verdict::Refused(refusal) = judge(&[der.clone()], &trust(&ca), SystemTime::now()).verdict else { panic!() };
+        let Verdict::Refused(refusal) = judge(std::slice::from_ref(&der), &trust(&ca), SystemTime::now()).verdict
+        else {
+            panic!()
+        };
         assert_eq!(refusal.code(), RefusalCode::SelfSigned);
         assert!(refusal.repair().contains("--authorized-clients"), "{}", refusal.repair());
         let dir = crate::support::files::TempDir::new();
