@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Connection, Next};
 use crate::context::{Context, Gate};
+use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::policy::Allows;
 use crate::trust::{Judgement, Refusal, RefusalCode, Trust, Verdict, judge};
@@ -81,11 +82,12 @@ impl Connection {
         self.judged.as_ref().is_some_and(|judged| judged.generation != context.trust.generation())
     }
 
-    /// Called instead of `drive` when trust has changed: ends the connection if its client was let in and no longer is.
+    /// Called instead of `drive` when trust has changed: ends an idle connection if its client was let in and no longer is.
+    /// Where a request is under way, it gets its answer.
     pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
         let was_authorised = self.is_authorised();
         self.judge(context);
-        match was_authorised && !self.is_authorised() {
+        match was_authorised && !self.is_authorised() && self.phase() == Phase::Idle {
             true => self.close_politely(),
             false => Next::Wait(self.interest),
         }

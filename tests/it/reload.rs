@@ -389,3 +389,23 @@ fn a_client_that_is_refused_while_it_is_answered_does_not_stay_idle() {
     assert_eq!(exchange(&mut stream, GET).unwrap().body, "the last");
     assert_eq!(std::io::Read::read(&mut stream, &mut [0; 16]).unwrap(), 0, "it was left open");
 }
+
+/// A client that has shaken hands, and whose request is on its way, is told 401 and not just cut off.
+#[test]
+fn a_client_that_is_refused_before_its_first_request_is_answered_all_the_same() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let running = crate::support::server::start(crate::support::server::trust(&ca));
+    let mut waiting: Vec<_> =
+        (0..20).map(|_| connect(running.addr, config(Some(&ca.client("alice")), &TLS13))).collect();
+    for stream in &mut waiting {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+    }
+    let mut idle = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    assert_eq!(exchange(&mut idle, GET).unwrap().status, 200);
+    running.trust.replace(crate::support::server::trust(&other)).unwrap();
+    // Once this one is closed, all have been looked at.
+    assert_eq!(std::io::Read::read(&mut idle, &mut [0; 16]).unwrap(), 0);
+    for stream in &mut waiting {
+        assert_eq!(exchange(stream, GET).unwrap().status, 401);
+    }
+}
