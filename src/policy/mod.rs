@@ -258,7 +258,11 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_of_whole_segments_wins_and_then_the_method() {
-        let policy = Policy::parse("/ any\n/a anyone\n/a/b any\nOPTIONS /a/b anyone\n/a/b/c/ any\n", "p").unwrap();
+        let policy = Policy::parse(
+            "/ any\n/a anyone\n/a/b any\nOPTIONS /a/b anyone\n/a/b/c/ any\nPUT /m anyone\n/m any\nPUT /n any\n",
+            "p",
+        )
+        .unwrap();
         for (request, line) in [
             ("GET /", "1"),
             ("GET /x", "1"),
@@ -272,6 +276,10 @@ mod tests {
             ("GET /a/b/c", "5"),
             ("OPTIONS /a/b/c/d", "5"),
             ("OPTIONS *", "1"),
+            ("PUT /m", "6"),
+            ("GET /m", "7"),
+            ("PUT /n", "8"),
+            ("GET /n", "1"),
         ] {
             assert_eq!(place(&policy, request), line, "{request}");
         }

@@ -130,6 +130,16 @@ fn what_a_ca_of_trust_says_of_itself_holds_too() {
 }
 
 #[test]
+fn a_ca_of_trust_counts_within_its_dates_only() {
+    let young = Ca::with("young", |params| params.not_before = (SystemTime::now() + HOUR).into());
+    assert_eq!(code(&young.client("alice").chain, &trust(&young)), Some(RefusalCode::NotYetValid));
+    assert_eq!(
+        code(&[young.client_v1("alice").chain[0].clone()], &accepting_v1(&young)),
+        Some(RefusalCode::NotYetValid)
+    );
+}
+
+#[test]
 fn a_damaged_border_does_not_make_a_certificate_vanish() {
     let (one, two) = (Ca::new("one"), Ca::new("two"));
     for (from, to) in [

@@ -244,6 +244,18 @@ fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
 }
 
 #[test]
+fn a_path_without_a_line_is_for_nobody() {
+    let ca = Ca::new("ca");
+    let running = start(trusting(&ca, None, Policy::parse("/a any\n/health anyone\n", "policy").unwrap()));
+    let alice = ca.client("alice");
+    for (path, status) in [("/a", 200), ("/a/b", 200), ("/", 403), ("/b", 403), ("/ab", 403), ("*", 403)] {
+        let method = if path == "*" { "OPTIONS" } else { "GET" };
+        assert_eq!(get(&running, Some(&alice), &format!("{method} {path}")).0, status, "{path}");
+    }
+    assert_eq!(get(&running, None, "GET /b").0, 401);
+}
+
+#[test]
 fn names_in_a_pinned_certificate_mean_nothing_to_a_rule() {
     let ca = Ca::new("ca");
     let pinned = self_signed("bob");

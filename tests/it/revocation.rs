@@ -134,6 +134,11 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
         ("some reasons only", with(idp(&[0x30, 4, 0x83, 2, 6, 0x40])).der(&ca), &["partial"]),
         ("an indirect list", with(idp(&[0x30, 3, 0x84, 1, 0xff])).der(&ca), &["partial"]),
         (
+            "one part of several",
+            with(idp(&[0x30, 11, 0xa0, 9, 0xa0, 7, 0x86, 5, b'u', b':', b'/', b'/', b'a'])).der(&ca),
+            &["partial"],
+        ),
+        (
             "an unknown critical extension",
             with(vec![extension(&[0x55, 0x1d, 0x7f], true, &[5, 0])]).der(&ca),
             &["cannot be used"],
