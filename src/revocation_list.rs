@@ -9,6 +9,8 @@ use webpki::{BorrowedCertRevocationList, CertRevocationList, RevocationReason};
 use x509_parser::asn1_rs::{Any, Class, FromDer};
 use x509_parser::time::ASN1Time;
 
+use crate::identity::sha256;
+
 /// A revocation list, read. Its signature is checked by whoever reads it.
 pub(crate) struct RevocationList {
     /// Raw DER of the issuer's name, as in a certificate.
@@ -18,6 +20,8 @@ pub(crate) struct RevocationList {
     pub(crate) this_update: SystemTime,
     /// From then on it is stale.
     pub(crate) next_update: SystemTime,
+    /// SHA-256 of what is signed, to tell two lists of one number.
+    pub(crate) digest: [u8; 32],
     entries: Entries,
 }
 
@@ -79,6 +83,7 @@ impl RevocationList {
             number: without_leading_zeros(number).to_vec(),
             this_update: head.this_update,
             next_update,
+            digest: sha256(head.signed.signed),
             entries,
         };
         Ok((list, head.signed))

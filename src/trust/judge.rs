@@ -56,7 +56,7 @@ const MOST_INTERMEDIATES: usize = 10;
 ///    it itself.
 /// 2. No certificate on the path may be revoked by the list of a CA of trust, nor may that list be stale.
 /// 3. A certificate that stands in trust byte for byte is let in while its dates hold, whoever signed it; but not if its
-///    own CA, loaded too, has revoked it.
+///    own CA, loaded too, has revoked it. What else the client sends changes nothing about that.
 pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
     let Some((end_entity, intermediates)) = chain.split_first() else {
         return refused(RefusalCode::NoCertificate, "the client sent no certificate", None);
@@ -81,8 +81,7 @@ pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Ju
     };
     match (path, pin) {
         (Ok(path), pin) => authorised(&certificate, pin, path),
-        (Err(Some(problem)), Some(_)) if problem.code == RefusalCode::Revoked => explained(&certificate, problem),
-        (Err(_), Some(pin)) => match date_problem(&certificate, now) {
+        (Err(_), Some(pin)) => match date_problem(&certificate, now).or_else(|| trust.revocation_of(&certificate)) {
             None => let_in_by_itself(&certificate, pin),
             Some(problem) => explained(&certificate, problem),
         },

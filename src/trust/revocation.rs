@@ -17,7 +17,7 @@ use crate::revocation_list::{Revocation, RevocationList, SignedList, Unusable};
 
 use super::judge::Problem;
 use super::refusal::RefusalCode;
-use super::signature::{Check, check_signed};
+use super::signature::{Check, check, check_signed};
 use super::{Authority, Trust};
 
 /// What is to be done with clients when the list of their CA is stale.
@@ -100,9 +100,8 @@ impl RevocationRules {
                 false => Ok(None),
             };
         };
-        if let Some(revocation) = crl.list.find(certificate.serial) {
-            let detail = format!("{} {}", name_text(certificate.subject), revoked(revocation, certificate.serial, crl));
-            return Err(Problem::new(RefusalCode::Revoked, detail));
+        if let Some(problem) = revoked(certificate, crl) {
+            return Err(problem);
         }
         match self.stale {
             StaleCrl::Warn => Ok(None),
@@ -118,7 +117,14 @@ impl RevocationRules {
     }
 }
 
-fn revoked(revocation: Revocation, serial: &[u8], crl: &Crl) -> String {
+/// What the list of its issuer says of a certificate, if it revokes it.
+fn revoked(certificate: &Certificate<'_>, crl: &Crl) -> Option<Problem> {
+    let revocation = crl.list.find(certificate.serial)?;
+    let detail = format!("{} {}", name_text(certificate.subject), revocation_text(revocation, certificate.serial, crl));
+    Some(Problem::new(RefusalCode::Revoked, detail))
+}
+
+fn revocation_text(revocation: Revocation, serial: &[u8], crl: &Crl) -> String {
     let Revocation { date, reason } = revocation;
     format!(
         "(serial {}) was revoked on {}, reason {reason}, by list number {} of {}",
@@ -139,6 +145,15 @@ impl Trust {
     pub(super) fn crl_of(&self, issuer: &Certificate<'_>) -> Option<&Crl> {
         let same = |known: &&Authority| *known.subject == *issuer.subject && *known.spki == *issuer.spki;
         self.authorities.iter().filter(same).find_map(|authority| authority.crl.as_ref())
+    }
+
+    /// Whether a loaded CA has revoked a certificate that it signed itself, wherever a path would lead.
+    pub(super) fn revocation_of(&self, certificate: &Certificate<'_>) -> Option<Problem> {
+        let issuers = self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
+        issuers.filter_map(|issuer| Some((issuer, issuer.crl.as_ref()?))).find_map(|(issuer, crl)| {
+            let problem = revoked(certificate, crl)?;
+            (check(certificate, &issuer.spki, &self.algorithms) == Check::Good).then_some(problem)
+        })
     }
 
     /// Puts a list in force that was read at `place`, if it is newer than the one in force.
@@ -163,7 +178,7 @@ impl Trust {
             let crl = Crl { list: Arc::clone(&list), issuer: authority.identity.clone(), place: place.to_owned() };
             match &authority.crl {
                 Some(known) if crl.list.is_older_than(&known.list) => {}
-                Some(known) if !known.list.is_older_than(&crl.list) && !same(&known.list, &crl.list) => {
+                Some(known) if !known.list.is_older_than(&crl.list) && known.list.digest != crl.list.digest => {
                     let (number, issuer) = (crl.number(), crl.issuer.subject());
                     return Err(Error::new(format!(
                         "{place}: a second, different revocation list number {number} of {issuer}"
@@ -185,7 +200,7 @@ impl Trust {
             let issuers = self.authorities.iter().filter(|issuer| *issuer.subject == *authority.issuer);
             issuers.filter_map(|issuer| issuer.crl.as_ref()).find_map(|crl| {
                 let found = crl.list.find(&authority.serial)?;
-                Some(format!("the CA {} {}", authority.identity.subject(), revoked(found, &authority.serial, crl)))
+                Some(format!("the CA {} {}", authority.identity.subject(), revocation_text(found, &authority.serial, crl)))
             })
         };
         let revoked: Vec<_> = self.authorities.iter().map(revoked_one).collect();
@@ -215,6 +230,13 @@ impl Trust {
                     crl.number()
                 ))
                 .hint("put back the newest list of the CA; a restart takes the files as they are"));
+            }
+            if !in_force.list.is_older_than(&crl.list) && crl.list.digest != in_force.list.digest {
+                return Err(Error::new(format!(
+                    "{}: this revocation list of {issuer} is another than the one in force, under the same number {number}",
+                    crl.place
+                ))
+                .hint("give the newest list of the CA a number of its own; a restart takes the files as they are"));
             }
         }
         Ok(())
@@ -318,8 +340,4 @@ fn mend(unusable: &Unusable) -> Option<&'static str> {
         Unusable::Partial => Some("have the CA issue one complete list"),
         Unusable::Broken(_) => Some("it must be PEM (-----BEGIN X509 CRL-----) or DER; get it again from the CA"),
     }
-}
-
-fn same(a: &RevocationList, b: &RevocationList) -> bool {
-    a.this_update == b.this_update && a.next_update == b.next_update && a.len() == b.len()
 }

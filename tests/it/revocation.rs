@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, Verdict, judge};
-use rcgen::{CustomExtension, SerialNumber};
+use rcgen::{CustomExtension, ExtendedKeyUsagePurpose as Eku, SerialNumber};
+use rustls::pki_types::CertificateDer;
 
 use crate::support::client::{VERSIONS, get};
 use crate::support::crl::{Crl, extension, serial};
@@ -269,6 +270,49 @@ fn pins_and_version_1_do_not_escape_revocation() {
     refused_as(&trust, &alice, RefusalCode::Revoked, &["CN=alice"]);
     refused_as(&trust, &old, RefusalCode::Revoked, &["CN=old"]);
     assert_eq!(verdict(&trust, &ca.client_v1("other"), SystemTime::now()), None);
+}
+
+/// What a path would lead to must not matter, because the client chooses what it sends.
+#[test]
+fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let for_servers = ca.client_with("srv", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
+    let (old, spared) = (ca.client_v1("old"), ca.client("spared"));
+    let list = Crl::number(1).revoking(&alice).revoking(&for_servers).revoking(&old).der(&ca);
+    let pins = [&alice, &for_servers, &old, &spared].map(|holder| holder.alone().pem()).concat();
+    let trust = trusting(&ca, &[list]).pem(pins, "pins").build().unwrap();
+    let others: Vec<_> = (0..11).map(|n| ca.client(&n.to_string()).chain[0].clone()).collect();
+    let judged = |holder: &Holder, along: &[CertificateDer<'static>]| {
+        let chain: Vec<_> = holder.chain[..1].iter().chain(along).cloned().collect();
+        match judge(&chain, &trust, SystemTime::now()).verdict {
+            Verdict::Authorised(_) => None,
+            Verdict::Refused(refusal) => Some(refusal.code()),
+        }
+    };
+    for along in [&[][..], &[ca.der.clone()], &[ca.der.clone(), ca.der.clone(), ca.der.clone()], &others] {
+        for holder in [&alice, &for_servers, &old] {
+            assert_eq!(judged(holder, along), Some(RefusalCode::Revoked), "{} along", along.len());
+        }
+        assert_eq!(judged(&spared, along), None, "{} along", along.len());
+    }
+}
+
+#[test]
+fn two_different_lists_of_one_number_are_never_taken_for_each_other() {
+    let ca = Ca::new("ca");
+    let (alice, bob) = (ca.client("alice"), ca.client("bob"));
+    let issued = SystemTime::now() - HOUR;
+    let list = |holder: &Holder| Crl { this_update: issued, ..Crl::number(2) }.revoking(holder).der(&ca);
+    let (of_alice, of_bob) = (list(&alice), list(&bob));
+    for order in [[&of_alice, &of_bob], [&of_bob, &of_alice]] {
+        let error = chain(&trusting(&ca, &order.map(Clone::clone)).build().unwrap_err());
+        assert!(error.contains("a second, different revocation list number 2 of CN=ca"), "{error}");
+    }
+    let before = trusting(&ca, std::slice::from_ref(&of_alice)).build().unwrap();
+    let error = chain(&trusting(&ca, &[of_bob]).rebuild(&before).unwrap_err());
+    assert!(error.contains("another than the one in force, under the same number 2"), "{error}");
+    assert!(trusting(&ca, &[of_alice.clone(), of_alice]).rebuild(&before).is_ok(), "the same one twice");
 }
 
 #[test]
