@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::control::Control;
+use crate::control::{Bell, Control};
 use crate::error::Error;
 use crate::observer::Event;
 use crate::pool::Pool;
@@ -30,6 +30,7 @@ pub(crate) struct Caretaker<'s> {
 impl Caretaker<'_> {
     /// Until it is asked to stop.
     pub(crate) fn care(mut self) {
+        let _over = Over(&self.control.bell);
         let mut warned = Warned::default();
         let mut failed: Option<Failed> = None;
         let mut generation = self.control.trust.generation();
@@ -46,7 +47,7 @@ impl Caretaker<'_> {
                 return;
             }
             if let Some(watch) = &mut self.watch {
-                let again = failed.as_ref().is_some_and(|failed| failed.at.elapsed() >= RETRY);
+                let again = failed.as_ref().is_some_and(|failed| failed.at.elapsed() >= failed.pause());
                 if watch.has_changed() || asked.reload || again {
                     failed = self.reload(failed, asked.reload);
                 }
@@ -66,17 +67,18 @@ impl Caretaker<'_> {
     /// Reads the files, all or none. The same failure is told once, or when somebody asked.
     fn reload(&self, before: Option<Failed>, asked: bool) -> Option<Failed> {
         let observer = &self.pool.context.observer;
+        let begun = Instant::now();
         match self.try_reload() {
             Ok(()) => {
                 observer.event(&Event::Reloaded { trust: &self.control.trust.current() });
                 None
             }
             Err(error) => {
-                let text = chain(&error);
+                let text = error.in_full();
                 if asked || before.is_none_or(|before| before.text != text) {
                     observer.event(&Event::ReloadFailed { error: &error });
                 }
-                Some(Failed { text, at: Instant::now() })
+                Some(Failed { text, at: Instant::now(), took: begun.elapsed() })
             }
         }
     }
@@ -97,9 +99,26 @@ impl Caretaker<'_> {
     }
 }
 
+/// Says, whatever ends the caretaker, that it is over.
+struct Over<'s>(&'s Bell);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.ring(|asked| asked.is_over = true);
+    }
+}
+
 struct Failed {
     text: String,
     at: Instant,
+    took: Duration,
+}
+
+impl Failed {
+    /// Until the next try: long lists take a while to read, and trying is not all there is to do.
+    fn pause(&self) -> Duration {
+        RETRY.max(self.took * 20)
+    }
 }
 
 /// Each warning is given once a day.
@@ -112,15 +131,4 @@ impl Warned {
         self.0.retain(|_, day| *day == today);
         warnings.into_iter().filter(|warning| self.0.insert(warning.clone(), today).is_none()).collect()
     }
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

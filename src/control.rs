@@ -93,6 +93,8 @@ pub(crate) struct Asked {
     pub(crate) stop: bool,
     pub(crate) reload: bool,
     pub(crate) replaced: bool,
+    /// Says the caretaker: it has stopped.
+    pub(crate) is_over: bool,
 }
 
 impl Bell {
@@ -101,13 +103,20 @@ impl Bell {
         self.rung.notify_all();
     }
 
+    /// Waits until the caretaker has stopped. `false`: the time was up first; it may hang in a file system.
+    pub(crate) fn wait_until_over(&self, time: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.rung.wait_timeout_while(asked, time, |asked| !asked.is_over);
+        wait.unwrap_or_else(PoisonError::into_inner).0.is_over
+    }
+
     /// Waits until it is rung, at most for `time`. To stop is asked for ever, the rest once.
     pub(crate) fn wait(&self, time: Duration) -> Asked {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = |asked: &mut Asked| !asked.stop && !asked.reload && !asked.replaced;
         let (mut asked, _) = self.rung.wait_timeout_while(asked, time, silent).unwrap_or_else(PoisonError::into_inner);
-        let stop = asked.stop;
-        std::mem::replace(&mut *asked, Asked { stop, ..Asked::default() })
+        let Asked { stop, is_over, .. } = *asked;
+        std::mem::replace(&mut *asked, Asked { stop, is_over, ..Asked::default() })
     }
 }
 

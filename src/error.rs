@@ -20,6 +20,23 @@ impl Error {
         self.hint.as_deref()
     }
 
+    /// All of it in one line: what went wrong, the causes, and the hint.
+    pub(crate) fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut hint = self.hint_text();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str("; because: ");
+            text.push_str(&error.to_string());
+            hint = hint.or_else(|| error.downcast_ref::<Self>()?.hint_text());
+            cause = error.source();
+        }
+        match hint {
+            Some(hint) => format!("{text}; hint: {hint}"),
+            None => text,
+        }
+    }
+
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None, hint: None }
     }

@@ -17,6 +17,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(150);
 /// What does not come to rest is read after this time.
 const PATIENCE: Duration = Duration::from_millis(600);
 
+// What is promised: within a second. A look, the wait for rest, and a look on a thread that was late.
+const _: () = assert!(PATIENCE.as_millis() + 2 * TICK.as_millis() < 1000);
+
 /// Looking at the files in a directory may take one part in so many of a thread's time.
 const SHARE: u32 = 50;
 

@@ -182,7 +182,7 @@ impl Threads {
     fn drain_and_join(self, pool: &Pool, control: &Control, timeout: Duration) -> Stopped {
         let end = Instant::now() + timeout;
         control.bell.ring(|asked| asked.stop = true);
-        for thread in self.listeners.into_iter().chain(self.caretaker) {
+        for thread in self.listeners {
             // Joining fails only if the thread panicked; then it is over too. The same below.
             let _ = thread.join();
         }
@@ -196,6 +196,11 @@ impl Threads {
         }
         let connections = pool.close_all_parked();
         pool.stop();
+        if let Some(caretaker) = self.caretaker
+            && control.bell.wait_until_over(end.saturating_duration_since(Instant::now()))
+        {
+            let _ = caretaker.join();
+        }
         if let Some(timekeeper) = self.timekeeper {
             let _ = timekeeper.join();
         }

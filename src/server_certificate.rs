@@ -16,6 +16,7 @@ use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::pem::PemProblem;
+use crate::sys;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
@@ -127,7 +128,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
             false => error,
         }
     };
-    let file = std::fs::File::open(path).map_err(wrap)?;
+    let file = sys::open_regular(path).map_err(wrap)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(wrap)?;
     if bytes.len() as u64 > MAX_FILE {

@@ -80,6 +80,17 @@ pub(crate) fn sleep_unless_stopped(stop: &StopSignal, time: Duration) -> bool {
     !matches!(poll_retrying(&mut fds, Some(time)), Ok(n) if n > 0)
 }
 
+/// Opens a file to be read, if it is a regular one. What else a name may stand for (a pipe, a device) can hold who opens
+/// or reads it for ever.
+pub(crate) fn open_regular(path: &std::path::Path) -> io::Result<std::fs::File> {
+    use rustix::fs::{Mode, OFlags, open};
+    let file = std::fs::File::from(open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    Ok(file)
+}
+
 /// Raises the soft limit of open files to the hard limit and returns it: each connection needs one.
 #[cfg(feature = "cli")]
 pub(crate) fn raise_open_files() -> Option<u64> {

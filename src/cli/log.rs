@@ -158,7 +158,7 @@ fn describe(event: &Event<'_>) -> String {
         Event::ReloadFailed { error } => {
             format!(
                 "the files have changed, but what was read before stays in force: {}",
-                visible(&super::chain(error))
+                visible(&error.in_full())
             )
         }
         Event::Warning { text } => format!("warning: {text}"),

@@ -200,23 +200,6 @@ fn password_file(file: &str) -> Result<String, Error> {
     }
 }
 
-/// An error in one line: what, why, and the hint.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut hint = error.hint_text();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str("; because: ");
-        text.push_str(&error.to_string());
-        hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
-        cause = error.source();
-    }
-    match hint {
-        Some(hint) => format!("{text}; hint: {hint}"),
-        None => text,
-    }
-}
-
 fn usage_error(message: &str) -> ExitCode {
     tell!("{message}\n  hint: mtls-min --help lists the options");
     ExitCode::from(2)

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use crate::error::Error;
 use crate::identity::{Identity, sha256};
 use crate::pem::PemProblem;
 use crate::policy::Policy;
+use crate::sys;
 
 use super::blocks::blocks;
 use super::judge::date_problem;
@@ -138,6 +138,10 @@ impl TrustBuilder {
     /// from the future; a rule can never match; the build has no crypto library. The error names the file, the line and the
     /// mend.
     pub fn build(&self) -> Result<Trust, Error> {
+        self.build_after(None)
+    }
+
+    fn build_after(&self, before: Option<&Trust>) -> Result<Trust, Error> {
         let provider = crypto::provider()?;
         let mut trust = Trust {
             entries: Vec::new(),
@@ -145,6 +149,7 @@ impl TrustBuilder {
             authorities: Vec::new(),
             pins: HashMap::new(),
             authorized_clients: None,
+            left_as_they_were: Vec::new(),
             accept_v1: self.accept_v1,
             revocation: self.revocation,
             policy: Policy::default(),
@@ -165,11 +170,11 @@ impl TrustBuilder {
                          -----END CERTIFICATE-----",
                     )
                 })?;
-                add(&mut trust, &mut hints, &der, &block.place, now)?;
+                add(&mut trust, &mut hints, &der, &block.place, now, before)?;
             }
         }
         if let Some(directory) = &self.authorized_clients {
-            authorized::add(&mut trust, &mut hints, directory)?;
+            authorized::add(&mut trust, &mut hints, directory, before)?;
         }
         for source in &self.crls {
             let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
@@ -187,13 +192,15 @@ impl TrustBuilder {
         Ok(trust)
     }
 
-    /// The same for a trust that takes the place of `before`, while a server runs.
+    /// The same for a trust that takes the place of `before`, while a server runs. What was good when it was read and has
+    /// only aged is no error then, or a CA that expires would keep later revocations out. And a file of an authorised client
+    /// that cannot be read leaves that client as it was, and no other; [`Trust::warnings`] tells of it.
     ///
     /// # Errors
     /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA has a lower number than the
     /// one in force, or is gone.
     pub fn rebuild(&self, before: &Trust) -> Result<Trust, Error> {
-        let trust = self.build()?;
+        let trust = self.build_after(Some(before))?;
         trust.check_not_rolled_back(before)?;
         Ok(trust)
     }
@@ -236,6 +243,7 @@ fn add(
     der: &CertificateDer<'_>,
     place: &str,
     now: SystemTime,
+    before: Option<&Trust>,
 ) -> Result<(), Error> {
     if trust.pins.insert(sha256(der), Pin::default()).is_some() {
         return Ok(());
@@ -251,7 +259,8 @@ fn add(
         false => TrustKind::PinnedClient,
     };
     if kind == TrustKind::Ca {
-        if date_problem(&certificate, now).is_some_and(|problem| problem.code == RefusalCode::Expired) {
+        let expired = date_problem(&certificate, now).is_some_and(|problem| problem.code == RefusalCode::Expired);
+        if expired && !before.is_some_and(|before| before.has_authority(der)) {
             let until = timestamp(certificate.not_after);
             return Err(Error::new(format!("{place}: the CA {} expired on {until}", identity.subject()))
                 .hint("remove it from the file, or make the CA anew; if the clock is wrong, set it"));
@@ -289,21 +298,22 @@ fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgor
 /// Reads a file; `what` names its kind in errors.
 pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> {
     let name = path.display();
-    let file = File::open(path).map_err(|error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
+    let file = sys::open_regular(path).map_err(|error| {
+        let kind = error.kind();
         let error = Error::new(format!("cannot read {what} {name}")).caused_by(error);
-        match (missing, what) {
-            (true, "the CA file") => {
+        match (kind, what) {
+            (ErrorKind::NotFound, "the CA file") => {
                 error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file")
             }
-            (true, _) => error,
-            (false, _) => error.hint("the user that runs this has to be able to read it"),
+            (ErrorKind::NotFound, _) => error,
+            (ErrorKind::InvalidInput, _) => error.hint("name a file, not a directory, pipe or device"),
+            _ => error.hint("the user that runs this has to be able to read it"),
         }
     })?;
     let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(|error| {
-        Error::new(format!("cannot read {what} {name}")).caused_by(error).hint("name a file, not a directory")
-    })?;
+    file.take(max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::new(format!("cannot read {what} {name}")).caused_by(error))?;
     if bytes.len() as u64 > max {
         return Err(Error::new(format!("{what} {name} is larger than {} MiB", max / 1024 / 1024))
             .hint("is this the right file?"));

@@ -57,6 +57,8 @@ pub struct Trust {
     pins: HashMap<Digest, Pin>,
     /// How many of the pins are from the directory of authorised clients; `None`: there is none.
     authorized_clients: Option<usize>,
+    /// Why files in that directory were not read, one sentence each.
+    left_as_they_were: Vec<String>,
     accept_v1: bool,
     revocation: RevocationRules,
     policy: Policy,
@@ -122,17 +124,21 @@ impl Trust {
     }
 
     /// What the operator should know at `now`, one sentence each: stale revocation lists and those that are about to be, CAs
-    /// without one, CAs that expire within 30 days, a clock that is wrong.
+    /// without one, CAs that expire within 30 days, a clock that is wrong, files of authorised clients that could not be read
+    /// while the server ran.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-        let mut warnings = self.crl_warnings(now);
+        let mut warnings = self.left_as_they_were.clone();
+        warnings.extend(self.crl_warnings(now));
         let mut authorities = self.authorities.iter().map(|authority| &authority.identity).peekable();
         if authorities.peek().is_some()
             && self.authorities.iter().all(|authority| now < authority.identity.not_before())
         {
-            let now = timestamp(now);
+            // Without the time of now: a warning that is met again is the same warning.
+            let first = self.authorities.iter().map(|authority| authority.identity.not_before()).min();
+            let first = first.map_or_else(String::new, timestamp);
             warnings.push(format!(
-                "the system clock is wrong: it says {now}, and no CA is valid yet; set it, or nobody is let in"
+                "the system clock is wrong: by it no CA is valid yet, the first from {first} on; set it, or nobody is let in"
             ));
         }
         for identity in authorities {
@@ -158,6 +164,10 @@ impl Trust {
     /// to be told.
     pub(crate) fn hint_subjects(&self) -> &[DistinguishedName] {
         &self.hints
+    }
+
+    fn has_authority(&self, der: &[u8]) -> bool {
+        self.authorities.iter().any(|authority| authority.identity.der() == der)
     }
 
     fn pin(&self, end_entity: &[u8]) -> Option<&Pin> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mtls_min::{Files, Trust, TrustBuilder};
 use rustls::HandshakeKind;
@@ -13,7 +13,7 @@ use rustls::HandshakeKind;
 use crate::support::client::{GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get};
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
-use crate::support::pki::{Ca, self_signed};
+use crate::support::pki::{Ca, HOUR, self_signed};
 use crate::support::server::{Running, start_watching};
 
 /// A directory with a CA's certificate, an empty list, and a server's certificate and key.
@@ -258,6 +258,46 @@ fn t3_a_bad_file_leaves_what_was_in_force_and_is_told_once() {
     assert_eq!((status(&running, &alice), status(&running, &mallory)), (200, 401));
 }
 
+/// What ages while nobody touches it must not keep a later revocation out.
+#[test]
+fn a_ca_that_expires_while_it_is_trusted_does_not_stop_the_reading_of_the_files() {
+    let (ca, clock) = (Ca::new("ca"), SystemTime::now() + 2 * HOUR);
+    let old = Ca::with("old", |params| params.not_after = (SystemTime::now() + HOUR).into());
+    let alice = ca.client("alice");
+    let list = |number: u8| Crl::number(number).pem(&ca);
+    let made_of = |cas: &str, list: String| Trust::builder().pem(cas, "ca.pem").crl(list, "crl.pem");
+    let both = ca.pem() + &old.pem();
+    let before = made_of(&both, list(1)).build().unwrap();
+    let later = made_of(&both, Crl::number(2).revoking(&alice).pem(&ca)).now(clock);
+    assert!(later.build().is_err(), "at the start it is told");
+    let after = later.rebuild(&before).unwrap();
+    let refused = |trust: &Trust, holder: &crate::support::pki::Holder| {
+        matches!(mtls_min::judge(&holder.chain, trust, clock).verdict, mtls_min::Verdict::Refused(_))
+    };
+    assert!(refused(&after, &alice) && refused(&after, &old.client("bob")) && !refused(&after, &ca.client("carol")));
+    assert!(after.warnings(clock).iter().any(|warning| warning.contains("the CA CN=old expired on")));
+    // One that comes in expired is a mistake.
+    let only_ca = made_of(&ca.pem(), list(1)).build().unwrap();
+    let error = later.rebuild(&only_ca).unwrap_err().to_string();
+    assert!(error.contains("the CA CN=old expired on"), "{error}");
+}
+
+/// A pipe can be opened for reading only when somebody writes; whoever opens it waits.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_an_error_and_stops_nothing() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let running = watch(&dir);
+    let alice = ca.client("alice");
+    let pipe = dir.path().join("crl.pem");
+    fs::remove_file(&pipe).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o644)).unwrap();
+    running.seen.wait_for_event("it is no regular file");
+    assert_eq!(status(&running, &alice), 200);
+    dir.replace("crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
+    eventually(|| status(&running, &alice) == 401);
+}
+
 #[test]
 fn d6_a_storm_of_half_written_files_never_opens_or_empties_the_trust() {
     let ca = Ca::new("ca");
@@ -298,7 +338,7 @@ fn a_list_from_the_future_is_taken_when_its_time_has_come() {
     let running = watch(&dir);
     let alice = ca.client("alice");
     // Long enough for a second try.
-    let soon = std::time::SystemTime::now() + Duration::from_secs(7);
+    let soon = SystemTime::now() + Duration::from_secs(7);
     dir.replace("crl.pem", Crl { this_update: soon, ..Crl::number(2) }.revoking(&alice).pem(&ca));
     running.seen.wait_for_event("from the future");
     assert_eq!(status(&running, &alice), 200);
@@ -338,23 +378,35 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     // In place, by another's; the directory itself does not change.
     fs::write(clients.join("phone.crt"), alice.pem()).unwrap();
     eventually(|| (status(&running, &alice), status(&running, &bob)) == (200, 401));
+    // A file that is wrong is told, and changes nothing for others.
     put("twice.pem", &alice.pem());
-    running.seen.wait_for_event("the same certificate as the file of");
+    running.seen.wait_for_event("the same certificate as the file of phone");
     put("twice.pem", &(bob.pem() + &alice.pem()));
     running.seen.wait_for_event("holds 2 certificates");
     put("twice.pem", "");
     running.seen.wait_for_event("the file is empty");
-    assert_eq!(status(&running, &alice), 200);
+    assert_eq!((status(&running, &alice), status(&running, &bob)), (200, 401));
+    // Its own client stays as it was.
+    put("phone.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n");
+    running.seen.wait_for_event("phone.crt, line 1: this certificate is broken");
+    put("tablet.CER", &bob.pem());
+    eventually(|| status(&running, &bob) == 200);
+    assert_eq!((status(&running, &alice), running.trust.current().authorized_clients()), (200, Some(2)));
+    put("tablet.pem", &alice.pem());
+    running.seen.wait_for_event("are of one name");
+    fs::remove_file(clients.join("phone.crt")).unwrap();
+    eventually(|| status(&running, &alice) == 401);
+    assert_eq!(status(&running, &bob), 200);
     fs::remove_dir_all(&clients).unwrap();
     running.seen.wait_for_event("cannot read the directory of authorised clients");
-    assert_eq!(status(&running, &alice), 200, "a directory that is gone is a mistake; an empty one lets nobody in");
+    assert_eq!(status(&running, &bob), 200, "a directory that is gone is a mistake; an empty one lets nobody in");
 }
 
 #[test]
 fn an_authorised_client_still_has_to_be_in_time_and_to_prove_its_key() {
     let dir = TempDir::new();
     let expired = crate::support::pki::self_signed_with("old", |params| {
-        params.not_after = (std::time::SystemTime::now() - Duration::from_secs(60)).into();
+        params.not_after = (SystemTime::now() - Duration::from_secs(60)).into();
     });
     let alice = self_signed("alice");
     dir.write("old.pem", expired.pem());
