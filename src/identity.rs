@@ -204,6 +204,16 @@ pub(crate) fn name_text(name: &[u8]) -> String {
     rfc4514(&names_in(name))
 }
 
+/// SHA-256 of several pieces: no others have the same, wherever one ends and the next begins.
+pub(crate) fn sha256_of_all<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update((piece.len() as u64).to_be_bytes());
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

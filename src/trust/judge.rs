@@ -12,6 +12,7 @@ use crate::clock::timestamp;
 use crate::identity::Identity;
 
 use super::diagnose::diagnose;
+use super::known::digest_of;
 use super::refusal::{Refusal, RefusalCode};
 use super::signature::{self, Check};
 use super::{Authority, Pin, Trust};
@@ -57,7 +58,18 @@ const MOST_INTERMEDIATES: usize = 10;
 /// 2. No certificate on the path may be revoked by the list of a CA of trust, nor may that list be stale.
 /// 3. A certificate that stands in trust byte for byte is let in while its dates hold, whoever signed it; but not if its
 ///    own CA, loaded too, has revoked it. What else the client sends changes nothing about that.
+///
+/// A client that was let in before costs no signatures while its chain, trust and the dates are the same.
 pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
+    let digest = digest_of(chain);
+    trust.known.find(&digest, now).unwrap_or_else(|| {
+        let judgement = judge_unknown(chain, trust, now);
+        trust.known.remember(digest, &judgement, now);
+        judgement
+    })
+}
+
+fn judge_unknown(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
     let Some((end_entity, intermediates)) = chain.split_first() else {
         return refused(RefusalCode::NoCertificate, "the client sent no certificate", None);
     };

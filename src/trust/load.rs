@@ -23,6 +23,7 @@ use crate::sys;
 
 use super::blocks::blocks;
 use super::judge::date_problem;
+use super::known::KnownClients;
 use super::refusal::RefusalCode;
 use super::revocation::{self, RevocationRules, StaleCrl};
 use super::signature::{Check, check};
@@ -155,6 +156,7 @@ impl TrustBuilder {
             policy: Policy::default(),
             algorithms: provider.signature_verification_algorithms,
             hints: Vec::new(),
+            known: KnownClients::default(),
         };
         if self.certificates.is_empty() && self.authorized_clients.is_none() {
             return Err(Error::new("nobody is trusted: no file of CA certificates was named"));

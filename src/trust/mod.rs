@@ -7,6 +7,7 @@ mod authorized;
 mod blocks;
 mod diagnose;
 mod judge;
+mod known;
 mod load;
 mod possession;
 mod refusal;
@@ -30,6 +31,7 @@ use crate::policy::Policy;
 
 pub(crate) use authorized::client_name;
 pub use judge::{Judgement, Verdict, judge};
+use known::KnownClients;
 pub use load::TrustBuilder;
 pub(crate) use possession::{prove_possession, refusal_in};
 pub use refusal::{Refusal, RefusalCode};
@@ -64,6 +66,7 @@ pub struct Trust {
     policy: Policy,
     algorithms: WebPkiSupportedAlgorithms,
     hints: Vec<DistinguishedName>,
+    known: KnownClients,
 }
 
 /// SHA-256 of a certificate.

@@ -1,0 +1,118 @@
+//! Clients that were let in before, so that one that comes again costs no signatures of its chain.
+//!
+//! What is remembered is a judgement, under the digest of the very chain it was reached for. It belongs to one snapshot of
+//! trust, and counts from the moment it was reached until the moment at which it may be another. Nothing is remembered of
+//! refused clients, so strangers cannot fill it; and possession of the key is proven in every handshake, whatever is known.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rustls::pki_types::CertificateDer;
+
+use crate::identity::sha256_of_all;
+
+use super::{Digest, Judgement, Verdict};
+
+/// So many clients are known at once; with one more, all of them are forgotten.
+const MOST: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct KnownClients(Mutex<HashMap<Digest, Known>>);
+
+#[derive(Debug)]
+struct Known {
+    since: SystemTime,
+    judgement: Judgement,
+}
+
+impl KnownClients {
+    /// The judgement on this chain, if one that was reached before holds at `now`.
+    pub(super) fn find(&self, chain: &Digest, now: SystemTime) -> Option<Judgement> {
+        let clients = self.lock();
+        let Known { since, judgement } = clients.get(chain)?;
+        // A clock that was set back finds dates in the future that had passed before.
+        let holds = *since <= now && judgement.valid_until.is_some_and(|until| now < until);
+        holds.then(|| judgement.clone())
+    }
+
+    /// Remembers a judgement that was reached at `now`, if the client is let in.
+    pub(super) fn remember(&self, chain: Digest, judgement: &Judgement, now: SystemTime) {
+        if let Verdict::Refused(_) = judgement.verdict {
+            return;
+        }
+        let mut clients = self.lock();
+        if clients.len() >= MOST {
+            clients.clear();
+        }
+        clients.insert(chain, Known { since: now, judgement: judgement.clone() });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {
+        // Each change is one call of the map's.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What stands for a chain.
+pub(super) fn digest_of(chain: &[CertificateDer<'_>]) -> Digest {
+    sha256_of_all(chain.iter().map(|certificate| &**certificate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::trust::{Refusal, RefusalCode};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn refused() -> Judgement {
+        let refusal = Arc::new(Refusal::new(RefusalCode::Expired, "", None));
+        Judgement { verdict: Verdict::Refused(refusal), valid_until: Some(at(20)), anchor: None }
+    }
+
+    #[test]
+    fn chains_that_are_cut_elsewhere_are_others() {
+        let chain = |parts: &[&[u8]]| parts.iter().map(|part| CertificateDer::from(part.to_vec())).collect::<Vec<_>>();
+        let whole = digest_of(&chain(&[b"abcd"]));
+        for other in [chain(&[b"ab", b"cd"]), chain(&[b"abc", b"d"]), chain(&[b"abcd", b""]), chain(&[])] {
+            assert_ne!(digest_of(&other), whole);
+        }
+        assert_eq!(digest_of(&chain(&[b"abcd"])), whole);
+    }
+
+    #[test]
+    fn there_is_a_limit_to_them() {
+        let der = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert;
+        let verdict = Verdict::Authorised(Identity::from_der(der.der()).unwrap());
+        let judgement = Judgement { verdict, valid_until: Some(at(20)), anchor: None };
+        let known = KnownClients::default();
+        let client = |number: usize| {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_be_bytes());
+            digest
+        };
+        for number in 0..MOST {
+            known.remember(client(number), &judgement, at(10));
+        }
+        assert!((0..MOST).all(|number| known.find(&client(number), at(10)).is_some()));
+        known.remember(client(MOST), &judgement, at(10));
+        assert!(known.find(&client(MOST), at(10)).is_some());
+        assert_eq!(known.lock().len(), 1);
+        // Neither before it was reached, nor when it may be another.
+        assert!(known.find(&client(MOST), at(9)).is_none());
+        assert!(known.find(&client(MOST), at(19)).is_some() && known.find(&client(MOST), at(20)).is_none());
+    }
+
+    #[test]
+    fn the_refused_are_not_remembered() {
+        let known = KnownClients::default();
+        known.remember([0; 32], &refused(), at(10));
+        assert!(known.find(&[0; 32], at(10)).is_none());
+    }
+}
