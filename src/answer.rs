@@ -45,7 +45,12 @@ pub(crate) enum Progress {
     Done,
     /// The client has to read first.
     Blocked,
+    /// It takes all it is given, but others are to have their turn.
+    Paused,
 }
+
+/// So much is sent in a turn, in bytes.
+const TURN: u64 = 1024 * 1024;
 
 /// Why an answer is given up half way. The connection is cut, so that the client notices.
 #[derive(Debug)]
@@ -82,7 +87,11 @@ impl Answer {
 
     /// Sends as much as the client takes. With `last`, the end of the stream follows the last byte, in the same write.
     pub(crate) fn advance(&mut self, session: &mut Session, last: bool) -> Result<Progress, GivenUp> {
+        let pause = self.sent + TURN;
         loop {
+            if self.sent >= pause {
+                return Ok(Progress::Paused);
+            }
             let taken = match &self.body {
                 _ if self.offset < self.pending.len() => {
                     let taken = session.send(&self.pending[self.offset..]);

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::server_certificate::ServerCertificate;
 use crate::sys::StopSignal;
-use crate::tls::{Handshakes, Tls};
+use crate::tls::{Handshakes, Tls, TlsStore};
 use crate::trust::{Trust, TrustStore};
 use crate::verifier::Judge;
 
@@ -18,7 +18,7 @@ use crate::verifier::Judge;
 pub(crate) struct Control {
     pub(crate) trust: Arc<TrustStore>,
     /// For the connections that are accepted from now on.
-    tls: RwLock<Arc<Tls>>,
+    pub(crate) tls: Arc<TlsStore>,
     certificate: RwLock<ServerCertificate>,
     provider: Arc<CryptoProvider>,
     handshakes: Handshakes,
@@ -41,7 +41,7 @@ impl Control {
         let tls = Tls::new(&provider, &certificate, &trust.current(), judge, handshakes).map_err(cannot_set_up)?;
         Ok(Self {
             trust,
-            tls: RwLock::new(Arc::new(tls)),
+            tls: Arc::new(TlsStore::new(tls)),
             certificate: RwLock::new(certificate),
             provider,
             handshakes,
@@ -49,10 +49,6 @@ impl Control {
             stop: StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?,
             bell: Bell::default(),
         })
-    }
-
-    pub(crate) fn tls(&self) -> Arc<Tls> {
-        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The server's certificate in force.
@@ -69,7 +65,7 @@ impl Control {
         let tls = Tls::new(&self.provider, &certificate, &trust, judge, self.handshakes).map_err(cannot_set_up)?;
         // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
         self.trust.replace(Arc::new(trust));
-        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
+        self.tls.replace(tls);
         *in_force = certificate;
         self.bell.ring(|asked| asked.replaced = true);
         Ok(())

@@ -67,7 +67,18 @@ impl Default for Timeouts {
     }
 }
 
+/// Longer than this is for ever, and can still be added to a time.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 impl Timeouts {
+    /// The same, with none that could not be added to a time.
+    pub(crate) fn limited(self) -> Self {
+        let Self { handshake, head, idle, linger, drain, transfer } = self;
+        let [handshake, head, idle, linger, drain, transfer] =
+            [handshake, head, idle, linger, drain, transfer].map(|time| time.min(FOR_EVER));
+        Self { handshake, head, idle, linger, drain, transfer }
+    }
+
     /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
     /// a slow one may not.
     pub(crate) fn least_transfer(&self) -> u64 {
@@ -91,6 +102,11 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn start(now: Instant, timeouts: &Timeouts) -> Self {
         Self { deadline: now + timeouts.transfer, moved: 0 }
+    }
+
+    /// The server itself was busy for a while, which is no fault of the client.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        self.deadline += time;
     }
 
     /// At the end of a period: begins the next one if enough has moved, of `moved` bytes in all. `false`: too slow.

@@ -11,7 +11,7 @@
 //!
 //! # The life of one connection
 //! ```text
-//!  accept      listener     waits for connections; errors back off 5 ms to 1 s and never end the loop
+//!  accept      listener     a worker takes a new connection; errors back off 5 ms to 1 s and end nothing
 //!    ▼
 //!  drive       pool         a worker takes a connection that can go on, and drives it until it closes or would wait
 //!    │                      (would wait → parking: a slot in a table, a one-shot entry in the poller, a deadline;

@@ -1,74 +1,125 @@
-//! Accepts connections. Nothing that happens here ends the loop but the order to stop.
+//! Accepts connections. A worker is told that there is one and takes it; then the next worker may be told of the next.
+//! Nothing that goes wrong ends that but the order to stop.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
-use crate::connection::Connection;
-use crate::control::Control;
-use crate::observer::Event;
-use crate::parking::Entry;
-use crate::pool::Pool;
-use crate::sys;
-use crate::tls::Session;
+use crate::sys::{self, Interest, Poller};
 
-/// After a failed accept: the first pause, which doubles up to the longest.
+/// After a failed accept: the first pause, which doubles up to the longest. None is over sooner than the timekeeper looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until the stop signal is raised. `listener` does not block.
-pub(crate) fn accept_until_stopped(listener: &TcpListener, control: &Control, pool: &Pool) {
-    let stop = &control.stop;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let failed = match sys::wait_to_accept(listener, stop) {
-            Ok(true) => accept_all(listener, control, pool),
-            Ok(false) => return,
-            Err(error) => Err(error),
+/// The tokens from here on are those of listeners: no connection has one of them.
+const FIRST_TOKEN: u64 = (u32::MAX as u64) << 32;
+
+/// The listening sockets of a server, until it stops.
+#[derive(Debug)]
+pub(crate) struct Listeners(RwLock<Vec<Listener>>);
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    failing: Mutex<Option<Failing>>,
+}
+
+/// Accepting has failed, and has not succeeded since.
+#[derive(Debug)]
+struct Failing {
+    pause: Duration,
+    /// Until then nothing is accepted. `None`: it is being tried again.
+    until: Option<Instant>,
+}
+
+/// What is to be told of a failed accept.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: io::Error,
+    pub(crate) pause: Duration,
+}
+
+impl Listeners {
+    pub(crate) fn new(sockets: Vec<TcpListener>) -> io::Result<Self> {
+        sockets.iter().try_for_each(sys::prepare_listener)?;
+        let listeners = sockets.into_iter().map(|socket| Listener { socket, failing: Mutex::default() });
+        Ok(Self(RwLock::new(listeners.collect())))
+    }
+
+    /// From now on connections are accepted.
+    pub(crate) fn start(&self, poller: &Poller) -> io::Result<()> {
+        self.read().iter().zip(FIRST_TOKEN..).try_for_each(|(listener, token)| poller.add(&listener.socket, token))
+    }
+
+    /// Closes the sockets.
+    pub(crate) fn close(&self, poller: &Poller) {
+        let mut listeners = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (listener, token) in listeners.drain(..).zip(FIRST_TOKEN..) {
+            poller.remove(&listener.socket, token);
+        }
+    }
+
+    /// The number of the listener that has this token.
+    pub(crate) fn number(token: u64) -> Option<usize> {
+        token.checked_sub(FIRST_TOKEN)?.try_into().ok()
+    }
+
+    /// Accepts one connection from the listener that was reported. `None`: there is none any more.
+    ///
+    /// # Errors
+    /// It cannot: then nothing is accepted until [`resume`](Self::resume), after a pause.
+    pub(crate) fn accept(&self, number: usize, poller: &Poller) -> Result<Option<(TcpStream, SocketAddr)>, Failed> {
+        let listeners = self.read();
+        let Some(listener) = listeners.get(number) else { return Ok(None) };
+        let accepted = match sys::accept(&listener.socket) {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) => match error.kind() {
+                // The client gave up while it waited: its business only.
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Ok(None),
+                _ => Err(error),
+            },
         };
-        match failed {
-            Ok(()) => pause = FIRST_PAUSE,
-            // The client gave up while it waited: its business only.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+        // At once, so that others can accept while this connection is worked on.
+        let armed = |_: &_| poller.arm(&listener.socket, FIRST_TOKEN + number as u64, Interest::Readable);
+        let mut failing = listener.failing();
+        match accepted.and_then(|connection| armed(&connection).map(|()| connection)) {
+            Ok(connection) => {
+                *failing = None;
+                Ok(connection)
+            }
             Err(error) => {
-                pool.context.observer.event(&Event::AcceptFailed { error: &error, pause });
-                if !sys::sleep_unless_stopped(stop, pause) {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                let pause = failing.as_ref().map_or(FIRST_PAUSE, |failing| (failing.pause * 2).min(LONGEST_PAUSE));
+                *failing = Some(Failing { pause, until: Some(Instant::now() + pause) });
+                Err(Failed { error, pause })
             }
         }
     }
-}
 
-fn accept_all(listener: &TcpListener, control: &Control, pool: &Pool) -> io::Result<()> {
-    loop {
-        match listener.accept() {
-            Ok((socket, remote)) => admit(socket, remote, control, pool),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    /// Tries those again whose pause is over. `true`: there are more to be tried later.
+    pub(crate) fn resume(&self, now: Instant, poller: &Poller) -> bool {
+        let mut more = false;
+        for (listener, token) in self.read().iter().zip(FIRST_TOKEN..) {
+            if let Some(Failing { until: until @ Some(_), .. }) = &mut *listener.failing() {
+                if until.is_some_and(|until| until <= now)
+                    && poller.arm(&listener.socket, token, Interest::Readable).is_ok()
+                {
+                    *until = None;
+                } else {
+                    more = true;
+                }
+            }
         }
+        more
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Listener>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn admit(socket: TcpStream, remote: SocketAddr, control: &Control, pool: &Pool) {
-    let token = match pool.lot.enter() {
-        Entry::Admitted(token) => token,
-        Entry::InPlaceOf(token, evicted) => {
-            shed(evicted.remote(), pool);
-            token
-        }
-        Entry::Full => return shed(remote, pool),
-    };
-    match Session::new(&control.tls(), socket) {
-        Ok(session) => pool.admit(token, Box::new(Connection::new(session, remote, &pool.context))),
-        // The socket died in its first instant.
-        Err(_) => pool.lot.leave(token),
+impl Listener {
+    fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn shed(remote: SocketAddr, pool: &Pool) {
-    let (connections, _) = pool.lot.count();
-    pool.context.observer.event(&Event::Shed { remote, connections });
 }

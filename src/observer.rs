@@ -1,6 +1,7 @@
 //! What the server tells its operator: one record a request, and what else happens to connections.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
 use crate::deadline::Phase;
@@ -9,7 +10,7 @@ use crate::identity::Identity;
 use crate::tls::TlsVersion;
 use crate::trust::{Refusal, Trust, Verdict};
 
-/// Is told what happens, from the threads on which it happens: it should be quick, and must not panic.
+/// Is told what happens, from the threads on which it happens: it should be quick. If it panics, what it was told is lost.
 pub trait Observer: Send + Sync {
     /// A response has been sent, or given up.
     fn request(&self, access: &Access<'_>) {
@@ -124,4 +125,17 @@ pub enum Event<'a> {
         /// One sentence.
         text: &'a str,
     },
+}
+
+/// An observer whose panics cost what it would have told, and nothing else.
+pub(crate) struct Guarded(pub(crate) Box<dyn Observer>);
+
+impl Observer for Guarded {
+    fn request(&self, access: &Access<'_>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.request(access)));
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.0.event(event)));
+    }
 }

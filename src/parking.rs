@@ -1,13 +1,15 @@
 //! Where connections wait for their clients: a table of slots, not a thread each.
 //!
-//! A connection is *driven* by one worker or *parked* here. A worker arms the poller before it parks, so the event may
-//! arrive first; the slot remembers that, and `park` hands the connection back to be driven on.
+//! A connection is *driven* by one worker or *parked* here. An event may come while it is driven; the slot remembers that,
+//! and `park` hands the connection back to be driven on.
 //! The table also counts: it knows the cap on connections, keeps a share of it for authorised clients, and says who
 //! has to go when it is full: the unauthenticated connection that has waited longest.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sys::Signal;
 
 /// Names one connection for as long as it lives; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +50,7 @@ pub(crate) struct Capacity {
 pub(crate) enum Entry<T> {
     /// There was room.
     Admitted(Token),
-    /// There was none, and this parked connection has to be closed in its favour.
+    /// There was none, so this parked connection of another client has to be closed in favour of the new one.
     InPlaceOf(Token, Box<T>),
     /// Every connection is authorised or being driven: the new one has to be closed.
     Full,
@@ -77,6 +79,10 @@ struct Table<T> {
     strangers: BTreeSet<(Instant, Token)>,
     connections: usize,
     authorised: usize,
+    /// So many threads wait for the first connection, or for the last one to leave.
+    waiters: usize,
+    /// The timekeeper is to look, though there is no connection.
+    stirred: bool,
     closed: bool,
 }
 
@@ -90,9 +96,9 @@ struct Slot<T> {
 #[derive(Debug)]
 enum State<T> {
     Free,
-    /// A worker has it. `ready`: the event it will wait for has already come.
+    /// A worker has it. `signal`: an event has come meanwhile.
     Driven {
-        ready: bool,
+        signal: Option<Signal>,
     },
     Parked {
         connection: Box<T>,
@@ -108,6 +114,8 @@ impl<T> ParkingLot<T> {
             strangers: BTreeSet::new(),
             connections: 0,
             authorised: 0,
+            waiters: 0,
+            stirred: false,
             closed: false,
         };
         Self { capacity, table: Mutex::new(table), changed: Condvar::new() }
@@ -122,12 +130,12 @@ impl<T> ParkingLot<T> {
         let mut evicted = None;
         if full {
             let Some((_, token)) = table.strangers.pop_first() else { return Entry::Full };
-            evicted = table.take(token, false);
+            evicted = table.take(token, None);
             table.leave(token);
         }
         let token = table.enter();
         if table.connections == 1 {
-            self.changed.notify_all();
+            self.tell(&table);
         }
         match evicted {
             Some(connection) => Entry::InPlaceOf(token, connection),
@@ -135,13 +143,22 @@ impl<T> ParkingLot<T> {
         }
     }
 
-    /// Puts a driven connection back. `Some`: the event it waits for has come already; drive it on.
-    pub(crate) fn park(&self, token: Token, connection: Box<T>, waiting: Waiting) -> Option<Box<T>> {
+    /// Puts a driven connection back, and notes whether its client is authorised. `Some`: an event has come already; drive
+    /// it on.
+    pub(crate) fn park(
+        &self,
+        token: Token,
+        connection: Box<T>,
+        waiting: Waiting,
+        authorised: bool,
+    ) -> Option<(Box<T>, Signal)> {
         let mut table = self.lock();
+        table.set_authorised(token, authorised);
         let slot = table.slot(token)?;
-        if let State::Driven { ready: ready @ true } = &mut slot.state {
-            *ready = false;
-            return Some(connection);
+        if let State::Driven { signal } = &mut slot.state
+            && let Some(signal) = signal.take()
+        {
+            return Some((connection, signal));
         }
         slot.state = State::Parked { connection, waiting };
         if !slot.authorised {
@@ -151,17 +168,13 @@ impl<T> ParkingLot<T> {
     }
 
     /// Takes the connection whose event came, to drive it. `None`: it is driven (and will go on), or gone.
-    pub(crate) fn take(&self, token: Token) -> Option<Box<T>> {
-        self.lock().take(token, true)
+    pub(crate) fn take(&self, token: Token, signal: Signal) -> Option<Box<T>> {
+        self.lock().take(token, Some(signal))
     }
 
     /// Notes whether the client of a driven connection is authorised.
     pub(crate) fn set_authorised(&self, token: Token, authorised: bool) {
-        let mut table = self.lock();
-        let Some(slot) = table.slot(token) else { return };
-        if std::mem::replace(&mut slot.authorised, authorised) != authorised {
-            if authorised { table.authorised += 1 } else { table.authorised -= 1 }
-        }
+        self.lock().set_authorised(token, authorised);
     }
 
     /// Forgets a driven connection that was closed.
@@ -169,7 +182,7 @@ impl<T> ParkingLot<T> {
         let mut table = self.lock();
         table.leave(token);
         if table.connections == 0 {
-            self.changed.notify_all();
+            self.tell(&table);
         }
     }
 
@@ -182,13 +195,24 @@ impl<T> ParkingLot<T> {
             .map(|(index, slot)| Token::new(slot.generation, index))
             .take(most)
             .collect();
-        tokens.into_iter().filter_map(|token| Some((token, table.take(token, false)?))).collect()
+        tokens.into_iter().filter_map(|token| Some((token, table.take(token, None)?))).collect()
     }
 
-    /// Waits until there is at least one connection. `false`: the lot was closed.
+    /// Waits until there is at least one connection, or `stir` was called. `false`: the lot was closed.
     pub(crate) fn wait_while_empty(&self) -> bool {
-        let wait = self.changed.wait_while(self.lock(), |table| table.connections == 0 && !table.closed);
-        !wait.unwrap_or_else(PoisonError::into_inner).closed
+        let mut table = self.lock();
+        table.waiters += 1;
+        let wait = self.changed.wait_while(table, |table| table.connections == 0 && !table.stirred && !table.closed);
+        let mut table = wait.unwrap_or_else(PoisonError::into_inner);
+        table.waiters -= 1;
+        table.stirred = false;
+        !table.closed
+    }
+
+    /// Ends `wait_while_empty` once.
+    pub(crate) fn stir(&self) {
+        self.lock().stirred = true;
+        self.changed.notify_all();
     }
 
     /// Ends `wait_while_empty`, for good.
@@ -199,15 +223,25 @@ impl<T> ParkingLot<T> {
 
     /// Waits until the last connection has left. `false`: the time was up first.
     pub(crate) fn wait_until_empty(&self, time: Duration) -> bool {
-        let table = self.lock();
+        let mut table = self.lock();
+        table.waiters += 1;
         let wait = self.changed.wait_timeout_while(table, time, |table| table.connections > 0);
-        !wait.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let (mut table, result) = wait.unwrap_or_else(PoisonError::into_inner);
+        table.waiters -= 1;
+        !result.timed_out()
     }
 
     /// How many connections there are, and how many of them are authorised.
     pub(crate) fn count(&self) -> (usize, usize) {
         let table = self.lock();
         (table.connections, table.authorised)
+    }
+
+    /// Telling nobody would cost a system call all the same, and with one client at a time there is much to tell.
+    fn tell(&self, table: &Table<T>) {
+        if table.waiters > 0 {
+            self.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table<T>> {
@@ -221,9 +255,16 @@ impl<T> Table<T> {
         self.slots.get_mut(token.index()).filter(|slot| slot.generation == token.generation())
     }
 
+    fn set_authorised(&mut self, token: Token, authorised: bool) {
+        let Some(slot) = self.slot(token) else { return };
+        if std::mem::replace(&mut slot.authorised, authorised) != authorised {
+            if authorised { self.authorised += 1 } else { self.authorised -= 1 }
+        }
+    }
+
     fn enter(&mut self) -> Token {
         self.connections += 1;
-        let driven = State::Driven { ready: false };
+        let driven = State::Driven { signal: None };
         match self.free.pop() {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
@@ -238,18 +279,18 @@ impl<T> Table<T> {
         }
     }
 
-    fn take(&mut self, token: Token, by_event: bool) -> Option<Box<T>> {
+    fn take(&mut self, token: Token, event: Option<Signal>) -> Option<Box<T>> {
         let slot = self.slot(token)?;
         match &mut slot.state {
             State::Free => None,
-            State::Driven { ready } => {
-                *ready |= by_event;
+            State::Driven { signal } => {
+                *signal = event.map(|event| signal.unwrap_or_default().and(event)).or(*signal);
                 None
             }
             State::Parked { .. } => {
                 let authorised = slot.authorised;
                 let State::Parked { connection, waiting } =
-                    std::mem::replace(&mut slot.state, State::Driven { ready: false })
+                    std::mem::replace(&mut slot.state, State::Driven { signal: None })
                 else {
                     return None;
                 };
@@ -281,6 +322,9 @@ mod tests {
 
     const TWO_AND_A_RESERVED_ONE: Capacity = Capacity { connections: 3, reserved: 1 };
 
+    const BYTES: Signal = Signal { hung_up: false };
+    const END: Signal = Signal { hung_up: true };
+
     fn waiting(order: u64) -> Waiting {
         // One base for all, so that the order of `since` is the order asked for.
         static BASE: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -290,7 +334,7 @@ mod tests {
 
     fn enter_and_park(lot: &ParkingLot<&'static str>, name: &'static str, order: u64) -> Token {
         let Entry::Admitted(token) = lot.enter() else { panic!("no room for {name}") };
-        assert!(lot.park(token, Box::new(name), waiting(order)).is_none());
+        assert!(lot.park(token, Box::new(name), waiting(order), false).is_none());
         token
     }
 
@@ -298,10 +342,13 @@ mod tests {
     fn an_event_that_comes_before_the_parking_is_not_lost() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
         let Entry::Admitted(token) = lot.enter() else { panic!() };
-        assert!(lot.take(token).is_none(), "it is driven");
-        let back = lot.park(token, Box::new("a"), waiting(0)).expect("handed back at once");
-        assert!(lot.park(token, back, waiting(0)).is_none(), "the event counts once");
-        assert_eq!(lot.take(token), Some(Box::new("a")));
+        for signal in [BYTES, END, BYTES] {
+            assert!(lot.take(token, signal).is_none(), "it is driven");
+        }
+        let (back, signal) = lot.park(token, Box::new("a"), waiting(0), false).expect("handed back at once");
+        assert_eq!(signal, END);
+        assert!(lot.park(token, back, waiting(0), false).is_none(), "the events count once");
+        assert_eq!(lot.take(token, BYTES), Some(Box::new("a")));
     }
 
     #[test]
@@ -319,8 +366,7 @@ mod tests {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
         for name in ["a", "b", "c"] {
             let Entry::Admitted(token) = lot.enter() else { panic!("no room for {name}") };
-            lot.set_authorised(token, true);
-            assert!(lot.park(token, Box::new(name), waiting(0)).is_none());
+            assert!(lot.park(token, Box::new(name), waiting(0), true).is_none());
         }
         assert!(matches!(lot.enter(), Entry::Full));
         assert_eq!(lot.count(), (3, 3));
@@ -338,12 +384,12 @@ mod tests {
     fn a_token_never_fits_a_later_connection_in_the_same_slot() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
         let old = enter_and_park(&lot, "old", 0);
-        assert!(lot.take(old).is_some());
+        assert!(lot.take(old, BYTES).is_some());
         lot.leave(old);
         let new = enter_and_park(&lot, "new", 1);
         assert_eq!(new.index(), old.index());
-        assert!(lot.take(old).is_none());
-        assert!(lot.take(new).is_some());
+        assert!(lot.take(old, BYTES).is_none());
+        assert!(lot.take(new, BYTES).is_some());
     }
 
     #[test]

@@ -1,23 +1,30 @@
 //! The workers: each takes a connection that can go on, drives it until it would wait, and parks it again.
 
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::answer::panic_message;
-use crate::connection::{Connection, Next};
+use crate::connection::{Connection, Next, Polled};
 use crate::context::Context;
 use crate::deadline::Phase;
+use crate::listener::{Failed, Listeners};
 use crate::observer::Event;
-use crate::parking::{ParkingLot, Token};
-use crate::sys::{self, Interest, Poller, Ready, StopSignal};
+use crate::parking::{Entry, ParkingLot, Token, Waiting};
+use crate::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
+use crate::tls::{Session, TlsStore};
 
 /// How often deadlines are looked at; each is met this much late at most.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What workers, listeners and the timekeeper share.
+/// What workers and the timekeeper share.
 pub(crate) struct Pool {
     pub(crate) context: Context,
+    pub(crate) tls: Arc<TlsStore>,
+    pub(crate) listeners: Listeners,
     pub(crate) lot: ParkingLot<Connection>,
     pub(crate) poller: Poller,
     /// Ends the workers and the timekeeper, when the last connection is gone or has to go.
@@ -29,12 +36,10 @@ impl Pool {
     pub(crate) fn work(&self) {
         loop {
             match self.poller.wait() {
-                Ok(Ready::Token(token)) => {
-                    let token = Token::from_u64(token);
-                    if let Some(connection) = self.lot.take(token) {
-                        self.drive(token, connection, Connection::drive);
-                    }
-                }
+                Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
+                    Some(number) => self.accept(number),
+                    None => self.go_on(Token::from_u64(token), signal),
+                },
                 Ok(Ready::Stopped) => return,
                 // The poller is broken for good (it cannot be out of memory each time); nothing can be served without.
                 Err(_) if self.context.draining.load(Ordering::Relaxed) => return,
@@ -51,36 +56,57 @@ impl Pool {
                 return;
             }
             let now = Instant::now();
-            for (token, connection) in self.lot.take_where(usize::MAX, |_, waiting| waiting.deadline <= now) {
-                self.drive(token, connection, Connection::expire);
+            if self.listeners.resume(now, &self.poller) {
+                self.lot.stir();
             }
+            self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
         }
     }
 
     /// After a change of trust: closes the idle connections of clients that are now refused.
     pub(crate) fn judge_idle(&self) {
-        // Some at a time: those that are taken cannot be served meanwhile.
-        const MOST: usize = 16;
-        let stale = |connection: &Connection| {
+        let stale = |connection: &Connection, _| {
             matches!(connection.phase(), Phase::Head | Phase::Idle) && connection.is_judged_by_another(&self.context)
         };
-        loop {
-            let taken = self.lot.take_where(MOST, |connection, _| stale(connection));
-            if taken.is_empty() {
-                return;
-            }
-            for (token, connection) in taken {
-                self.drive(token, connection, Connection::judge_again);
-            }
-        }
+        self.sweep(stale, Connection::judge_again);
     }
 
     /// Closes the connections that are not answering anything, with close_notify.
     pub(crate) fn close_idle(&self) {
-        let idle = |connection: &Connection| matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        for (token, connection) in self.lot.take_where(usize::MAX, |connection, _| idle(connection)) {
-            self.drive(token, connection, |connection, _| connection.close_politely());
+        let idle =
+            |connection: &Connection, _| matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
+        self.sweep(idle, |connection, _| connection.close_politely());
+    }
+
+    /// Does a step with each of the parked connections for which `wanted` says so, and parks those again that stay. It never
+    /// waits, and calls no handler: the threads that sweep have other things to look after.
+    fn sweep(&self, wanted: impl Fn(&Connection, Waiting) -> bool, step: fn(&mut Connection, &Context) -> Next) {
+        // Some at a time: those that are taken cannot be served meanwhile.
+        const MOST: usize = 16;
+        loop {
+            let taken = self.lot.take_where(MOST, &wanted);
+            if taken.is_empty() {
+                return;
+            }
+            for (token, mut connection) in taken {
+                match self.step(&mut connection, step) {
+                    // Whatever there is to do next, a worker has to do it: there is always room to write, so one is told.
+                    Next::Classified => self.park_for_a_worker(token, connection, Interest::Writable),
+                    Next::Wait(interest) => self.park_for_a_worker(token, connection, interest),
+                    Next::Close => self.close(token, connection),
+                }
+            }
         }
+    }
+
+    fn park_for_a_worker(&self, token: Token, mut connection: Box<Connection>, mut interest: Interest) {
+        while self.arm(&mut connection, token, interest).is_ok() {
+            match self.park(token, connection) {
+                None => return,
+                Some(back) => (connection, interest) = (back, Interest::Writable),
+            }
+        }
+        self.close(token, connection);
     }
 
     /// Cuts the connections that no worker has; returns how many there were in all.
@@ -99,42 +125,85 @@ impl Pool {
         self.stop.raise();
     }
 
-    /// Starts to wait for a new connection's first bytes.
-    pub(crate) fn admit(&self, token: Token, connection: Box<Connection>) {
-        let waiting = connection.waiting();
-        let mut armed = self.poller.add(connection.session(), token.as_u64(), Interest::Readable);
-        let mut connection = connection;
-        while armed.is_ok() {
-            match self.lot.park(token, connection, waiting) {
-                None => return,
-                // Its bytes are there already. A worker is to have them, not the accepting thread.
-                Some(back) => connection = back,
+    /// A listener has a connection to accept.
+    fn accept(&self, number: usize) {
+        match self.listeners.accept(number, &self.poller) {
+            Ok(Some((socket, remote))) => self.admit(socket, remote),
+            Ok(None) => {}
+            Err(Failed { error, pause }) => {
+                self.context.observer.event(&Event::AcceptFailed { error: &error, pause });
+                // Who sees to it that it is tried again.
+                self.lot.stir();
             }
-            armed = self.poller.arm(connection.session(), token.as_u64(), Interest::Readable);
         }
-        drop(connection);
-        self.lot.leave(token);
     }
 
-    fn drive(&self, token: Token, mut connection: Box<Connection>, start: fn(&mut Connection, &Context) -> Next) {
-        let mut step = start;
+    fn admit(&self, socket: TcpStream, remote: SocketAddr) {
+        let token = match self.lot.enter() {
+            Entry::Admitted(token) => token,
+            Entry::InPlaceOf(token, evicted) => {
+                self.shed(evicted.remote());
+                token
+            }
+            Entry::Full => return self.shed(remote),
+        };
+        match Session::new(&self.tls.current(), socket) {
+            Ok(session) => {
+                let connection = Box::new(Connection::new(session, remote, &self.context));
+                self.drive(token, connection);
+            }
+            // TLS has no randomness, or no memory.
+            Err(_) => self.lot.leave(token),
+        }
+    }
+
+    fn shed(&self, remote: SocketAddr) {
+        let (connections, _) = self.lot.count();
+        self.context.observer.event(&Event::Shed { remote, connections });
+    }
+
+    /// A parked connection can go on.
+    fn go_on(&self, token: Token, signal: Signal) {
+        if let Some(mut connection) = self.lot.take(token, signal) {
+            connection.notice(signal);
+            self.drive(token, connection);
+        }
+    }
+
+    /// Has the poller tell when the connection can go on.
+    fn arm(&self, connection: &mut Connection, token: Token, interest: Interest) -> io::Result<()> {
+        // A client that was answered asks again, most likely.
+        let is_idle = connection.phase() == Phase::Idle && interest == Interest::Readable;
+        let (socket, token) = (connection.session(), token.as_u64());
+        connection.polled = match (connection.polled, is_idle) {
+            (Polled::Watched, true) => Polled::Watched,
+            (Polled::Never, _) => {
+                self.poller.add(socket, token)?;
+                if interest == Interest::Writable {
+                    self.poller.arm(socket, token, interest)?;
+                }
+                Polled::Armed
+            }
+            (_, true) if self.poller.watch(socket, token)? => Polled::Watched,
+            (_, true) => Polled::Armed,
+            (_, false) => {
+                self.poller.arm(socket, token, interest)?;
+                Polled::Armed
+            }
+        };
+        Ok(())
+    }
+
+    /// A worker drives a connection until it would wait, and parks it, or closes it.
+    fn drive(&self, token: Token, mut connection: Box<Connection>) {
         loop {
-            // A bug must cost one connection, not a worker.
-            let next =
-                catch_unwind(AssertUnwindSafe(|| step(&mut connection, &self.context))).unwrap_or_else(|panic| {
-                    let message = panic_message(&*panic);
-                    self.context.observer.event(&Event::Panicked { remote: connection.remote(), message: &message });
-                    Next::Close
-                });
-            step = Connection::drive;
-            match next {
+            match self.step(&mut connection, Connection::drive) {
                 Next::Classified => self.lot.set_authorised(token, connection.is_authorised()),
                 Next::Wait(interest) => {
-                    let waiting = connection.waiting();
-                    if self.poller.arm(connection.session(), token.as_u64(), interest).is_err() {
+                    if self.arm(&mut connection, token, interest).is_err() {
                         break;
                     }
-                    match self.lot.park(token, connection, waiting) {
+                    match self.park(token, connection) {
                         None => return,
                         Some(back) => connection = back,
                     }
@@ -142,6 +211,27 @@ impl Pool {
                 Next::Close => break,
             }
         }
+        self.close(token, connection);
+    }
+
+    fn step(&self, connection: &mut Connection, step: fn(&mut Connection, &Context) -> Next) -> Next {
+        // A bug must cost one connection, not a worker.
+        catch_unwind(AssertUnwindSafe(|| step(connection, &self.context))).unwrap_or_else(|panic| {
+            let message = panic_message(&*panic);
+            self.context.observer.event(&Event::Panicked { remote: connection.remote(), message: &message });
+            Next::Close
+        })
+    }
+
+    /// `Some`: it can go on already.
+    fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
+        let (waiting, authorised) = (connection.waiting(), connection.is_authorised());
+        let (mut back, signal) = self.lot.park(token, connection, waiting, authorised)?;
+        back.notice(signal);
+        Some(back)
+    }
+
+    fn close(&self, token: Token, connection: Box<Connection>) {
         drop(connection);
         self.lot.leave(token);
     }

@@ -3,7 +3,7 @@
 //! A resumed session proves only who shook hands before: the verdict is reached anew from the chain it carries, as for
 //! every request. Still a refused client gets no ticket, because its browser would go on resuming "without certificate"
 //! after its user has imported one. TLS hands out tickets at the end of the handshake, by itself; so each connection has a
-//! [`Gate`] of its own, which knows whether its client was authorised in this very handshake.
+//! [`TicketGate`] of its own, which knows whether its client was authorised in this very handshake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ pub(crate) struct Sessions {
 
 /// What one connection sees of them.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct TicketGate {
     sessions: Arc<Sessions>,
     /// Whether the client showed a certificate in this handshake, and was authorised.
     authorised: AtomicBool,
@@ -45,12 +45,12 @@ impl Sessions {
         Self { memory: ServerSessionMemoryCache::new(MOST_SESSIONS), verifier, judge }
     }
 
-    pub(crate) fn gate(self: &Arc<Self>) -> Arc<Gate> {
-        Arc::new(Gate { sessions: Arc::clone(self), authorised: AtomicBool::new(false) })
+    pub(crate) fn gate(self: &Arc<Self>) -> Arc<TicketGate> {
+        Arc::new(TicketGate { sessions: Arc::clone(self), authorised: AtomicBool::new(false) })
     }
 }
 
-impl StoresServerSessions for Gate {
+impl StoresServerSessions for TicketGate {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         self.authorised.load(Ordering::Relaxed) && self.sessions.memory.put(key, value)
     }
@@ -68,7 +68,7 @@ impl StoresServerSessions for Gate {
     }
 }
 
-impl ClientCertVerifier for Gate {
+impl ClientCertVerifier for TicketGate {
     fn client_auth_mandatory(&self) -> bool {
         self.sessions.verifier.client_auth_mandatory()
     }

@@ -15,8 +15,8 @@ use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::listener;
-use crate::observer::Observer;
+use crate::listener::Listeners;
+use crate::observer::{Guarded, Observer};
 use crate::parking::{Capacity, ParkingLot};
 use crate::pool::Pool;
 use crate::reload::{Loaded, Watch};
@@ -74,6 +74,7 @@ impl Server {
             .map_err(|error| Error::new("a listener has no address").caused_by(error))?;
         let control = Control::new(crypto::provider()?, trust, certificate, settings.handshakes, clock)?;
         let control = Arc::new(control);
+        let (timeouts, observer) = (timeouts.limited(), Box::new(Guarded(observer)));
         Ok(Self { settings, listeners, addresses, control, timeouts, limits, observer, watch })
     }
 
@@ -115,9 +116,12 @@ impl Server {
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
-        let pool = Arc::new(Pool { context, lot: ParkingLot::new(capacity), poller, stop });
+        let listeners =
+            Listeners::new(listeners).map_err(|error| Error::new("cannot use a listener").caused_by(error))?;
+        let lot = ParkingLot::new(capacity);
+        let pool = Arc::new(Pool { context, tls: Arc::clone(&control.tls), listeners, lot, poller, stop });
         let mut threads = Threads::default();
-        let started = threads.start(&pool, &control, listeners, settings.workers, watch);
+        let started = threads.start(&pool, &control, settings.workers, watch);
         if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
@@ -145,7 +149,6 @@ pub enum Stopped {
 /// The threads of a running server.
 #[derive(Default)]
 struct Threads {
-    listeners: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     timekeeper: Option<JoinHandle<()>>,
     caretaker: Option<JoinHandle<()>>,
@@ -156,7 +159,6 @@ impl Threads {
         &mut self,
         pool: &Arc<Pool>,
         control: &Arc<Control>,
-        listeners: Vec<TcpListener>,
         workers: usize,
         watch: Option<Watch>,
     ) -> std::io::Result<()> {
@@ -170,22 +172,16 @@ impl Threads {
         let (cared_for, controlled) = (Arc::clone(pool), Arc::clone(control));
         let care = move || Caretaker { control: &controlled, pool: &cared_for, watch }.care();
         self.caretaker = Some(thread::Builder::new().name("caretaker".to_owned()).spawn(care)?);
-        for listener in listeners {
-            listener.set_nonblocking(true)?;
-            let (pool, control) = (Arc::clone(pool), Arc::clone(control));
-            let accept = move || listener::accept_until_stopped(&listener, &control, &pool);
-            self.listeners.push(thread::Builder::new().name("listener".to_owned()).spawn(accept)?);
-        }
-        Ok(())
+        pool.listeners.start(&pool.poller)
     }
 
+    /// In this order: no more connections (`control.stop` is raised already, and the caretaker is told by its bell); every
+    /// response says that it is the last (`draining`); idle connections are closed until there are none, or the time is up;
+    /// the rest is cut; and the threads end (`pool.stop`).
     fn drain_and_join(self, pool: &Pool, control: &Control, timeout: Duration) -> Stopped {
         let end = Instant::now() + timeout;
         control.bell.ring(|asked| asked.stop = true);
-        for thread in self.listeners {
-            // Joining fails only if the thread panicked; then it is over too. The same below.
-            let _ = thread.join();
-        }
+        pool.listeners.close(&pool.poller);
         pool.context.draining.store(true, Ordering::SeqCst);
         // Again and again: an answer that was begun before may still become an idle connection.
         loop {
@@ -199,6 +195,7 @@ impl Threads {
         if let Some(caretaker) = self.caretaker
             && control.bell.wait_until_over(end.saturating_duration_since(Instant::now()))
         {
+            // Joining fails only if the thread panicked; then it is over too. The same below.
             let _ = caretaker.join();
         }
         if let Some(timekeeper) = self.timekeeper {

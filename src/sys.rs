@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Poller, acknowledge_at_once, before_close};
+pub(crate) use linux::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Poller, acknowledge_at_once, before_close};
+pub(crate) use portable::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
 
 /// What a parked connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,24 @@ pub(crate) enum Interest {
 /// Why a poller's `wait` returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The socket that was armed with this token can go on (or was closed by its peer).
-    Token(u64),
+    /// The socket with this token can go on.
+    Token(u64, Signal),
     /// The stop signal was raised: no wait blocks any more.
     Stopped,
+}
+
+/// What an event says of a socket: bytes came, or there is room for more of them. It may be wrong about that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// The peer sends nothing more, or the connection is broken: reading comes to an end.
+    pub(crate) hung_up: bool,
+}
+
+impl Signal {
+    /// What two events say together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { hung_up: self.hung_up || other.hung_up }
+    }
 }
 
 /// A signal that is raised once and wakes every thread that waits on it.
@@ -62,16 +76,6 @@ impl AsFd for StopSignal {
 pub(crate) fn wait_for(socket: impl AsFd, interest: Interest, timeout: Duration) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), flags(interest))];
     Ok(poll_retrying(&mut fds, Some(timeout))? > 0)
-}
-
-/// Waits until `listener` has a connection to accept. `false`: the stop signal was raised.
-pub(crate) fn wait_to_accept(listener: impl AsFd, stop: &StopSignal) -> io::Result<bool> {
-    let mut fds = [
-        PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
-    ];
-    poll_retrying(&mut fds, None)?;
-    Ok(fds[1].revents().is_empty())
 }
 
 /// Sleeps for `time`. `false`: the stop signal was raised meanwhile.
@@ -127,18 +131,19 @@ fn flags(interest: Interest) -> PollFlags {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{Interest, Ready, StopSignal};
-    use rustix::buffer::spare_capacity;
+    use super::{Interest, Ready, Signal, StopSignal};
     use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
     use std::io;
-    use std::net::TcpStream;
+    use std::mem::MaybeUninit;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::os::fd::{AsFd, OwnedFd};
 
     /// The token of the stop signal; connections never get it.
     const STOP: u64 = u64::MAX;
 
-    /// One epoll set that all workers wait on. Sockets are armed one-shot, so that exactly one worker gets each event;
-    /// a closed socket leaves the set by itself.
+    /// One epoll set that all workers wait on. A socket is armed one-shot, so that nothing it does while it is driven wakes
+    /// another worker; or, where that is rare, watched: then waiting for the next request costs no system call. A closed
+    /// socket leaves the set by itself.
     #[derive(Debug)]
     pub(crate) struct Poller {
         epoll: OwnedFd,
@@ -152,40 +157,59 @@ mod linux {
             Ok(Self { epoll })
         }
 
-        /// Adds a socket that was never armed, and arms it.
-        pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-            Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), flags(interest))?)
+        /// Adds a socket, armed for reading: bytes, or a connection to accept.
+        pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
+            Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), once(Interest::Readable))?)
         }
 
-        /// Arms a socket again: its next event is reported once. An event that is there already counts.
+        /// Arms a socket: its next event is reported, once. An event that is there already counts.
         pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-            Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token), flags(interest))?)
+            Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token), once(interest))?)
+        }
+
+        /// Watches a socket until it is armed again: each arrival of bytes is reported. Those that are there count, now; later
+        /// on, who was told has to read all there is before the next are waited for. `false`: it is only armed.
+        pub(crate) fn watch(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
+            epoll::modify(&self.epoll, socket, EventData::new_u64(token), BYTES | EventFlags::ET)?;
+            Ok(true)
+        }
+
+        /// Forgets a socket, which may live on.
+        pub(crate) fn remove(&self, socket: impl AsFd, _token: u64) {
+            // It fails if the socket is not there.
+            let _ = epoll::delete(&self.epoll, socket);
         }
 
         /// Waits, without limit of time, for one event.
         pub(crate) fn wait(&self) -> io::Result<Ready> {
-            let mut events = Vec::with_capacity(1);
+            let mut room = [MaybeUninit::uninit(); 1];
             loop {
-                match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
-                    Ok(_) => {}
+                let (events, _) = match epoll::wait(&self.epoll, &mut room, None) {
+                    Ok(events) => events,
                     Err(rustix::io::Errno::INTR) => continue,
                     Err(error) => return Err(error.into()),
-                }
-                if let Some(event) = events.pop() {
-                    let token = event.data.u64();
-                    return Ok(if token == STOP { Ready::Stopped } else { Ready::Token(token) });
-                }
+                };
+                let Some(event) = events.first() else { continue };
+                let (token, flags) = (event.data.u64(), event.flags);
+                return Ok(match token {
+                    STOP => Ready::Stopped,
+                    _ => Ready::Token(token, Signal { hung_up: flags.intersects(HUNG_UP) }),
+                });
             }
         }
     }
 
-    fn flags(interest: Interest) -> EventFlags {
+    fn once(interest: Interest) -> EventFlags {
         let wanted = match interest {
-            Interest::Readable => EventFlags::IN | EventFlags::RDHUP,
+            Interest::Readable => BYTES,
             Interest::Writable => EventFlags::OUT,
         };
         wanted | EventFlags::ONESHOT
     }
+
+    const BYTES: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+
+    const HUNG_UP: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
     /// Sends the acknowledgement of what was just received now, not after the delay of up to 40 ms.
     ///
@@ -196,13 +220,29 @@ mod linux {
         let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
     }
 
+    /// Lets a listener never block, and its connections send small writes at once.
+    pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        // Accepted sockets inherit it.
+        Ok(rustix::net::sockopt::set_tcp_nodelay(listener, true)?)
+    }
+
+    /// Accepts a connection, which does not block.
+    pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        use rustix::net::{SocketFlags, acceptfrom_with};
+        let (socket, remote) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        let remote = remote.and_then(|remote| SocketAddr::try_from(remote).ok());
+        let nameless = || io::Error::new(io::ErrorKind::ConnectionAborted, "the client has no address");
+        Ok((TcpStream::from(socket), remote.ok_or_else(nameless)?))
+    }
+
     /// Nothing to do here: closing the only descriptor of a socket closes the connection.
     pub(crate) fn before_close(_socket: &TcpStream) {}
 }
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable {
-    use super::{Interest, Ready, StopSignal, flags, poll_retrying};
+    use super::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
     use rustix::event::{PollFd, PollFlags};
     use std::collections::HashMap;
     use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -214,33 +254,54 @@ mod portable {
     pub(crate) struct Poller {
         armed: Mutex<HashMap<u64, (Arc<OwnedFd>, Interest)>>,
         /// Held by the worker that polls.
-        turn: Mutex<()>,
+        turn: Mutex<Turn>,
         stop: OwnedFd,
         /// A byte here makes the polling worker look at `armed` again.
         changed: (PipeReader, PipeWriter),
     }
 
+    /// The token that was reported last: the next one after it comes first, so that each has its turn.
+    #[derive(Debug, Default)]
+    struct Turn(u64);
+
     impl Poller {
         pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
             let stop = stop.as_fd().try_clone_to_owned()?;
-            Ok(Self { armed: Mutex::default(), turn: Mutex::default(), stop, changed: io::pipe()? })
+            let changed = io::pipe()?;
+            // With the pipe full nobody may hang; it says what it has to say all the same.
+            rustix::io::ioctl_fionbio(&changed.1, true)?;
+            rustix::io::ioctl_fionbio(&changed.0, true)?;
+            Ok(Self { armed: Mutex::default(), turn: Mutex::default(), stop, changed })
         }
 
-        pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-            self.arm(socket, token, interest)
+        pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
+            self.arm(socket, token, Interest::Readable)
         }
 
         pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
             // A descriptor of its own, so that a socket closed meanwhile is not mistaken for a later one.
             let socket = Arc::new(socket.as_fd().try_clone_to_owned()?);
             lock(&self.armed).insert(token, (socket, interest));
-            (&self.changed.1).write_all(&[1])
+            match (&self.changed.1).write(&[1]) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+                _ => Ok(()),
+            }
+        }
+
+        pub(crate) fn watch(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
+            self.arm(socket, token, Interest::Readable)?;
+            Ok(false)
+        }
+
+        pub(crate) fn remove(&self, _socket: impl AsFd, token: u64) {
+            lock(&self.armed).remove(&token);
         }
 
         pub(crate) fn wait(&self) -> io::Result<Ready> {
-            let _turn = lock(&self.turn);
+            let mut turn = lock(&self.turn);
             loop {
-                let armed: Vec<_> = lock(&self.armed).iter().map(|(t, (s, i))| (*t, Arc::clone(s), *i)).collect();
+                let mut armed: Vec<_> = lock(&self.armed).iter().map(|(t, (s, i))| (*t, Arc::clone(s), *i)).collect();
+                armed.sort_unstable_by_key(|(token, ..)| token.wrapping_sub(turn.0).wrapping_sub(1));
                 let mut fds = vec![
                     PollFd::from_borrowed_fd(self.stop.as_fd(), PollFlags::IN),
                     PollFd::from_borrowed_fd(self.changed.0.as_fd(), PollFlags::IN),
@@ -250,20 +311,35 @@ mod portable {
                 if !fds[0].revents().is_empty() {
                     return Ok(Ready::Stopped);
                 }
+                if !fds[1].revents().is_empty() {
+                    let _ = (&self.changed.0).read(&mut [0; 512]);
+                }
                 if let Some(at) = fds[2..].iter().position(|fd| !fd.revents().is_empty()) {
                     let (token, socket, _) = &armed[at];
                     let mut map = lock(&self.armed);
                     // It may have been armed anew since the copy was made; then the next round reports it.
                     if map.get(token).is_some_and(|(s, _)| Arc::ptr_eq(s, socket)) {
                         map.remove(token);
-                        return Ok(Ready::Token(*token));
+                        *turn = Turn(*token);
+                        // An end that is there is reported again when it is waited for.
+                        return Ok(Ready::Token(*token, Signal::default()));
                     }
-                }
-                if !fds[1].revents().is_empty() {
-                    let _ = (&self.changed.0).read(&mut [0; 512])?;
                 }
             }
         }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn prepare_listener(listener: &std::net::TcpListener) -> io::Result<()> {
+        listener.set_nonblocking(true)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, std::net::SocketAddr)> {
+        let (socket, remote) = listener.accept()?;
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        Ok((socket, remote))
     }
 
     /// Other systems acknowledge soon enough, or have no such option.
@@ -322,7 +398,10 @@ pub(crate) fn read_hidden_line(prompt: &str) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::net::{TcpListener, TcpStream};
+
+    const BYTES: Signal = Signal { hung_up: false };
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -340,24 +419,55 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, server) = pair();
-                    poller.add(&server, 7, Interest::Readable).unwrap();
+                    poller.add(&server, 7).unwrap();
                     client.write_all(b"x").unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7));
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
                     // The byte is still unread; nothing but the stop signal may be reported now.
                     stop.raise();
                     assert_eq!(poller.wait().unwrap(), Ready::Stopped);
                 }
 
                 #[test]
-                fn arming_again_reports_what_is_there_already() {
+                fn a_watched_socket_is_reported_at_each_arrival() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, mut server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    let mut watched = poller.watch(&server, 7).unwrap();
+                    for _ in 0..3 {
+                        client.write_all(b"x").unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        server.read_exact(&mut [0]).unwrap();
+                        watched = watched || poller.watch(&server, 7).unwrap();
+                    }
+                }
+
+                #[test]
+                fn bytes_and_room_that_are_there_already_are_reported() {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, server) = pair();
-                    poller.add(&server, 7, Interest::Writable).unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7));
                     client.write_all(b"x").unwrap();
-                    poller.arm(&server, 8, Interest::Readable).unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(8));
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    poller.add(&server, 7).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    for _ in 0..2 {
+                        poller.arm(&server, 7, Interest::Writable).unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    }
+                }
+
+                #[test]
+                fn a_removed_socket_is_not_reported() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    poller.remove(&server, 7);
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    stop.raise();
+                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
                 }
 
                 #[test]
@@ -378,9 +488,9 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (client, server) = pair();
-                    poller.add(&server, 3, Interest::Readable).unwrap();
+                    poller.add(&server, 3).unwrap();
                     drop(client);
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(3));
+                    assert!(matches!(poller.wait().unwrap(), Ready::Token(3, _)));
                 }
             }
         };
@@ -388,6 +498,41 @@ mod tests {
 
     poller_tests!(the_poller_of_this_system, Poller);
     poller_tests!(the_portable_poller, portable::Poller);
+
+    /// More often than a pipe holds bytes.
+    #[test]
+    fn the_portable_poller_can_be_armed_without_end() {
+        let stop = StopSignal::new().unwrap();
+        let poller = portable::Poller::new(&stop).unwrap();
+        let (mut client, server) = pair();
+        for _ in 0..70_000 {
+            poller.arm(&server, 7, Interest::Readable).unwrap();
+        }
+        client.write_all(b"x").unwrap();
+        for _ in 0..10 {
+            assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+            poller.arm(&server, 7, Interest::Readable).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_portable_poller_gives_each_socket_its_turn() {
+        let stop = StopSignal::new().unwrap();
+        let poller = portable::Poller::new(&stop).unwrap();
+        let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
+        for (token, (client, server)) in (0..).zip(&pairs) {
+            (&mut &*client).write_all(b"x").unwrap();
+            assert!(wait_for(server, Interest::Readable, Duration::from_secs(5)).unwrap());
+            poller.add(server, token).unwrap();
+        }
+        let mut seen = [0; 3];
+        for _ in 0..9 {
+            let Ready::Token(token, _) = poller.wait().unwrap() else { panic!("stopped") };
+            seen[token as usize] += 1;
+            poller.arm(&pairs[token as usize].1, token, Interest::Readable).unwrap();
+        }
+        assert_eq!(seen, [3; 3]);
+    }
 
     #[test]
     fn a_wait_for_a_silent_socket_ends_at_its_timeout() {

@@ -1,10 +1,10 @@
 //! Drives rustls over a non-blocking socket: our own loop of reading, processing and writing, so that errors stay
 //! typed, alerts are flushed, and no call ever blocks.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -15,7 +15,7 @@ use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
 use crate::resumption::{self, Sessions};
 use crate::server_certificate::ServerCertificate;
-use crate::sys;
+use crate::sys::{self, Signal};
 use crate::trust::Trust;
 use crate::verifier::{Judge, Verifier};
 
@@ -66,6 +66,23 @@ impl Tls {
     }
 }
 
+/// How connections shake hands now.
+pub(crate) struct TlsStore(RwLock<Arc<Tls>>);
+
+impl TlsStore {
+    pub(crate) fn new(tls: Tls) -> Self {
+        Self(RwLock::new(Arc::new(tls)))
+    }
+
+    pub(crate) fn current(&self) -> Arc<Tls> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace(&self, tls: Tls) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
+    }
+}
+
 /// Without resumption: no tickets, no session ids, no early data.
 fn config(
     provider: &Arc<CryptoProvider>,
@@ -80,6 +97,8 @@ fn config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
+    // Most clients put the dearest suite first.
+    config.ignore_client_order = true;
     Ok(config)
 }
 
@@ -89,13 +108,19 @@ pub(crate) struct Session {
     socket: TcpStream,
     /// The first bytes that ever arrived, to tell a client that speaks plain HTTP.
     first: FirstBytes,
+    /// The socket may hold bytes: it was said so, and no read has found less than it asked for since.
+    readable: bool,
+    /// Reading will come to an end, which has to be read too.
+    hung_up: bool,
+    /// The client's close_notify has been read.
+    peer_has_closed: bool,
 }
 
 /// What one read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
-    /// Bytes came in and were processed. `more`: the socket may hold more.
-    Bytes { more: bool },
+    /// Bytes came in and were processed.
+    Bytes,
     /// Nothing is there now.
     Nothing,
     /// The client has closed its side.
@@ -114,12 +139,11 @@ pub(crate) enum Broken {
 }
 
 impl Session {
-    /// Takes over an accepted socket, which becomes non-blocking and sends small writes at once.
-    pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, Broken> {
-        socket.set_nonblocking(true).map_err(|_| Broken::Network)?;
-        socket.set_nodelay(true).map_err(|_| Broken::Network)?;
-        let tls = tls.config().and_then(ServerConnection::new).map_err(Broken::Tls)?;
-        Ok(Self { tls, socket, first: FirstBytes::default() })
+    /// Takes over an accepted socket, which does not block and sends small writes at once.
+    pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, rustls::Error> {
+        let tls = tls.config().and_then(ServerConnection::new)?;
+        // The first bytes may have come already.
+        Ok(Self { tls, socket, first: FirstBytes::default(), readable: true, hung_up: false, peer_has_closed: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -139,19 +163,53 @@ impl Session {
         }
     }
 
-    /// Reads once from the socket and processes it. Plaintext that results waits for `take_plaintext`.
+    /// Takes note of what the poller says of the socket.
+    pub(crate) fn notice(&mut self, signal: Signal) {
+        self.readable = true;
+        self.hung_up |= signal.hung_up;
+    }
+
+    /// Whether the socket may hold bytes that have not been read. If not, more will be announced.
+    pub(crate) fn may_be_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether the client has said that it sends nothing more.
+    pub(crate) fn peer_has_closed(&self) -> bool {
+        self.peer_has_closed
+    }
+
+    /// Whether nothing has come that was not read: as far as can be told, it may just be arriving.
+    pub(crate) fn has_nothing_unread(&self) -> bool {
+        matches!((&self.socket).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Reads once from the socket, if it may hold something, and processes it. Plaintext that results waits for
+    /// `take_plaintext`.
     pub(crate) fn receive(&mut self) -> Result<Received, Broken> {
+        if !self.readable {
+            return Ok(Received::Nothing);
+        }
         let mut tap = Tap { socket: &self.socket, first: &mut self.first, filled: false };
         match self.tls.read_tls(&mut tap) {
             Ok(0) => return Ok(Received::End),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                return Ok(Received::Nothing);
+            }
             Err(_) => return Err(Broken::Network),
         }
-        let more = tap.filled;
+        // Computing the handshake takes so long that more may have come meanwhile.
+        self.readable = tap.filled || self.hung_up || self.tls.is_handshaking();
         match self.tls.process_new_packets() {
-            Ok(state) if state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 => Ok(Received::End),
-            Ok(_) => Ok(Received::Bytes { more }),
+            Ok(state) => {
+                self.peer_has_closed = state.peer_has_closed();
+                match self.peer_has_closed && state.plaintext_bytes_to_read() == 0 {
+                    true => Ok(Received::End),
+                    false => Ok(Received::Bytes),
+                }
+            }
             Err(_) if self.tls.is_handshaking() && self.first.is_plain_http() => Err(Broken::PlainHttp),
             Err(error) => {
                 // The alert; if it cannot be sent now, the client learns less.
@@ -193,7 +251,7 @@ impl Session {
     /// Writes what is queued. `false`: the socket takes no more now.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(&mut &self.socket) {
+            match self.tls.write_tls(&mut Records(&self.socket)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
@@ -213,25 +271,32 @@ impl Session {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Throws away what the client still sends. `Nothing`: it may send more later.
+    /// Throws away what the client still sends. `Nothing`: it may send more later. `Bytes`: there may be more, but others are
+    /// to have their turn.
     pub(crate) fn discard(&mut self, budget: &mut u64) -> Received {
         let mut scratch = [0; 16 * 1024];
-        loop {
+        for _ in 0..64 {
+            if !self.readable {
+                return Received::Nothing;
+            }
             match (&self.socket).read(&mut scratch) {
                 Ok(0) => return Received::End,
                 Ok(n) => *budget = budget.saturating_sub(n as u64),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(_) => return Received::End,
             }
             if *budget == 0 {
                 return Received::End;
             }
         }
+        Received::Bytes
     }
 
     /// While handshaking: see [`sys::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
-        sys::acknowledge_at_once(&self.socket);
+        if self.first.len > 0 {
+            sys::acknowledge_at_once(&self.socket);
+        }
     }
 }
 
@@ -282,6 +347,26 @@ impl FirstBytes {
     fn is_plain_http(&self) -> bool {
         let method = self.bytes[..self.len].split(|byte| *byte == b' ').next().unwrap_or_default();
         !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
+    }
+}
+
+/// Writes records to the socket. A single one, which most answers are, costs less when it is not written as a list of one.
+struct Records<'s>(&'s TcpStream);
+
+impl Write for Records<'_> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.0.write(record)
+    }
+
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        match records {
+            [record] => self.0.write(record),
+            _ => self.0.write_vectored(records),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
-use crate::sys::{self, Interest};
+use crate::sys::{self, Interest, Signal};
 use crate::tls::{Broken, Received, Session};
 
 /// Decodes a body from the bytes that have arrived. No I/O.
@@ -94,6 +94,8 @@ pub(crate) struct Upload<'c> {
     pub(crate) decoder: &'c mut BodyDecoder,
     pub(crate) timeouts: &'c Timeouts,
     pub(crate) pace: Pace,
+    /// Since when nobody has waited for the client.
+    pub(crate) busy_since: Instant,
     /// The client waits for `100 Continue` (RFC 9110, section 10.1.1).
     pub(crate) continue_awaited: bool,
     /// Why the body could not be read, if it could not.
@@ -156,7 +158,7 @@ impl Upload<'_> {
             self.wait(Interest::Writable)?;
         }
         match self.session.receive() {
-            Ok(Received::Bytes { .. }) => {}
+            Ok(Received::Bytes) => {}
             Ok(Received::Nothing) => self.wait(Interest::Readable)?,
             Ok(Received::End) | Err(Broken::Tls(_) | Broken::PlainHttp | Broken::Network) => return Err(Failure::Gone),
         }
@@ -167,6 +169,14 @@ impl Upload<'_> {
     }
 
     fn wait(&mut self, interest: Interest) -> Result<(), Failure> {
+        // What the handler did meanwhile took the time of the server, not of the client.
+        self.pace.excuse(self.busy_since.elapsed());
+        let waited = self.wait_for_client(interest);
+        self.busy_since = Instant::now();
+        waited
+    }
+
+    fn wait_for_client(&mut self, interest: Interest) -> Result<(), Failure> {
         loop {
             let left = self.pace.deadline.saturating_duration_since(Instant::now());
             match sys::wait_for(&*self.session, interest, left) {
@@ -176,7 +186,7 @@ impl Upload<'_> {
                         return Err(Failure::TimedOut);
                     }
                 }
-                Ok(true) => return Ok(()),
+                Ok(true) => return Ok(self.session.notice(Signal::default())),
                 Ok(false) => {}
                 Err(_) => return Err(Failure::Gone),
             }

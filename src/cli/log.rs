@@ -156,10 +156,7 @@ fn describe(event: &Event<'_>) -> String {
         }
         Event::Reloaded { trust } => format!("read the files anew; in force: {}", summary(trust)),
         Event::ReloadFailed { error } => {
-            format!(
-                "the files have changed, but what was read before stays in force: {}",
-                visible(&error.in_full())
-            )
+            format!("the files have changed, but what was read before stays in force: {}", visible(&error.in_full()))
         }
         Event::Warning { text } => format!("warning: {text}"),
         Event::AcceptFailed { error, pause } => {

@@ -1,6 +1,6 @@
 //! Who is asking, and may they? The verdict on the client, cached while it stands, and what the policy makes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{Connection, Next};
 use crate::context::{Context, Gate};
@@ -12,7 +12,8 @@ use crate::trust::{Judgement, Refusal, RefusalCode, Trust, Verdict, judge};
 /// A judgement, and what it was based on.
 pub(super) struct Judged {
     generation: u64,
-    trust: Arc<Trust>,
+    /// Not held: what has been replaced must not stay in memory for as long as somebody downloads.
+    trust: Weak<Trust>,
     judgement: Judgement,
 }
 
@@ -52,29 +53,33 @@ impl Connection {
     }
 
     /// The verdict for now, and the trust that it is by: the cached ones while trust is unchanged and no date has passed.
-    pub(super) fn judge(&mut self, context: &Context) -> (&Verdict, &Trust) {
+    pub(super) fn judge(&mut self, context: &Context) -> (&Verdict, Arc<Trust>) {
         let generation = context.trust.generation();
-        let stands = |judged: &Judged| {
+        let stands = |judged: &&Judged| {
             judged.generation == generation
                 && judged.judgement.valid_until.is_none_or(|until| context.clock.now() < until)
         };
-        if !self.judged.as_ref().is_some_and(stands) {
-            // The snapshot may be newer than the number; then the next request judges once more.
-            let trust = context.trust.current();
-            let now = context.clock.now();
-            let judgement = judge(self.session.peer_chain(), &trust, now);
-            if let Verdict::Authorised(identity) = &judgement.verdict
-                && context.expiry_notices.are_due(identity, now)
-                && let Some(left) = identity.expires_in(now)
-            {
-                context.observer.event(&Event::ClientExpires { identity, left });
-            }
-            self.judged = Some(Judged { generation, trust, judgement });
-        }
-        match &self.judged {
-            Some(judged) => (&judged.judgement.verdict, &judged.trust),
+        let known = self.judged.as_ref().filter(stands).and_then(|judged| judged.trust.upgrade());
+        let trust = known.unwrap_or_else(|| self.judge_anew(generation, context));
+        match self.verdict() {
+            Some(verdict) => (verdict, trust),
             None => unreachable!("it was judged just now"),
         }
+    }
+
+    fn judge_anew(&mut self, generation: u64, context: &Context) -> Arc<Trust> {
+        // The snapshot may be newer than the number; then the next request judges once more.
+        let trust = context.trust.current();
+        let now = context.clock.now();
+        let judgement = judge(self.session.peer_chain(), &trust, now);
+        if let Verdict::Authorised(identity) = &judgement.verdict
+            && context.expiry_notices.are_due(identity, now)
+            && let Some(left) = identity.expires_in(now)
+        {
+            context.observer.event(&Event::ClientExpires { identity, left });
+        }
+        self.judged = Some(Judged { generation, trust: Arc::downgrade(&trust), judgement });
+        trust
     }
 
     /// Whether trust has changed since it was judged.
@@ -87,9 +92,10 @@ impl Connection {
     pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
         let was_authorised = self.is_authorised();
         self.judge(context);
-        match was_authorised && !self.is_authorised() && self.phase() == Phase::Idle {
+        let is_idle = self.phase() == Phase::Idle && self.input.is_empty();
+        match was_authorised && !self.is_authorised() && is_idle {
             true => self.close_politely(),
-            false => Next::Wait(self.interest),
+            false => self.wait_for(self.interest),
         }
     }
 

@@ -119,12 +119,14 @@ impl Connection {
     /// Lets the handler answer an authorised client, with the body read as it comes.
     fn call_with_upload(&mut self, head: Head, mut decoder: BodyDecoder, verdict: &Verdict, context: &Context) {
         let client = self.client(verdict);
+        let now = Instant::now();
         let mut upload = Upload {
             session: &mut self.session,
             input: &mut self.input,
             decoder: &mut decoder,
             timeouts: &context.timeouts,
-            pace: Pace::start(Instant::now(), &context.timeouts),
+            pace: Pace::start(now, &context.timeouts),
+            busy_since: now,
             continue_awaited: head.expects_continue,
             failure: None,
         };

@@ -7,7 +7,7 @@ mod admission;
 mod exchange;
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::answer::{GivenUp, Progress};
 use crate::context::Context;
@@ -17,7 +17,7 @@ use crate::identity::visible;
 use crate::observer::Event;
 use crate::pages;
 use crate::parking::Waiting;
-use crate::sys::Interest;
+use crate::sys::{self, Interest, Signal};
 use crate::tls::{Broken, Received, Session};
 use crate::trust::refusal_in;
 
@@ -31,11 +31,14 @@ pub(crate) struct Connection {
     stage: Stage,
     /// When the stage began, and when it must be over.
     waiting: Waiting,
-    /// What it waited for last.
+    /// What it waits for while it is parked.
     interest: Interest,
+    /// The stage was given more time, because its client had done something that was not seen in time.
+    spared: bool,
     /// Plaintext that nobody has used yet.
     input: Vec<u8>,
     judged: Option<Judged>,
+    pub(crate) polled: Polled,
 }
 
 /// What a connection is doing. Each stage is one method below.
@@ -59,6 +62,17 @@ const TURNS: u32 = 100;
 /// After a response of so many bytes at most, a client that said it is done needs no lingering: all of it is on its way in
 /// one flight.
 const QUICK_FAREWELL: u64 = 8 * 1024;
+
+/// What the poller knows of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// Nothing yet.
+    Never,
+    /// It was armed, for one event.
+    Armed,
+    /// It tells of all bytes that come.
+    Watched,
+}
 
 /// What the pool is to do with a connection that was driven.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,9 +101,16 @@ impl Connection {
             stage: Stage::Handshake,
             waiting,
             interest: Interest::Readable,
+            spared: false,
             input: Vec::new(),
             judged: None,
+            polled: Polled::Never,
         }
+    }
+
+    /// Takes note of an event, before it is driven on.
+    pub(crate) fn notice(&mut self, signal: Signal) {
+        self.session.notice(signal);
     }
 
     /// Goes as far as possible without waiting for the client.
@@ -99,7 +120,7 @@ impl Connection {
             turns -= 1;
             if turns == 0 {
                 // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
-                return Next::Wait(Interest::Writable);
+                return self.wait_for(Interest::Writable);
             }
             let step = match self.stage {
                 Stage::Handshake => self.shake_hands(context),
@@ -109,13 +130,17 @@ impl Connection {
                 Stage::Linger { .. } => self.linger(),
             };
             if let Step::Stop(next) = step {
+                // Nobody tells again of bytes that were there before.
+                if next == Next::Wait(Interest::Readable) && self.session.may_be_readable() {
+                    continue;
+                }
                 if self.input.is_empty() {
                     self.input = Vec::new();
                 }
-                if let Next::Wait(interest) = next {
-                    self.interest = interest;
-                }
-                return next;
+                return match next {
+                    Next::Wait(interest) => self.wait_for(interest),
+                    next => next,
+                };
             }
         }
     }
@@ -123,12 +148,19 @@ impl Connection {
     /// Called instead of `drive` when the deadline has passed.
     pub(crate) fn expire(&mut self, context: &Context) -> Next {
         let phase = self.phase();
+        // What the client did that no worker has seen yet is no fault of its own. Once, or who drips would never be late.
+        let unseen = || matches!(sys::wait_for(&self.session, self.interest, Duration::ZERO), Ok(true));
+        if !self.spared && unseen() {
+            self.spared = true;
+            self.waiting.deadline = Instant::now() + self.time_of_phase(context);
+            return self.wait_for(self.interest);
+        }
         if let Stage::Answer(sending) = &mut self.stage {
             let now = Instant::now();
             if sending.pace.next_period(sending.answer.sent, now, &context.timeouts) {
                 self.waiting.deadline = sending.pace.deadline;
-                // A worker has to go on: what follows the answer may be a handler, which would hold whoever calls this.
-                return Next::Wait(Interest::Writable);
+                // A worker has to go on: what follows the answer may be a handler.
+                return self.wait_for(Interest::Writable);
             }
         }
         if !matches!(phase, Phase::Idle | Phase::Linger) {
@@ -147,6 +179,11 @@ impl Connection {
             Phase::Handshake | Phase::Linger => return Next::Close,
         }
         self.drive(context)
+    }
+
+    fn wait_for(&mut self, interest: Interest) -> Next {
+        self.interest = interest;
+        Next::Wait(interest)
     }
 
     /// Says goodbye to a client that is not being answered, without waiting.
@@ -193,20 +230,13 @@ impl Connection {
             return Step::Stop(Next::Classified);
         }
         match self.session.receive() {
-            Ok(Received::Bytes { .. }) => Step::Go,
+            Ok(Received::Bytes) => Step::Go,
             Ok(Received::Nothing) => {
                 self.session.acknowledge_at_once();
                 wait(Interest::Readable)
             }
             Ok(Received::End) => close(),
-            Err(broken) => {
-                self.report_broken(&broken, context);
-                if matches!(broken, Broken::Network) {
-                    return close();
-                }
-                // An alert or a plain answer is on its way; let it arrive.
-                self.say_goodbye(context)
-            }
+            Err(broken) => self.give_up(&broken, context),
         }
     }
 
@@ -235,7 +265,7 @@ impl Connection {
     /// Reads once; `Step::Go` if there is something new to look at.
     fn receive_more(&mut self, context: &Context) -> Step {
         match self.session.receive() {
-            Ok(Received::Bytes { .. }) => {
+            Ok(Received::Bytes) => {
                 // What TLS itself has to say, a key update for example.
                 match self.session.flush() {
                     Ok(true) => Step::Go,
@@ -252,25 +282,40 @@ impl Connection {
                 wait(Interest::Readable)
             }
             Ok(Received::End) => Step::Stop(self.close_politely()),
-            Err(broken) => {
-                self.report_broken(&broken, context);
-                close()
-            }
+            Err(broken) => self.give_up(&broken, context),
+        }
+    }
+
+    /// Ends a session that cannot go on.
+    fn give_up(&mut self, broken: &Broken, context: &Context) -> Step {
+        self.report_broken(broken, context);
+        match broken {
+            Broken::Network => close(),
+            // An alert or a plain answer is on its way; let it arrive.
+            Broken::Tls(_) | Broken::PlainHttp => self.say_goodbye(context),
         }
     }
 
     fn send_answer(&mut self, context: &Context) -> Step {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
         let (keep, client_is_done) = (sending.keep, sending.client_is_done);
+        let begun = Instant::now();
         let advanced = sending.answer.advance(&mut self.session, !keep);
         match advanced {
-            Ok(Progress::Blocked) => wait(Interest::Writable),
+            Ok(Progress::Blocked | Progress::Paused) => {
+                // The body's reader may have taken its time.
+                sending.pace.excuse(begun.elapsed());
+                self.waiting.deadline = sending.pace.deadline;
+                wait(Interest::Writable)
+            }
             Ok(Progress::Done) => {
                 let small = sending.answer.sent <= QUICK_FAREWELL;
                 self.log(None, context);
                 match keep {
-                    // The client will hear all of it: nothing of its own can cross our last words but its own farewell.
-                    false if client_is_done && small && self.input.is_empty() => return close(),
+                    // The client will hear all of it, unless bytes of its own that nobody reads cross our last words.
+                    false if client_is_done && small && self.input.is_empty() && self.session.has_nothing_unread() => {
+                        return close();
+                    }
                     false => return self.say_goodbye(context),
                     true => {}
                 }
@@ -278,6 +323,9 @@ impl Connection {
                 self.session.take_plaintext(&mut self.input);
                 if !self.input.is_empty() {
                     return Step::Go;
+                }
+                if self.session.peer_has_closed() {
+                    return Step::Stop(self.close_politely());
                 }
                 // Trust may have changed while the answer was under way: an idle connection has to be judged by it.
                 match self.is_judged_by_another(context) && self.judge_again(context) == Next::Close {
@@ -312,23 +360,28 @@ impl Connection {
     fn linger(&mut self) -> Step {
         let Stage::Linger { budget } = &mut self.stage else { return Step::Go };
         match self.session.discard(budget) {
-            Received::Nothing | Received::Bytes { .. } => wait(Interest::Readable),
+            Received::Nothing => wait(Interest::Readable),
+            Received::Bytes => wait(Interest::Writable),
             Received::End => close(),
         }
     }
 
     fn enter(&mut self, stage: Stage, context: &Context) {
         self.stage = stage;
+        self.spared = false;
         let since = Instant::now();
+        self.waiting = Waiting { since, deadline: since + self.time_of_phase(context) };
+    }
+
+    fn time_of_phase(&self, context: &Context) -> Duration {
         let timeouts = &context.timeouts;
-        let time = match self.phase() {
+        match self.phase() {
             Phase::Handshake => timeouts.handshake,
             Phase::Head => timeouts.head,
             Phase::Idle => timeouts.idle,
             Phase::Body | Phase::Answer => timeouts.transfer,
             Phase::Linger => timeouts.linger,
-        };
-        self.waiting = Waiting { since, deadline: since + time };
+        }
     }
 
     fn report_broken(&mut self, broken: &Broken, context: &Context) {

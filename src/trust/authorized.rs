@@ -34,8 +34,8 @@ pub(super) fn add(
     before: Option<&Trust>,
 ) -> Result<(), Error> {
     let failed = |error: std::io::Error| {
-        let error =
-            Error::new(format!("cannot read the directory of authorised clients {}", directory.display())).caused_by(error);
+        let error = Error::new(format!("cannot read the directory of authorised clients {}", directory.display()))
+            .caused_by(error);
         error.hint("name a directory that the user who runs this can read")
     };
     let entries = fs::read_dir(directory).map_err(failed)?;
@@ -56,7 +56,9 @@ pub(super) fn add(
             (Err(error), None) => return Err(error),
             (Err(error), Some(before)) => {
                 count += keep(trust, before, &name);
-                trust.left_as_they_were.push(visible(&format!("{}; until then that client stays as it was", error.in_full())));
+                trust
+                    .left_as_they_were
+                    .push(visible(&format!("{}; until then that client stays as it was", error.in_full())));
             }
         }
     }

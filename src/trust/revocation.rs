@@ -200,7 +200,11 @@ impl Trust {
             let issuers = self.authorities.iter().filter(|issuer| *issuer.subject == *authority.issuer);
             issuers.filter_map(|issuer| issuer.crl.as_ref()).find_map(|crl| {
                 let found = crl.list.find(&authority.serial)?;
-                Some(format!("the CA {} {}", authority.identity.subject(), revocation_text(found, &authority.serial, crl)))
+                Some(format!(
+                    "the CA {} {}",
+                    authority.identity.subject(),
+                    revocation_text(found, &authority.serial, crl)
+                ))
             })
         };
         let revoked: Vec<_> = self.authorities.iter().map(revoked_one).collect();

@@ -120,9 +120,10 @@ fn layers_point_down() {
     let layers: &[&[&str]] = &[
         &["cli"],
         &["server", "builder"],
-        &["caretaker", "listener"],
+        &["caretaker"],
         &["control", "reload"],
         &["pool"],
+        &["listener"],
         &["connection"],
         &["context"],
         &["answer", "upload", "pages"],

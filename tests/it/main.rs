@@ -3,6 +3,7 @@
 #![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 
 mod availability;
+mod busy;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod certs;
 #[cfg(feature = "cli")]

@@ -152,7 +152,9 @@ fn what_the_operator_should_know_is_said_at_start() {
     let young = Ca::with("young", |params| params.not_before = (SystemTime::now() + HOUR).into());
     dir.write("certs/ca.pem", young.pem());
     let serving = serve(&dir, "");
-    eventually(|| serving.stderr().contains("warning: the system clock is wrong: by it no CA is valid yet, the first from 20"));
+    eventually(|| {
+        serving.stderr().contains("warning: the system clock is wrong: by it no CA is valid yet, the first from 20")
+    });
 }
 
 #[test]

@@ -88,6 +88,19 @@ pub(crate) fn start_with(
     start_as(&server_ca, trust, change, handler)
 }
 
+/// A server that tells this observer instead of `Running::seen`.
+pub(crate) fn start_observed(
+    trust: Trust,
+    change: impl FnOnce(Builder) -> Builder,
+    observer: impl Observer + 'static,
+) -> Running {
+    let holder = Ca::new("server CA").server();
+    let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let builder = change(Server::builder(listener, certificate, trust)).observer(observer);
+    run_observed(builder, Arc::default(), |_: &mut Request<'_>| Response::new("served".into()))
+}
+
 fn start_as(
     server_ca: &Ca,
     trust: Trust,
@@ -109,9 +122,12 @@ pub(crate) fn start_watching(files: Files) -> Running {
 
 fn run(builder: Builder, handler: impl Handler + 'static) -> Running {
     let seen = Arc::new(Seen::default());
+    run_observed(builder.observer(Recorder(Arc::clone(&seen))), seen, handler)
+}
+
+fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Handler + 'static) -> Running {
     let calls = Arc::new(AtomicUsize::new(0));
-    let builder = builder.observer(Recorder(Arc::clone(&seen))).drain_timeout(Duration::from_secs(5));
-    let server = builder.build().unwrap();
+    let server = builder.drain_timeout(Duration::from_secs(5)).build().unwrap();
     let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
     let counter = Arc::clone(&calls);
     let counted = move |request: &mut Request<'_>| {

@@ -1,0 +1,237 @@
+//! A server that has its hands full, and clients that come at the wrong moment: found by readers who looked for races.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mtls_min::{Access, Observer, Request, Response, Trust};
+
+use crate::support::client::{
+    GET, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
+};
+use crate::support::pki::{Ca, Holder};
+use crate::support::server::{Running, start, start_with, trust};
+
+/// A handler whose path `/gate` says that it was reached, and waits to be let go.
+fn with_a_gate() -> (Gate, impl Fn(&mut Request<'_>) -> Response + Send + Sync) {
+    let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
+    let released = Mutex::new(released);
+    let handler = move |request: &mut Request<'_>| {
+        if request.uri().path() == "/gate" {
+            reached.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+        }
+        Response::new("served".into())
+    };
+    (Gate { arrivals, release }, handler)
+}
+
+struct Gate {
+    arrivals: Receiver<()>,
+    release: SyncSender<()>,
+}
+
+impl Gate {
+    fn wait_for_one(&self) {
+        self.arrivals.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    fn let_one_go(&self) {
+        self.release.send(()).unwrap();
+    }
+}
+
+fn send(stream: &mut Tls, request: &str) {
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.flush().unwrap();
+}
+
+const AT_THE_GATE: &str = "GET /gate HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Replaces trust, and waits until idle connections were looked through: that of `witness`, who is let in no longer, is gone.
+fn replace_and_wait_for_the_sweep(running: &Running, trust: Trust, mut witness: Tls) {
+    running.trust.replace(trust).unwrap();
+    let _ = read_to_end(&mut witness);
+}
+
+fn witness(running: &Running, ca: &Ca) -> Tls {
+    let mut witness = connect(running.addr, config(Some(&ca.client("witness")), &TLS13));
+    assert_eq!(exchange(&mut witness, GET).unwrap().status, 200);
+    witness
+}
+
+fn both(a: &Ca, b: &Ca) -> Trust {
+    Trust::builder().pem(a.pem() + &b.pem(), "two CAs").build().unwrap()
+}
+
+/// The threads that look after files and deadlines have to look after them.
+#[test]
+fn handlers_run_on_workers_only_whenever_trust_changes() {
+    let ca = Ca::new("ca");
+    let names: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let seen = Arc::clone(&names);
+    let handler = move |_: &mut Request<'_>| {
+        seen.lock().unwrap().insert(std::thread::current().name().unwrap_or_default().to_owned());
+        Response::new("served".into())
+    };
+    let running = start_with(trust(&ca), |builder| builder.workers(4), handler);
+    let alice = ca.client("alice");
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut client = connect(running.addr, config(Some(&alice), &TLS13));
+                for _ in 0..400 {
+                    assert_eq!(exchange(&mut client, GET).unwrap().status, 200);
+                }
+            });
+        }
+        while running.calls() < 16 * 400 {
+            running.trust.replace(trust(&ca)).unwrap();
+        }
+    });
+    let names = names.lock().unwrap();
+    assert!(names.iter().all(|name| name.starts_with("worker")), "{names:?}");
+}
+
+#[test]
+fn pipelined_requests_go_on_although_trust_changes_between_two_turns() {
+    let (ca, old) = (Ca::new("ca"), Ca::new("old"));
+    let (gate, handler) = with_a_gate();
+    let running = start_with(both(&ca, &old), |builder| builder.workers(1), handler);
+    let witness = witness(&running, &old);
+    let alice = ca.client("alice");
+    let mut other = connect(running.addr, config(Some(&alice), &TLS13));
+    assert_eq!(exchange(&mut other, GET).unwrap().status, 200);
+    let mut many = connect(running.addr, config(Some(&alice), &TLS13));
+    // The gate holds the only worker, so that the other's request is waiting when the turn of the many is over.
+    send(&mut many, &(GET.repeat(44) + AT_THE_GATE + &GET.repeat(15)));
+    gate.wait_for_one();
+    send(&mut other, AT_THE_GATE);
+    gate.let_one_go();
+    gate.wait_for_one();
+    replace_and_wait_for_the_sweep(&running, trust(&ca), witness);
+    gate.let_one_go();
+    for number in 0..60 {
+        assert_eq!(read_reply(&mut many).unwrap().status, 200, "request {number}");
+    }
+    assert_eq!(read_reply(&mut other).unwrap().status, 200);
+}
+
+#[test]
+fn who_is_let_in_by_a_change_of_trust_is_no_stranger_any_more() {
+    let (ca, old) = (Ca::new("ca"), Ca::new("old"));
+    let running = start_with(
+        trust(&old),
+        |builder| builder.max_connections(8),
+        |_: &mut Request<'_>| Response::new("served".into()),
+    );
+    let mut alice = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    while alice.conn.is_handshaking() || alice.conn.wants_write() {
+        alice.conn.complete_io(&mut alice.sock).unwrap();
+    }
+    let witness = witness(&running, &old);
+    replace_and_wait_for_the_sweep(&running, trust(&ca), witness);
+    assert_eq!(exchange(&mut alice, GET).unwrap().status, 200);
+    // Strangers push each other out, and nobody else.
+    let _strangers: Vec<_> = (0..20).map(|_| TcpStream::connect(running.addr).unwrap()).collect();
+    running.seen.wait_for_event("Shed");
+    eventually(|| running.seen.events().iter().filter(|event| event.contains("Shed")).count() >= 12);
+    assert_eq!(exchange(&mut alice, GET).unwrap().status, 200);
+}
+
+#[test]
+fn what_came_in_time_is_not_late_because_every_worker_was_busy() {
+    let ca = Ca::new("ca");
+    let (gate, handler) = with_a_gate();
+    let idle = Duration::from_millis(500);
+    let running = start_with(trust(&ca), |builder| builder.workers(1).idle_timeout(idle), handler);
+    let alice = ca.client("alice");
+    let mut early = connect(running.addr, config(Some(&alice), &TLS13));
+    assert_eq!(exchange(&mut early, GET).unwrap().status, 200);
+    let mut busy = connect(running.addr, config(Some(&alice), &TLS13));
+    send(&mut busy, AT_THE_GATE);
+    gate.wait_for_one();
+    send(&mut early, GET);
+    // Past its deadline, and some.
+    std::thread::sleep(idle + Duration::from_millis(250));
+    gate.let_one_go();
+    assert_eq!(read_reply(&mut early).unwrap().status, 200);
+    assert_eq!(read_reply(&mut busy).unwrap().status, 200);
+}
+
+#[test]
+fn a_slow_handler_is_not_blamed_on_the_client() {
+    let ca = Ca::new("ca");
+    let transfer = Duration::from_millis(300);
+    let handler = move |request: &mut Request<'_>| {
+        std::thread::sleep(transfer * 2);
+        let mut body = String::new();
+        match request.body().read_to_string(&mut body) {
+            Ok(_) => Response::new(body.into()),
+            Err(error) => Response::new(error.to_string().into()),
+        }
+    };
+    let running = start_with(trust(&ca), |builder| builder.transfer_timeout(transfer), handler);
+    let mut client = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    assert_eq!(exchange(&mut client, head).unwrap().status, 100);
+    let reply = exchange(&mut client, "hello").unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, "hello"));
+}
+
+#[test]
+fn a_client_that_says_goodbye_with_its_request_is_answered_and_left() {
+    let ca = Ca::new("ca");
+    let running = start(trust(&ca));
+    for version in VERSIONS {
+        let mut client = connect(running.addr, config(Some(&ca.client("alice")), version));
+        assert_eq!(exchange(&mut client, GET).unwrap().status, 200);
+        client.conn.writer().write_all(GET.as_bytes()).unwrap();
+        client.conn.send_close_notify();
+        while client.conn.wants_write() {
+            client.conn.write_tls(&mut client.sock).unwrap();
+        }
+        assert_eq!(read_reply(&mut client).unwrap().status, 200);
+        // Long before the idle timeout of a minute, or the read times out.
+        assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn timeouts_may_be_for_ever() {
+    let ca = Ca::new("ca");
+    let for_ever = |builder: mtls_min::Builder| {
+        let max = Duration::MAX;
+        builder.handshake_timeout(max).head_timeout(max).idle_timeout(max).transfer_timeout(max).linger_timeout(max)
+    };
+    let running = start_with(trust(&ca), for_ever, |_: &mut Request<'_>| Response::new("served".into()));
+    let mut client = connect(running.addr, config(Some(&ca.client("alice")), &TLS12));
+    for _ in 0..2 {
+        assert_eq!(exchange(&mut client, GET).unwrap().status, 200);
+    }
+    assert_eq!(get(running.addr, None, &TLS13).unwrap().status, 401);
+    assert!(running.seen.events().is_empty(), "{:?}", running.seen.events());
+}
+
+struct Panicking;
+
+impl Observer for Panicking {
+    fn request(&self, _: &Access<'_>) {
+        panic!("the observer's own");
+    }
+}
+
+#[test]
+fn an_observer_that_panics_costs_nobody_a_worker() {
+    let ca = Ca::new("ca");
+    let change = |builder: mtls_min::Builder| builder.workers(1);
+    let running = crate::support::server::start_observed(trust(&ca), change, Panicking);
+    let alice: Holder = ca.client("alice");
+    for _ in 0..3 {
+        assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
+    }
+    assert_eq!(running.stop(), mtls_min::Stopped::Drained);
+}
