@@ -186,7 +186,10 @@ impl Upload<'_> {
                         return Err(Failure::TimedOut);
                     }
                 }
-                Ok(true) => return Ok(self.session.notice(Signal::default())),
+                Ok(true) => {
+                    self.session.notice(Signal::default());
+                    return Ok(());
+                }
                 Ok(false) => {}
                 Err(_) => return Err(Failure::Gone),
             }

@@ -290,7 +290,7 @@ fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
             Verdict::Refused(refusal) => Some(refusal.code()),
         }
     };
-    for along in [&[][..], &[ca.der.clone()], &[ca.der.clone(), ca.der.clone(), ca.der.clone()], &others] {
+    for along in [&[][..], std::slice::from_ref(&ca.der), &[ca.der.clone(), ca.der.clone(), ca.der.clone()], &others] {
         for holder in [&alice, &for_servers, &old] {
             assert_eq!(judged(holder, along), Some(RefusalCode::Revoked), "{} along", along.len());
         }
