@@ -25,7 +25,9 @@ struct Facts {
     subject: Box<str>,
     issuer: Box<str>,
     serial: Box<str>,
-    sha256: Box<str>,
+    sha256: [u8; 32],
+    /// The same in hexadecimal digits.
+    sha256_text: Box<str>,
     attributes: Box<[Attribute]>,
     dns_names: Box<[String]>,
     emails: Box<[String]>,
@@ -35,7 +37,8 @@ struct Facts {
     not_after: SystemTime,
     /// SHA-256 of the public key with its algorithm.
     spki_sha256: [u8; 32],
-    vouched: bool,
+    /// The subject of the CA of trust that vouches for it.
+    anchor: Option<Box<str>>,
     known_as: Option<Box<str>>,
 }
 
@@ -54,9 +57,10 @@ impl Identity {
         Self(Arc::new(Facts::of(certificate)))
     }
 
-    /// Of a certificate that a CA of trust was found to vouch for.
-    pub(crate) fn vouched_for(certificate: &Certificate<'_>, known_as: Option<&str>) -> Self {
-        Self(Arc::new(Facts { vouched: true, known_as: known_as.map(Into::into), ..Facts::of(certificate) }))
+    /// Of a certificate that a CA of trust, whose subject is `anchor`, was found to vouch for.
+    pub(crate) fn vouched_for(certificate: &Certificate<'_>, anchor: &str, known_as: Option<&str>) -> Self {
+        let (anchor, known_as) = (Some(anchor.into()), known_as.map(Into::into));
+        Self(Arc::new(Facts { anchor, known_as, ..Facts::of(certificate) }))
     }
 
     /// Of a certificate that is let in by itself.
@@ -104,6 +108,11 @@ impl Identity {
 
     /// The fingerprint: SHA-256 of the certificate's DER, in 64 lower-case hexadecimal digits.
     pub fn sha256(&self) -> &str {
+        &self.0.sha256_text
+    }
+
+    /// The same as octets.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
         &self.0.sha256
     }
 
@@ -141,7 +150,13 @@ impl Identity {
     /// Whether a CA of trust vouches for the names in it. It does for every authorised client but those whose certificate
     /// is let in by itself: there, names are what their maker wrote, so no rule goes by them.
     pub fn is_vouched_for(&self) -> bool {
-        self.0.vouched
+        self.0.anchor.is_some()
+    }
+
+    /// The subject, like [`subject`](Self::subject), of the loaded CA that vouches for it, if one does. Unlike the
+    /// [`issuer`](Self::issuer), whose name any CA could give to one that it signs, only the operator can load a CA.
+    pub fn anchor(&self) -> Option<&str> {
+        self.0.anchor.as_deref()
     }
 
     /// The name under which it stands in the directory of authorised clients: that of its file, without the ending.
@@ -164,12 +179,14 @@ impl Facts {
     fn of(certificate: &Certificate<'_>) -> Self {
         let subject = certificate.subject_names();
         let names = certificate.alternative_names();
+        let digest = sha256(certificate.der);
         Self {
             der: certificate.der.into(),
             subject: rfc4514(&subject).into(),
             issuer: rfc4514(&certificate.issuer_names()).into(),
             serial: hex(certificate.serial).into(),
-            sha256: hex(&sha256(certificate.der)).into(),
+            sha256: digest,
+            sha256_text: hex(&digest).into(),
             attributes: subject.into_iter().flatten().collect(),
             dns_names: names.dns.into(),
             emails: names.emails.into(),
@@ -178,7 +195,7 @@ impl Facts {
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             spki_sha256: sha256(certificate.spki),
-            vouched: false,
+            anchor: None,
             known_as: None,
         }
     }

@@ -9,16 +9,12 @@ use http::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::log::quoted;
+use super::report::Report;
 use super::trust::{self, CrlExpired};
 use super::{CommandLine, STDIN, password_file};
-use crate::certificate::Certificate;
-use crate::clock::{parse_timestamp, timestamp};
+use crate::clock::parse_timestamp;
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::pem::PemProblem;
-use crate::policy::Permission;
-use crate::trust::{Judgement, RefusalCode, Trust, Verdict, judge};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
 #[derive(FromArgs, Debug, Clone)]
@@ -69,22 +65,24 @@ pub(super) struct Check {
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
-    parse_timestamp(text).ok_or_else(|| "not a time like 2026-12-24T18:00:00Z or 2026-12-24".to_owned())
+    parse_timestamp(text)
+        .ok_or_else(|| "not a time from 1970 to 9999, like 2026-12-24T18:00:00Z or 2026-12-24".to_owned())
 }
 
-/// `true`: authorised.
+/// `true`: let in.
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
     let path = crate::http1::normal_path(&check.path)
         .map_err(|why| Error::new(format!("--path {}: {why} is answered with 400", check.path)))?;
     let now = check.at.unwrap_or_else(SystemTime::now);
-    let trust = trust::builder(&check.with_options_of(line))?.now(now).build()?;
+    // Read as by a server that starts now, whatever time the certificate is judged at.
+    let trust = trust::builder(&check.with_options_of(line))?.build()?;
     let chain = chain(check)?;
-    let report = Report::new(&chain, &trust, &check.method, &path, now)?;
+    let report = Report::new(&chain, &trust, &check.method, &path, now);
     match check.json {
         true => print_result!("{}", report.json()),
         false => print_result!("{}", report.tree()),
     }
-    Ok(report.code.is_none())
+    Ok(report.lets_in())
 }
 
 impl Check {
@@ -155,136 +153,4 @@ fn from_pkcs12(_: &[u8], name: &str, password: Option<&str>) -> Result<Vec<Certi
     }
     Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read"))
         .hint("openssl pkcs12 -in FILE -nokeys | mtls-min check -"))
-}
-
-/// The decision, and the facts it rests on.
-struct Report {
-    code: Option<RefusalCode>,
-    subject: String,
-    /// Name and value; the names are the keys of the JSON form.
-    facts: Vec<(&'static str, String)>,
-}
-
-impl Report {
-    fn new(
-        chain: &[CertificateDer<'_>],
-        trust: &Trust,
-        method: &Method,
-        path: &str,
-        now: SystemTime,
-    ) -> Result<Self, Error> {
-        let Judgement { verdict, valid_until, anchor } = judge(chain, trust, now);
-        let permission = match &verdict {
-            Verdict::Authorised(identity) => trust.policy().permission(method, path, Some(identity)),
-            Verdict::Refused(_) => trust.policy().permission(method, path, None),
-        };
-        let (code, because) = match (&verdict, &permission) {
-            (Verdict::Refused(refusal), _) => (Some(refusal.code()), Some(refusal.detail().to_owned())),
-            (_, Permission::Denied(why)) => (Some(RefusalCode::NotAllowed), Some(why.clone())),
-            _ => (None, None),
-        };
-        let mut facts = Vec::new();
-        // What cannot be read has no facts but the reason.
-        let certificate = chain.first().and_then(|der| Certificate::parse(der).ok());
-        let identity = match (&verdict, &certificate) {
-            (Verdict::Authorised(identity), _) => Some(identity.clone()),
-            (_, Some(certificate)) => Some(Identity::of(certificate)),
-            _ => None,
-        };
-        if let (Some(identity), Some(certificate)) = (&identity, &certificate) {
-            facts.push(("certificate", format!("sha256 {}, serial {}", identity.sha256(), identity.serial())));
-            facts.push(("dates", dates(identity, now)));
-            facts.push(("usage", usage(certificate)));
-            facts.push(("issuer", identity.issuer().to_owned()));
-            facts.push(("anchor", anchor_text(&verdict, anchor.as_ref())));
-            facts.push(("revocation", revocation(anchor.as_ref(), identity, trust, now)));
-        }
-        facts.push(("rule", format!("{method} {path}: {permission}")));
-        if let Some(until) = valid_until {
-            facts.push(("stands_until", timestamp(until)));
-        }
-        if let (Some(code), Some(because)) = (code, because) {
-            facts.push(("because", because));
-            facts.push(("repair", code.repair().to_owned()));
-        }
-        let subject = identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.subject().to_owned());
-        Ok(Self { code, subject, facts })
-    }
-
-    fn tree(&self) -> String {
-        let decision = match self.code {
-            None => "authorised".to_owned(),
-            Some(code) => format!("refused: {code}"),
-        };
-        let mut text = format!("{decision}  {}\n", self.subject);
-        for (at, (name, value)) in (1..).zip(&self.facts) {
-            let branch = if at == self.facts.len() { "└─" } else { "├─" };
-            text.push_str(&format!("{branch} {:<13} {value}\n", name.replace('_', " ")));
-        }
-        text
-    }
-
-    fn json(&self) -> String {
-        let decision = if self.code.is_none() { "authorised" } else { "refused" };
-        let mut text = format!("{{\"decision\":\"{decision}\"");
-        if let Some(code) = self.code {
-            text.push_str(&format!(",\"code\":\"{code}\""));
-        }
-        text.push_str(&format!(",\"subject\":{}", quoted(&self.subject)));
-        for (name, value) in &self.facts {
-            text.push_str(&format!(",\"{name}\":{}", quoted(value)));
-        }
-        text.push_str("}\n");
-        text
-    }
-}
-
-fn dates(identity: &Identity, now: SystemTime) -> String {
-    let (from, until) = (timestamp(identity.not_before()), timestamp(identity.not_after()));
-    match identity.expires_in(now) {
-        _ if now < identity.not_before() => format!("{from} to {until}: not valid yet"),
-        Some(left) => format!("{from} to {until}: {} days left", left.as_secs() / 86_400),
-        None => format!("{from} to {until}: expired"),
-    }
-}
-
-fn usage(certificate: &Certificate<'_>) -> String {
-    match (certificate.may_authenticate_clients, certificate.is_ca()) {
-        (true, false) => "may authenticate clients".to_owned(),
-        (false, _) => "may not authenticate clients (extendedKeyUsage)".to_owned(),
-        (true, true) => "it is a CA's".to_owned(),
-    }
-}
-
-fn anchor_text(verdict: &Verdict, anchor: Option<&Identity>) -> String {
-    match (verdict, anchor) {
-        (_, Some(anchor)) => {
-            let (subject, sha256) = (anchor.subject(), anchor.sha256());
-            format!("{subject}, sha256 {sha256}, valid until {}", timestamp(anchor.not_after()))
-        }
-        (Verdict::Authorised(identity), None) => match identity.known_as() {
-            Some(name) => format!("none: let in by itself, as the authorised client {name}"),
-            None => "none: let in by itself, since it stands in a --ca file".to_owned(),
-        },
-        (Verdict::Refused(_), None) => "none".to_owned(),
-    }
-}
-
-fn revocation(anchor: Option<&Identity>, identity: &Identity, trust: &Trust, now: SystemTime) -> String {
-    let of_issuer = trust.crls().find(|crl| crl.issuer().subject() == identity.issuer());
-    let of_anchor = || trust.crls().find(|crl| anchor.is_some_and(|anchor| crl.issuer() == anchor));
-    let Some(crl) = of_issuer.or_else(of_anchor) else { return "no list of its CA is loaded".to_owned() };
-    let age = now.duration_since(crl.this_update()).unwrap_or_default();
-    let entry = match crl.entry(identity) {
-        Some(entry) => entry,
-        None => "no entry".to_owned(),
-    };
-    format!(
-        "list number {} of {}, {} hours old, {} revoked, next due on {}: {entry}",
-        crl.number(),
-        crl.issuer().subject(),
-        age.as_secs() / 3600,
-        crl.revoked(),
-        timestamp(crl.next_update())
-    )
 }

@@ -24,6 +24,7 @@ mod check;
 mod demo;
 mod hello;
 mod log;
+mod report;
 mod serve;
 mod trust;
 

@@ -64,6 +64,12 @@ impl Rule {
         if value.is_empty() || value.trim() != value {
             return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
         }
+        if let Some(second) = second_rule(value) {
+            return Err(format!("{text:?} looks like two rules: {second:?} is the second; rules are joined by ` or `"));
+        }
+        if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {
+            return Err(format!("{text:?} can never match: its value is in quotes, which no name has"));
+        }
         let value = kind.parse_value(value).map_err(|why| format!("{text:?} can never match: {why}"))?;
         Ok(Self { kind, value })
     }
@@ -75,6 +81,14 @@ impl Rule {
     /// Whether it goes by names that a CA has to vouch for.
     pub(super) fn needs_a_ca(&self) -> bool {
         !matches!(self.kind, Kind::Sha256 | Kind::Spki | Kind::Client)
+    }
+
+    /// The CA that it means, if it means one: its subject.
+    pub(super) fn ca(&self) -> Option<&str> {
+        match (&self.value, self.kind) {
+            (Value::Text(subject), Kind::Issuer) => Some(subject),
+            _ => None,
+        }
     }
 
     /// Whether it goes by the names in the directory of authorised clients.
@@ -125,9 +139,9 @@ impl Rule {
             (Value::Ip(wanted), Kind::Ip) => identity.ip_addresses().contains(wanted),
             (Value::Text(wanted), Kind::Organization) => has(identity, "O", wanted),
             (Value::Text(wanted), Kind::OrganizationalUnit) => has(identity, "OU", wanted),
-            (Value::Digest(wanted), Kind::Sha256) => *wanted == crate::identity::sha256(identity.der()),
+            (Value::Digest(wanted), Kind::Sha256) => wanted == identity.digest(),
             (Value::Digest(wanted), Kind::Spki) => wanted == identity.spki_digest(),
-            (Value::Text(wanted), Kind::Issuer) => identity.issuer() == wanted,
+            (Value::Text(wanted), Kind::Issuer) => identity.anchor() == Some(wanted),
             (Value::Text(wanted), Kind::Client) => identity.known_as() == Some(wanted),
             // Values are made with their kinds, below.
             _ => false,
@@ -139,10 +153,17 @@ impl Kind {
     fn parse_value(self, value: &str) -> Result<Value, String> {
         let text = || Ok(Value::Text(value.to_owned()));
         match self {
-            Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit | Kind::Issuer | Kind::Client => text(),
+            Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit | Kind::Issuer => text(),
+            Kind::Client if value.contains('/') => {
+                Err("it is the name of a file, without directory and ending".to_owned())
+            }
+            Kind::Client => text(),
             Kind::Dns if value.contains('*') => Err("a wildcard means nothing here; name each host".to_owned()),
             Kind::Dns if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) => {
                 Err("a DNS name has letters, digits, hyphens and dots only".to_owned())
+            }
+            Kind::Dns if value.len() > 253 || value.split('.').any(|label| !(1..=63).contains(&label.len())) => {
+                Err("between the dots of a DNS name are 1 to 63 characters, and it has 253 at most".to_owned())
             }
             Kind::Dns => text(),
             Kind::Email => match value.split_once('@') {
@@ -185,7 +206,7 @@ impl Kind {
             Kind::OrganizationalUnit => attributes("OU"),
             Kind::Sha256 => vec![identity.sha256().to_owned()],
             Kind::Spki => vec![identity.spki_sha256()],
-            Kind::Issuer => vec![identity.issuer().to_owned()],
+            Kind::Issuer => identity.anchor().map(str::to_owned).into_iter().collect(),
             Kind::Client => identity.known_as().map(str::to_owned).into_iter().collect(),
         }
     }
@@ -201,7 +222,7 @@ impl Kind {
             Kind::OrganizationalUnit => "organizational unit",
             Kind::Sha256 => "fingerprint",
             Kind::Spki => "key's fingerprint",
-            Kind::Issuer => "issuer",
+            Kind::Issuer => "CA of trust",
             Kind::Client => "name among the authorised clients",
         }
     }
@@ -259,6 +280,14 @@ fn digest(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
+/// What looks like a further rule in a value, after a comma or after an `or` that is not the one of a policy.
+fn second_rule(value: &str) -> Option<&str> {
+    let words = value.split_inclusive([' ', ',', '|', ';']);
+    let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
+    let mut rests = starts.skip(1).map(|start| &value[start..]);
+    rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
+}
+
 fn common_prefix(a: &str, b: &str) -> usize {
     a.chars().zip(b.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
@@ -300,6 +329,16 @@ mod tests {
             ("cn: alice", "space"),
             ("dns:*.example.com", "wildcard"),
             ("dns:a b", "letters, digits"),
+            ("dns:a..b", "between the dots"),
+            ("dns:.", "between the dots"),
+            ("dns:a.b.", "between the dots"),
+            ("client:a/b", "name of a file"),
+            ("cn:alice, cn:bob", "looks like two rules: \"cn:bob\""),
+            ("cn:alice,dns:bob", "looks like two rules"),
+            ("cn:alice OR cn:bob", "looks like two rules"),
+            ("cn:alice and o:bob", "looks like two rules"),
+            ("cn:'alice'", "in quotes"),
+            ("cn:\"alice\"", "in quotes"),
             ("email:alice", "one @"),
             ("email:a@b@c", "one @"),
             ("uri:example.org/web", "scheme"),
@@ -317,7 +356,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_shown() {
-        for text in ["cn:a:b", "uri:spiffe://example.org/web/*", "ip:10.1.2.3", "issuer:CN=a,O=b", "client:laptop"] {
+        for text in [
+            "cn:a:b",
+            "cn:Or, Jane",
+            "cn:a: cnx:b",
+            "uri:spiffe://example.org/web/*",
+            "ip:10.1.2.3",
+            "issuer:CN=a,O=b",
+            "client:laptop",
+        ] {
             assert_eq!(Rule::parse(text).unwrap().to_string(), text);
         }
         let digits = "AB".repeat(32);

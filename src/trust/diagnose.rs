@@ -34,7 +34,7 @@ pub(super) fn diagnose(
     let authorities: Vec<Certificate<'_>> = named.filter_map(|ca| Certificate::parse(ca.identity.der()).ok()).collect();
     let walk = Walk::from(end_entity, &sent, &authorities, trust);
     match walk.end {
-        End::At(anchor) => fault_on_path(&walk.path, anchor, now, trust),
+        End::At(anchor) => fault_on_path(&walk.path, anchor, now, trust).under(&Identity::of(anchor)),
         End::Impostor { key_id_fits } => other_key(&walk.path, key_id_fits),
         End::Gap => gap(&walk.path, &sent, trust),
     }

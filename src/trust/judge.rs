@@ -34,7 +34,7 @@ pub struct Judgement {
     /// The first moment at which it may be another for the same trust: a certificate on the path expires or becomes
     /// valid, or a revocation list becomes stale. `None`: never, as far as can be told of a refusal.
     pub valid_until: Option<SystemTime>,
-    /// The CA of trust that the client's chain leads to, if it is authorised by one.
+    /// The CA of trust that the client's chain leads to, if it leads to one. That it does is not enough to be let in.
     pub anchor: Option<Identity>,
 }
 
@@ -107,11 +107,17 @@ pub(super) struct Problem {
     pub(super) code: RefusalCode,
     pub(super) detail: String,
     pub(super) until: Option<SystemTime>,
+    /// The CA of trust that the path leads to all the same.
+    pub(super) anchor: Option<Identity>,
 }
 
 impl Problem {
     pub(super) fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), until: None }
+        Self { code, detail: detail.into(), until: None, anchor: None }
+    }
+
+    pub(super) fn under(self, anchor: &Identity) -> Self {
+        Self { anchor: Some(anchor.clone()), ..self }
     }
 }
 
@@ -206,6 +212,7 @@ fn examine<'t>(
     if deeper || !anchor.may_authenticate_clients || !end_entity.may_sign_handshakes {
         return Err(None);
     }
+    let under = |problem: Problem| Some(problem.under(&anchor.identity));
     let mut until = anchor_until(anchor, now)?;
     for issuer in &intermediates {
         if !issuer.may_sign_certificates || date_problem(issuer, now).is_some() {
@@ -215,7 +222,7 @@ fn examine<'t>(
     }
     let lists = intermediates.iter().map(|issuer| trust.crl_of(issuer)).chain([anchor.crl.as_ref()]);
     for (certificate, crl) in std::iter::once(end_entity).chain(&intermediates).zip(lists) {
-        if let Some(next_update) = trust.revocation.check(certificate, crl, now)? {
+        if let Some(next_update) = trust.revocation.check(certificate, crl, now).map_err(under)? {
             until = until.min(next_update);
         }
     }
@@ -225,7 +232,7 @@ fn examine<'t>(
 /// Until when an anchor holds, if it does.
 fn anchor_until(anchor: &Authority, now: SystemTime) -> Result<SystemTime, Option<Problem>> {
     if let Some(revoked) = &anchor.revoked {
-        return Err(Some(Problem::new(RefusalCode::Revoked, revoked.clone())));
+        return Err(Some(Problem::new(RefusalCode::Revoked, revoked.clone()).under(&anchor.identity)));
     }
     let until = after(anchor.identity.not_after());
     if now < anchor.identity.not_before() || now >= until { Err(None) } else { Ok(until) }
@@ -257,7 +264,8 @@ fn verify_version_1<'t>(
             continue;
         }
         let until = anchor_until(anchor, now).and_then(|until| {
-            let next_update = trust.revocation.check(certificate, anchor.crl.as_ref(), now)?;
+            let checked = trust.revocation.check(certificate, anchor.crl.as_ref(), now);
+            let next_update = checked.map_err(|problem| problem.under(&anchor.identity))?;
             Ok(next_update.map_or(until, |next_update| until.min(next_update)))
         });
         match until {
@@ -289,7 +297,8 @@ impl ExtendedKeyUsageValidator for ClientAuthentication {
 }
 
 fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>) -> Judgement {
-    let identity = Identity::vouched_for(certificate, pin.and_then(|pin| pin.name.as_deref()));
+    let name = pin.and_then(|pin| pin.name.as_deref());
+    let identity = Identity::vouched_for(certificate, path.anchor.identity.subject(), name);
     Judgement {
         verdict: Verdict::Authorised(identity),
         valid_until: Some(path.until.min(last_moment(certificate))),
@@ -303,8 +312,8 @@ fn let_in_by_itself(certificate: &Certificate<'_>, pin: &Pin) -> Judgement {
 }
 
 fn explained(certificate: &Certificate<'_>, problem: Problem) -> Judgement {
-    let Problem { code, detail, until } = problem;
-    Judgement { valid_until: until, ..refused(code, detail, Some(Identity::of(certificate))) }
+    let Problem { code, detail, until, anchor } = problem;
+    Judgement { valid_until: until, anchor, ..refused(code, detail, Some(Identity::of(certificate))) }
 }
 
 fn refused(code: RefusalCode, detail: impl Into<String>, shown: Option<Identity>) -> Judgement {

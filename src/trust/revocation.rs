@@ -65,12 +65,12 @@ impl Crl {
         self.list.len()
     }
 
-    /// What it says of a certificate of its issuer, for people; `None`: it does not revoke it.
+    /// When and why it revokes a certificate of its issuer; `None`: it does not.
     #[cfg(feature = "cli")]
-    pub(crate) fn entry(&self, identity: &Identity) -> Option<String> {
+    pub(crate) fn entry(&self, identity: &Identity) -> Option<(SystemTime, &'static str)> {
         let certificate = Certificate::parse(identity.der()).ok()?;
         let Revocation { date, reason } = self.list.find(certificate.serial)?;
-        Some(format!("revoked on {}, reason {reason}", timestamp(date)))
+        Some((date, reason))
     }
 }
 
@@ -145,6 +145,15 @@ impl Trust {
     pub(super) fn crl_of(&self, issuer: &Certificate<'_>) -> Option<&Crl> {
         let same = |known: &&Authority| *known.subject == *issuer.subject && *known.spki == *issuer.spki;
         self.authorities.iter().filter(same).find_map(|authority| authority.crl.as_ref())
+    }
+
+    /// The list of the loaded CA that signed a certificate itself.
+    #[cfg(feature = "cli")]
+    pub(crate) fn crl_for(&self, certificate: &Certificate<'_>) -> Option<&Crl> {
+        let issuers = self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
+        issuers
+            .filter(|issuer| check(certificate, &issuer.spki, &self.algorithms) == Check::Good)
+            .find_map(|issuer| issuer.crl.as_ref())
     }
 
     /// Whether a loaded CA has revoked a certificate that it signed itself, wherever a path would lead.

@@ -232,6 +232,57 @@ fn the_decision_is_a_short_tree_of_what_it_rests_on() {
 }
 
 #[test]
+fn a_path_for_anyone_is_open_to_a_refused_certificate_too() {
+    let ca = Ca::new("ca");
+    let dir = TempDir::new();
+    dir.write("ca.pem", ca.pem());
+    dir.write("mallory.pem", self_signed("mallory").pem());
+    dir.write("policy", "/ any\n/health anyone\n");
+    let options = ["check", "--ca", "ca.pem", "--policy", "policy", "mallory.pem"];
+    for (path, code, first, json) in [
+        ("/", 1, "refused: self_signed  CN=mallory", "{\"decision\":\"refused\",\"code\":\"self_signed\""),
+        (
+            "/health",
+            0,
+            "for anyone, certificate refused: self_signed  CN=mallory",
+            "{\"decision\":\"anyone\",\"code\":\"self_signed\"",
+        ),
+    ] {
+        let (found, said, _) = checked(&dir, &[&options[..], &["--path", path]].concat());
+        assert_eq!((found, said.lines().next()), (Some(code), Some(first)));
+        let (found, said, _) = checked(&dir, &[&options[..], &["--path", path, "--json"]].concat());
+        assert_eq!(found, Some(code));
+        assert!(said.starts_with(json), "{said}");
+    }
+}
+
+#[test]
+fn a_refused_certificate_has_its_anchor_and_the_list_of_its_own_issuer() {
+    // Two CAs of one name, each with a list; the one that did not sign is named first.
+    let (other, ca) = (Ca::new("ca"), Ca::new("ca"));
+    let bob = ca.client("bob");
+    let dir = TempDir::new();
+    dir.write("ca.pem", other.pem() + &ca.pem());
+    dir.write("crl.pem", Crl::number(8).pem(&other) + &Crl::number(5).revoking(&bob).pem(&ca));
+    dir.write("bob.pem", bob.pem());
+    let late = ca.client_with("late", |params| params.not_after = (SystemTime::now() - HOUR / 2).into());
+    dir.write("late.pem", late.pem());
+    let anchor = mtls_min::Identity::from_der(&ca.der).unwrap().sha256().to_owned();
+    for (file, code, entry) in [("bob.pem", "revoked", "{\"date\":\"20"), ("late.pem", "expired", "null}")] {
+        let options = ["check", "--ca", "ca.pem", "--crl", "crl.pem", file, "--json"];
+        let (_, said, _) = checked(&dir, &options);
+        for part in [
+            format!("\"code\":\"{code}\""),
+            format!("\"anchor\":{{\"subject\":\"CN=ca\",\"sha256\":\"{anchor}\","),
+            "\"revocation\":{\"number\":\"5\",".to_owned(),
+            format!("\"revoked\":1,\"entry\":{entry}"),
+        ] {
+            assert!(said.contains(&part), "{said} lacks {part}");
+        }
+    }
+}
+
+#[test]
 fn a_certificate_is_judged_at_the_time_that_is_asked_for() {
     let ca = Ca::with("ca", |params| params.not_after = (SystemTime::now() + HOUR * 24 * 3000).into());
     let dir = TempDir::new();
@@ -241,7 +292,9 @@ fn a_certificate_is_judged_at_the_time_that_is_asked_for() {
         ("2001-01-01", Some(1), "refused: not_yet_valid"),
         ("2030-01-01T12:00:00Z", Some(1), "refused: expired"),
         ("2030-01-01 12:00:00", Some(1), "refused: expired"),
-        ("2040-01-01", Some(2), ""),
+        // The CA has expired by then; that it is read now is no error.
+        ("2040-01-01", Some(1), "refused: expired"),
+        ("1969-12-31", Some(2), ""),
         ("yesterday", Some(2), ""),
     ] {
         let (found, said, _) = checked(&dir, &["check", "--ca", "ca.pem", "--at", at, "alice.pem"]);

@@ -1,0 +1,214 @@
+//! What `mtls-min check` prints: the decision, and the facts it rests on, as a tree for people or as JSON for programs.
+
+use std::time::SystemTime;
+
+use http::Method;
+use rustls::pki_types::CertificateDer;
+
+use super::log::quoted;
+use crate::certificate::Certificate;
+use crate::clock::timestamp;
+use crate::identity::Identity;
+use crate::policy::Permission;
+use crate::trust::{Judgement, RefusalCode, Trust, Verdict, judge};
+
+/// The decision, and the facts it rests on.
+pub(super) struct Report {
+    decision: Decision,
+    subject: String,
+    facts: Vec<Fact>,
+}
+
+enum Decision {
+    Authorised,
+    /// The certificate is refused, and the path is for everyone.
+    Anyone(RefusalCode),
+    Refused(RefusalCode),
+}
+
+/// One of them, in words and as a JSON value; its name is the key.
+struct Fact {
+    name: &'static str,
+    text: String,
+    json: String,
+}
+
+impl Fact {
+    fn new(name: &'static str, text: String, json: String) -> Self {
+        Self { name, text, json }
+    }
+
+    /// One that is words for programs too.
+    fn words(name: &'static str, text: String) -> Self {
+        let json = quoted(&text);
+        Self { name, text, json }
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        chain: &[CertificateDer<'_>],
+        trust: &Trust,
+        method: &Method,
+        path: &str,
+        now: SystemTime,
+    ) -> Self {
+        let Judgement { verdict, valid_until, anchor } = judge(chain, trust, now);
+        let permission = match &verdict {
+            Verdict::Authorised(identity) => trust.policy().permission(method, path, Some(identity)),
+            Verdict::Refused(_) => trust.policy().permission(method, path, None),
+        };
+        let (decision, because) = match (&verdict, &permission) {
+            (Verdict::Refused(refusal), Permission::Anyone) => (Decision::Anyone(refusal.code()), refusal.detail()),
+            (Verdict::Refused(refusal), _) => (Decision::Refused(refusal.code()), refusal.detail()),
+            (_, Permission::Denied(why)) => (Decision::Refused(RefusalCode::NotAllowed), why.as_str()),
+            _ => (Decision::Authorised, ""),
+        };
+        let mut facts = Vec::new();
+        // What cannot be read has no facts but the reason.
+        let certificate = chain.first().and_then(|der| Certificate::parse(der).ok());
+        let identity = match (&verdict, &certificate) {
+            (Verdict::Authorised(identity), _) => Some(identity.clone()),
+            (_, Some(certificate)) => Some(Identity::of(certificate)),
+            _ => None,
+        };
+        if let (Some(identity), Some(certificate)) = (&identity, &certificate) {
+            facts.extend(certificate_facts(identity, certificate, now));
+            facts.push(anchor_fact(&verdict, anchor.as_ref()));
+            facts.push(revocation_fact(certificate, identity, trust, now));
+        }
+        facts.push(Fact::words("rule", format!("{method} {path}: {permission}")));
+        if let Some(until) = valid_until {
+            facts.push(Fact::words("stands_until", timestamp(until)));
+        }
+        if let Decision::Refused(code) | Decision::Anyone(code) = decision {
+            facts.push(Fact::words("because", because.to_owned()));
+            facts.push(Fact::words("repair", code.repair().to_owned()));
+        }
+        let subject = identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.subject().to_owned());
+        Self { decision, subject, facts }
+    }
+
+    /// Whether the server would let the request through.
+    pub(super) fn lets_in(&self) -> bool {
+        !matches!(self.decision, Decision::Refused(_))
+    }
+
+    pub(super) fn tree(&self) -> String {
+        let decision = match self.decision {
+            Decision::Authorised => "authorised".to_owned(),
+            Decision::Anyone(code) => format!("for anyone, certificate refused: {code}"),
+            Decision::Refused(code) => format!("refused: {code}"),
+        };
+        let mut text = format!("{decision}  {}\n", self.subject);
+        for (at, Fact { name, text: value, .. }) in (1..).zip(&self.facts) {
+            let branch = if at == self.facts.len() { "└─" } else { "├─" };
+            text.push_str(&format!("{branch} {:<13} {value}\n", name.replace('_', " ")));
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> String {
+        let (decision, code) = match self.decision {
+            Decision::Authorised => ("authorised", None),
+            Decision::Anyone(code) => ("anyone", Some(code)),
+            Decision::Refused(code) => ("refused", Some(code)),
+        };
+        let mut members = vec![("decision", quoted(decision))];
+        members.extend(code.map(|code| ("code", quoted(code.as_str()))));
+        members.push(("subject", quoted(&self.subject)));
+        members.extend(self.facts.iter().map(|fact| (fact.name, fact.json.clone())));
+        object(members) + "\n"
+    }
+}
+
+fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: SystemTime) -> [Fact; 4] {
+    let (sha256, serial) = (identity.sha256(), identity.serial());
+    let (from, until) = (timestamp(identity.not_before()), timestamp(identity.not_after()));
+    let state = match identity.expires_in(now) {
+        _ if now < identity.not_before() => "not valid yet".to_owned(),
+        Some(left) => format!("{} days left", left.as_secs() / 86_400),
+        None => "expired".to_owned(),
+    };
+    let usage = match (certificate.may_authenticate_clients, certificate.is_ca()) {
+        (true, false) => "may authenticate clients",
+        (false, _) => "may not authenticate clients (extendedKeyUsage)",
+        (true, true) => "it is a CA's",
+    };
+    [
+        Fact::new(
+            "certificate",
+            format!("sha256 {sha256}, serial {serial}"),
+            object([("sha256", quoted(sha256)), ("serial", quoted(serial))]),
+        ),
+        Fact::new(
+            "dates",
+            format!("{from} to {until}: {state}"),
+            object([("not_before", quoted(&from)), ("not_after", quoted(&until))]),
+        ),
+        Fact::new(
+            "usage",
+            usage.to_owned(),
+            object([
+                ("may_authenticate_clients", certificate.may_authenticate_clients.to_string()),
+                ("is_ca", certificate.is_ca().to_string()),
+            ]),
+        ),
+        Fact::words("issuer", identity.issuer().to_owned()),
+    ]
+}
+
+fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
+    let text = match (verdict, anchor) {
+        (_, Some(anchor)) => {
+            let (subject, sha256, until) = (anchor.subject(), anchor.sha256(), timestamp(anchor.not_after()));
+            let json =
+                object([("subject", quoted(subject)), ("sha256", quoted(sha256)), ("not_after", quoted(&until))]);
+            return Fact::new("anchor", format!("{subject}, sha256 {sha256}, valid until {until}"), json);
+        }
+        (Verdict::Authorised(identity), None) => match identity.known_as() {
+            Some(name) => format!("none: let in by itself, as the authorised client {name}"),
+            None => "none: let in by itself, since it stands in a --ca file".to_owned(),
+        },
+        (Verdict::Refused(_), None) => "none: the chain leads to no loaded CA".to_owned(),
+    };
+    Fact::new("anchor", text, "null".to_owned())
+}
+
+/// What the list of its issuer says of the certificate.
+fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &Trust, now: SystemTime) -> Fact {
+    let Some(crl) = trust.crl_for(certificate) else {
+        return Fact::new("revocation", "no list of its issuer is loaded".to_owned(), "null".to_owned());
+    };
+    let (number, issuer) = (crl.number(), crl.issuer().subject());
+    let (made, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
+    let age = now.duration_since(crl.this_update()).unwrap_or_default().as_secs() / 3600;
+    let (entry, entry_json) = match crl.entry(identity) {
+        Some((date, reason)) => (
+            format!("revoked on {}, reason {reason}", timestamp(date)),
+            object([("date", quoted(&timestamp(date))), ("reason", quoted(reason))]),
+        ),
+        None => ("no entry".to_owned(), "null".to_owned()),
+    };
+    Fact::new(
+        "revocation",
+        format!(
+            "list number {number} of {issuer}, {age} hours old, {} revoked, next due on {due}: {entry}",
+            crl.revoked()
+        ),
+        object([
+            ("number", quoted(&number)),
+            ("issuer", quoted(issuer)),
+            ("this_update", quoted(&made)),
+            ("next_update", quoted(&due)),
+            ("revoked", crl.revoked().to_string()),
+            ("entry", entry_json),
+        ]),
+    )
+}
+
+/// A JSON object of these members, whose values are JSON already.
+fn object<'m>(members: impl IntoIterator<Item = (&'m str, String)>) -> String {
+    let members: Vec<_> = members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}
