@@ -38,7 +38,7 @@ impl Control {
     ) -> Result<Self, Error> {
         let trust = Arc::new(TrustStore::new(Arc::new(trust)));
         let judge = Judge { trust: Arc::clone(&trust), clock: clock.clone() };
-        let tls = Tls::new(&provider, &certificate, &trust.current(), judge, handshakes).map_err(cannot_set_up)?;
+        let tls = set_up(&provider, &certificate, &trust.current(), judge, handshakes)?;
         Ok(Self {
             trust,
             tls: Arc::new(TlsStore::new(tls)),
@@ -62,7 +62,7 @@ impl Control {
         let mut in_force = self.certificate.write().unwrap_or_else(PoisonError::into_inner);
         let certificate = certificate.unwrap_or_else(|| in_force.clone());
         let judge = Judge { trust: Arc::clone(&self.trust), clock: self.clock.clone() };
-        let tls = Tls::new(&self.provider, &certificate, &trust, judge, self.handshakes).map_err(cannot_set_up)?;
+        let tls = set_up(&self.provider, &certificate, &trust, judge, self.handshakes)?;
         // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
         self.trust.replace(Arc::new(trust));
         self.tls.replace(tls);
@@ -72,8 +72,21 @@ impl Control {
     }
 }
 
-fn cannot_set_up(error: rustls::Error) -> Error {
-    Error::new("TLS cannot be set up").caused_by(error)
+fn set_up(
+    provider: &Arc<CryptoProvider>,
+    certificate: &ServerCertificate,
+    trust: &Trust,
+    judge: Judge,
+    handshakes: Handshakes,
+) -> Result<Tls, Error> {
+    if let Some(place) = trust.policy().place_of_anyone().filter(|_| handshakes.strict) {
+        return Err(Error::new(format!(
+            "{place}: where clients are refused in the handshake, it cannot be for anyone"
+        ))
+        .hint("leave out --refuse-in-handshake, or write any in place of anyone"));
+    }
+    let failed = |error| Error::new("TLS cannot be set up").caused_by(error);
+    Tls::new(provider, certificate, trust, judge, handshakes).map_err(failed)
 }
 
 /// Wakes the caretaker.

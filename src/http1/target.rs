@@ -14,7 +14,7 @@ pub(super) struct Target {
 }
 
 /// Reads a target of one of the forms that a server like this one is asked for (RFC 9112, section 3.2): origin form
-/// (`/path?query`), absolute form (`https://host/path`), and `*` with OPTIONS.
+/// (`/path?query`), absolute form (`https://host/path`; `http:` names another resource, RFC 9110, section 4.2), and `*` with OPTIONS.
 pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Target, Rejection> {
     if target == b"*" {
         return match *method == Method::OPTIONS {
@@ -76,18 +76,18 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 fn split_absolute(target: &[u8]) -> Result<(Authority, &[u8]), Rejection> {
-    let lower = |prefix: &[u8]| target.len() > prefix.len() && target[..prefix.len()].eq_ignore_ascii_case(prefix);
-    let after = match () {
-        () if lower(b"https://") => &target[8..],
-        () if lower(b"http://") => &target[7..],
-        () => return Err(Rejection::bad("a target that is neither a path nor an address")),
-    };
+    const SCHEME: &[u8] = b"https://";
+    let (scheme, after) = target.split_at(target.len().min(SCHEME.len()));
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Err(Rejection::bad("a target that is neither a path nor an address of https"));
+    }
     let end = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
     let (host, rest) = after.split_at(end);
     Ok((authority(host)?, if rest.is_empty() { b"/" } else { rest }))
 }
 
-/// Decodes what is encoded without need and upper-cases the rest; refuses what two programs could read differently.
+/// Decodes what may stand in a path as it is, and upper-cases the rest, so that a path is seen in one way whoever decodes
+/// it; refuses what two programs could read differently.
 fn normalise(target: &[u8]) -> Result<Vec<u8>, Rejection> {
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -123,7 +123,7 @@ fn copy_path(path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
             b'/' | b'\\' | 0..=0x1f | 0x7f => {
                 return Err(Rejection::bad("an encoded slash, backslash or control character in the path"));
             }
-            decoded if is_unreserved(decoded) => out.push(decoded),
+            decoded if is_path_byte(decoded) => out.push(decoded),
             _ => {
                 out.push(b'%');
                 out.extend(path[at..at + 2].iter().map(u8::to_ascii_uppercase));
@@ -151,12 +151,15 @@ fn check_query(query: &[u8]) -> Result<(), Rejection> {
     for (at, byte) in query.iter().enumerate() {
         if *byte == b'%' {
             encoded_byte(query, at + 1)?;
-        } else if !is_path_byte(*byte) && *byte != b'?' {
+        } else if !is_path_byte(*byte) && !IN_QUERIES.contains(byte) {
             return Err(Rejection::bad("a character in the query that does not belong there"));
         }
     }
     Ok(())
 }
+
+/// What browsers send in a query as it is, beyond RFC 3986 (URL Standard, query percent-encode set). No rule looks at a query.
+const IN_QUERIES: &[u8] = br"?[]{}|^`\";
 
 fn encoded_byte(bytes: &[u8], at: usize) -> Result<u8, Rejection> {
     let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));

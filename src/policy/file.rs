@@ -8,10 +8,37 @@ use crate::http1::normal_path;
 use super::rule::Rule;
 use super::{Line, Policy, Who};
 
+/// The methods that a line can be for (RFC 9110, RFC 5789, and those of WebDAV). A word that is none is a slip of the pen,
+/// which would leave the line it was meant for to another.
+const METHODS: [&str; 18] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "PATCH",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+    "MKCALENDAR",
+];
+
 /// A prefix has at most so many bytes.
 const LONGEST_PREFIX: usize = 1024;
 
 pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
+    if !text.is_empty() && !text.ends_with('\n') {
+        return Err(Error::new(format!("the policy {name} does not end with the end of a line: it may have been cut"))
+            .hint("write it whole and end its last line, too; best under another name that is then renamed"));
+    }
     let mut policy = Policy { everywhere: Some(Who::Nobody), ..Policy::default() };
     for (number, line) in (1..).zip(text.lines()) {
         let place = format!("{name}, line {number}");
@@ -45,9 +72,13 @@ fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
     let (method, (prefix, who)) = match first.starts_with('/') {
         true => (None, (first, rest)),
         false => {
-            let method = first.parse::<Method>().ok().filter(|_| first.bytes().all(|b| b.is_ascii_uppercase()));
-            let method =
-                method.ok_or_else(|| format!("a line begins with a path (/…) or a method, not with {first:?}"))?;
+            let method = first.parse::<Method>().ok().filter(|_| METHODS.contains(&first));
+            let method = method.ok_or_else(|| {
+                format!(
+                    "a line begins with a path (/…) or a method, not with {first:?}; methods are {}",
+                    METHODS.join(" ")
+                )
+            })?;
             (Some(method), rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), "")))
         }
     };
@@ -61,6 +92,9 @@ fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
 fn read_prefix(prefix: &str) -> Result<&str, String> {
     if prefix.len() > LONGEST_PREFIX {
         return Err(format!("a path of over {LONGEST_PREFIX} bytes"));
+    }
+    if prefix.contains('*') {
+        return Err(format!("{prefix:?} can never match: a path means all below it too, and * is no wildcard"));
     }
     match normal_path(prefix) {
         Ok(normal) if normal == prefix => Ok(prefix.strip_suffix('/').unwrap_or(prefix)),
@@ -145,6 +179,11 @@ mod tests {
             ("/", "line 1: a line is a path and who"),
             ("/ any\nadmin any", "line 2: a line begins with a path"),
             ("get /x any", "line 1: a line begins with a path"),
+            ("GTE /x any", "not with \"GTE\""),
+            ("TRACE /x any", "not with \"TRACE\""),
+            ("/x/* any", "* is no wildcard"),
+            ("/x%2A any", "requests are seen as \"/x*\""),
+            ("/x any\n/admin cn:alice or cn:b", "does not end with the end of a line"),
             ("GET any", "line 1: a line is a path and who"),
             ("/a//b any", "can never match"),
             ("/a/../b any", "can never match"),
@@ -159,7 +198,8 @@ mod tests {
             ("/a name:x", "no kind of rule"),
             ("/a dns:*.x", "can never match"),
         ] {
-            let error = parse(text, "p").unwrap_err().to_string();
+            let whole = if text.contains("cn:b") || text.is_empty() { text.to_owned() } else { format!("{text}\n") };
+            let error = parse(&whole, "p").unwrap_err().to_string();
             assert!(error.contains(why), "{text:?}: {error}");
         }
     }

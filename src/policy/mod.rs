@@ -28,7 +28,7 @@ use rule::Rule;
 /// | `uri:spiffe://example.org/web/*` | a URI; `/*` at its end stands for one further segment |
 /// | `ip:10.1.2.3` | an IP address |
 /// | `o:Example`, `ou:Web` | one of the organizations, organizational units |
-/// | `issuer:CN=Example CA` | the issuer's name as the log writes it (RFC 4514) |
+/// | `issuer:CN=Example CA` | the loaded CA that vouches for it, by its subject as the start says it (RFC 4514) |
 /// | `sha256:12ab…` | the certificate's fingerprint, 64 hexadecimal digits |
 /// | `spki:12ab…` | the key's: SHA-256 of its `SubjectPublicKeyInfo` |
 /// | `client:laptop` | the name of its file among the authorised clients |
@@ -101,7 +101,8 @@ impl Policy {
     /// Reads a policy by path; `name` stands for the file in errors.
     ///
     /// A line is a path prefix and who may go there; `#` begins a comment. `/admin` means `/admin` and all below it. Of
-    /// the lines whose prefix fits, that with the longest decides; of two with the same, that with the method. Paths
+    /// the lines whose prefix fits, that with the longest decides; of two with the same, that with the method, where one for
+    /// `GET` is for `HEAD` too. Paths
     /// without a line are for nobody. Who is `anyone` (without a certificate too), `any` (with a valid one), or rules
     /// joined by `or`; values with spaces around `or` are put in quotes.
     ///
@@ -171,16 +172,20 @@ impl Policy {
         Ok(self)
     }
 
-    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA; or by files of authorised
-    /// clients, and there is no such directory.
-    pub(crate) fn check_against(&self, has_ca: bool, has_authorized_clients: bool) -> Result<(), Error> {
+    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA, or not this one, of which
+    /// `authorities` has the subjects; or by files of authorised clients, and there is no such directory.
+    pub(crate) fn check_against(&self, authorities: &[&str], has_authorized_clients: bool) -> Result<(), Error> {
         let lines = self.lines.values().flatten().map(|line| (&line.who, line.place.as_str()));
         for (who, place) in lines.chain(self.everywhere.as_ref().map(|who| (who, "--allow"))) {
             let Who::Rules(rules) = who else { continue };
             for rule in rules {
-                let never = |why| Err(Error::new(format!("{place}: {rule} can never match: {why}")));
-                if rule.needs_a_ca() && !has_ca {
+                let never = |why: &str| Err(Error::new(format!("{place}: {rule} can never match: {why}")));
+                if rule.needs_a_ca() && authorities.is_empty() {
                     return never("no CA is loaded that could vouch for a name; use sha256: or client:");
+                }
+                if rule.ca().is_some_and(|ca| !authorities.contains(&ca)) {
+                    let known = authorities.join(" and ");
+                    return never(&format!("no loaded CA is called that; it is the CA of --ca that is meant: {known}"));
                 }
                 if rule.needs_authorized_clients() && !has_authorized_clients {
                     return never("it means a file of --authorized-clients, which was not given");
@@ -188,6 +193,12 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// The line that lets in everyone, if there is one.
+    pub(crate) fn place_of_anyone(&self) -> Option<&str> {
+        let mut lines = self.lines.values().flatten();
+        lines.find(|line| line.who == Who::Anyone).map(|line| line.place.as_str())
     }
 
     /// How many lines it has.
@@ -226,8 +237,10 @@ pub(crate) enum Allows {
 }
 
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
-    let exact = lines.iter().find(|line| line.method.as_ref() == Some(method));
-    exact.or_else(|| lines.iter().find(|line| line.method.is_none()))
+    let of = |method: Option<&Method>| lines.iter().find(|line| line.method.as_ref() == method);
+    // What GET may see, HEAD may (RFC 9110, section 9.3.2).
+    let as_get = || if *method == Method::HEAD { of(Some(&Method::GET)) } else { None };
+    of(Some(method)).or_else(as_get).or_else(|| of(None))
 }
 
 fn nearest(rules: &[Rule], identity: &Identity, place: &str) -> String {
@@ -259,7 +272,8 @@ mod tests {
     #[test]
     fn the_longest_prefix_of_whole_segments_wins_and_then_the_method() {
         let policy = Policy::parse(
-            "/ any\n/a anyone\n/a/b any\nOPTIONS /a/b anyone\n/a/b/c/ any\nPUT /m anyone\n/m any\nPUT /n any\n",
+            "/ any\n/a anyone\n/a/b any\nOPTIONS /a/b anyone\n/a/b/c/ any\nPUT /m anyone\n/m any\nPUT /n any\n\
+             GET /h anyone\n/h any\nHEAD /i any\nGET /i any\n",
             "p",
         )
         .unwrap();
@@ -280,6 +294,11 @@ mod tests {
             ("GET /m", "7"),
             ("PUT /n", "8"),
             ("GET /n", "1"),
+            ("GET /h", "9"),
+            ("HEAD /h", "9"),
+            ("POST /h", "10"),
+            ("HEAD /i", "11"),
+            ("HEAD /m", "7"),
         ] {
             assert_eq!(place(&policy, request), line, "{request}");
         }
@@ -304,10 +323,13 @@ mod tests {
 
     #[test]
     fn a_rule_that_nothing_trusted_can_meet_is_an_error() {
-        assert!(Policy::allowing(["cn:a"]).unwrap().check_against(false, true).is_err());
-        assert!(Policy::allowing(["client:a"]).unwrap().check_against(true, false).is_err());
-        assert!(Policy::allowing([format!("sha256:{}", "0".repeat(64))]).unwrap().check_against(false, false).is_ok());
-        assert!(Policy::parse("/ cn:a\n", "p").unwrap().check_against(false, true).is_err());
+        assert!(Policy::allowing(["cn:a"]).unwrap().check_against(&[], true).is_err());
+        assert!(Policy::allowing(["client:a"]).unwrap().check_against(&["CN=a"], false).is_err());
+        assert!(Policy::allowing([format!("sha256:{}", "0".repeat(64))]).unwrap().check_against(&[], false).is_ok());
+        assert!(Policy::allowing(["issuer:CN=a"]).unwrap().check_against(&["CN=b", "CN=a"], false).is_ok());
+        let error = Policy::allowing(["issuer:a"]).unwrap().check_against(&["CN=b", "CN=a"], false).unwrap_err();
+        assert!(error.to_string().contains("CN=b and CN=a"), "{error}");
+        assert!(Policy::parse("/ cn:a\n", "p").unwrap().check_against(&[], true).is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) fn add(
     let failed = |error: std::io::Error| {
         let error = Error::new(format!("cannot read the directory of authorised clients {}", directory.display()))
             .caused_by(error);
-        error.hint("name a directory that the user who runs this can read")
+        error.hint("--authorized-clients names it; the user who runs this has to be able to read it")
     };
     let entries = fs::read_dir(directory).map_err(failed)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;

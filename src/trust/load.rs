@@ -186,7 +186,8 @@ impl TrustBuilder {
         }
         trust.note_revoked_authorities();
         trust.policy = self.read_policy()?;
-        trust.policy.check_against(!trust.authorities.is_empty(), trust.authorized_clients.is_some())?;
+        let authorities: Vec<_> = trust.authorities.iter().map(|authority| authority.identity.subject()).collect();
+        trust.policy.check_against(&authorities, trust.authorized_clients.is_some())?;
         trust.hints = match hints.iter().map(|name: &Vec<u8>| name.len() + 2).sum::<usize>() {
             0..=MAX_HINTS => hints.into_iter().map(DistinguishedName::from).collect(),
             _ => Vec::new(),
@@ -306,6 +307,12 @@ pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> 
         match (kind, what) {
             (ErrorKind::NotFound, "the CA file") => {
                 error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file")
+            }
+            (ErrorKind::NotFound, "the file of revocation lists") => {
+                error.hint("`mtls-min certs crl` signs one; --crl names another file")
+            }
+            (ErrorKind::NotFound, "the policy") => {
+                error.hint("--policy names the file; a line of it is a path and who may go there, for example: / any")
             }
             (ErrorKind::NotFound, _) => error,
             (ErrorKind::InvalidInput, _) => error.hint("name a file, not a directory, pipe or device"),

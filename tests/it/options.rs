@@ -166,11 +166,18 @@ fn bad_lists_rules_and_directories_stop_the_start_with_a_clear_error() {
     dir.write("key.pem", ca.key_pem());
     dir.write("bad-policy", "# who\n\n/ any\n/admin cn\n");
     dir.write("two-roots", "/ any\n");
+    dir.write("cut", "/ any\n/admin cn:alice or cn:b");
+    dir.write("typo", "/ any\nGTE /admin cn:bob\n");
+    dir.write("health", "/ any\n/health anyone\n");
     dir.write("binary", [0xff, 0xfe, 0]);
     std::fs::create_dir(dir.path().join("clients")).unwrap();
     dir.write("clients/broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
     for (options, code, words) in [
-        ("--crl missing", 1, &["cannot read the file of revocation lists missing", "No such file"][..]),
+        (
+            "--crl missing",
+            1,
+            &["cannot read the file of revocation lists missing", "No such file", "mtls-min certs crl"][..],
+        ),
         ("--crl certs", 1, &["certs", "directory"]),
         ("--crl key.pem", 1, &["key.pem, line 1", "PRIVATE KEY"]),
         ("--crl certs/ca.pem", 1, &["certs/ca.pem, line 1", "among the revocation lists"]),
@@ -181,11 +188,24 @@ fn bad_lists_rules_and_directories_stop_the_start_with_a_clear_error() {
         ("--allow alice", 1, &["--allow alice", "kind:value", "cn:"]),
         ("--allow dns:*.example.com", 1, &["can never match", "wildcard"]),
         ("--allow client:laptop", 1, &["client:laptop can never match", "--authorized-clients"]),
-        ("--policy missing", 1, &["cannot read the policy missing"]),
+        ("--policy missing", 1, &["cannot read the policy missing", "--policy names"]),
         ("--policy bad-policy", 1, &["bad-policy, line 4", "is no rule"]),
         ("--policy binary", 1, &["binary is not UTF-8"]),
+        ("--policy cut", 1, &["the policy cut does not end", "renamed"]),
+        ("--policy typo", 1, &["typo, line 2", "GTE", "methods are GET HEAD"]),
+        (
+            "--policy health --refuse-in-handshake",
+            1,
+            &["health, line 2", "cannot be for anyone", "--refuse-in-handshake"],
+        ),
+        ("--allow issuer:CN=other", 1, &["issuer:CN=other can never match", "CN=ca"]),
+        ("--key missing", 1, &["missing", "--key"]),
         ("--policy two-roots --allow cn:alice", 1, &["two-roots, line 1", "--allow"]),
-        ("--authorized-clients missing", 1, &["cannot read the directory of authorised clients missing"]),
+        (
+            "--authorized-clients missing",
+            1,
+            &["cannot read the directory of authorised clients missing", "--authorized-clients names"],
+        ),
         ("--authorized-clients clients", 1, &["clients/broken.pem, line 1", "broken"]),
     ] {
         let line: Vec<&str> = options.split_whitespace().chain(["--listen", "127.0.0.1:0"]).collect();

@@ -90,12 +90,31 @@ fn each_kind_of_rule_means_its_own_kind_of_name() {
         ("ip:10.1.2.4", "IP address is 10.1.2.3"),
         ("o:Web", "is its ou"),
         ("ou:Example", "is its o"),
-        ("issuer:CN=alice", "issuer is CN=ca"),
         (&format!("sha256:{}", identity.spki_sha256()), "is its spki"),
         (&format!("spki:{}", identity.sha256()), "is its sha256"),
     ] {
         misses(rule, &ca, &alice, why);
     }
+}
+
+/// A CA can call those that it signs as it likes, so what counts is the CA that the operator loaded.
+#[test]
+fn an_issuer_rule_means_a_loaded_ca_and_not_one_of_the_same_name() {
+    let (ca, partner) = (Ca::new("ca"), Ca::new("partner"));
+    let policy = Policy::allowing(["issuer:CN=ca"]).unwrap();
+    let both = ca.pem() + &partner.pem();
+    let running = start(Trust::builder().pem(both, "ca.pem").policy(policy).build().unwrap());
+    for (holder, status) in [
+        (ca.client("alice"), 200),
+        (ca.intermediate("below").client("bob"), 200),
+        (partner.client("carol"), 403),
+        (partner.intermediate("ca").client("mallory"), 403),
+    ] {
+        assert_eq!(get(&running, Some(&holder), "GET /").0, status);
+    }
+    let policy = Policy::allowing(["issuer:CN=below"]).unwrap();
+    let error = Trust::builder().pem(ca.pem(), "ca.pem").policy(policy).build().unwrap_err().to_string();
+    assert!(error.contains("issuer:CN=below can never match") && error.contains("CN=ca"), "{error}");
 }
 
 #[test]
@@ -218,10 +237,13 @@ fn a_policy_decides_by_path_and_method() {
 #[test]
 fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
     let ca = Ca::new("ca");
-    let policy = Policy::parse("/ any\n/admin cn:bob\n", "policy").unwrap();
+    let policy = Policy::parse("/ any\n/admin cn:bob\n/u/@admin+x cn:bob\n", "policy").unwrap();
     let running = start(trusting(&ca, None, policy));
     let alice = ca.client("alice");
     for path in [
+        "/u/@admin+x",
+        "/u/%40admin%2Bx",
+        "/u/%40admin%2bx/y",
         "/admin",
         "/admin/",
         "/%61dmin",
@@ -291,7 +313,7 @@ fn behind_an_open_gate_the_handler_is_told_that_no_rule_matches() {
 fn a_stranger_where_anyone_may_go_cannot_hold_a_worker_with_a_body() {
     let ca = Ca::new("ca");
     let running = start_with(
-        trusting(&ca, None, Policy::parse("/ anyone", "policy").unwrap()),
+        trusting(&ca, None, Policy::parse("/ anyone\n", "policy").unwrap()),
         |builder| builder.max_unauthenticated_body(10),
         |request: &mut Request<'_>| {
             let mut body = String::new();
