@@ -95,6 +95,20 @@ impl RevocationList {
         self.entries.find(without_leading_zeros(serial))
     }
 
+    /// Every serial number that it revokes, without leading zeros.
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
+        let serials = &self.entries.serials;
+        self.entries.index.iter().map(|entry| (entry.serial(serials), entry.revocation()))
+    }
+
+    /// The CRL number, if it is below 2^64.
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    pub(crate) fn small_number(&self) -> Option<u64> {
+        let fits = self.number.len() <= 8;
+        fits.then(|| self.number.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+    }
+
     /// How many serial numbers it revokes.
     pub(crate) fn len(&self) -> usize {
         self.entries.index.len()
@@ -152,10 +166,7 @@ impl Entries {
 
     fn find(&self, serial: &[u8]) -> Option<Revocation> {
         let at = self.index.binary_search_by(|entry| entry.serial(&self.serials).cmp(serial)).ok()?;
-        let entry = &self.index[at];
-        let date = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(entry.date.unsigned_abs()));
-        let reason = RevocationReason::try_from(entry.reason).unwrap_or(RevocationReason::Unspecified);
-        Some(Revocation { date: date.unwrap_or(SystemTime::UNIX_EPOCH), reason: reason_text(reason) })
+        Some(self.index[at].revocation())
     }
 }
 
@@ -163,6 +174,12 @@ impl Entry {
     fn serial<'s>(&self, serials: &'s [u8]) -> &'s [u8] {
         let start = self.start as usize;
         &serials[start..start + usize::from(self.len)]
+    }
+
+    fn revocation(&self) -> Revocation {
+        let date = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.date.unsigned_abs()));
+        let reason = RevocationReason::try_from(self.reason).unwrap_or(RevocationReason::Unspecified);
+        Revocation { date: date.unwrap_or(SystemTime::UNIX_EPOCH), reason: reason_text(reason) }
     }
 }
 

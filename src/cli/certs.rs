@@ -12,7 +12,7 @@ use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Ren
 use crate::sys::read_hidden_line;
 
 /// Make a CA and certificates, renew and revoke them. Nothing is overwritten unasked.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(
     subcommand,
     name = "certs",
@@ -27,7 +27,7 @@ pub(super) struct Certs {
     what: What,
 }
 
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand)]
 enum What {
     Init(Init),
@@ -40,7 +40,7 @@ enum What {
 }
 
 /// Make a CA, a server certificate and an empty revocation list.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(
     subcommand,
     name = "init",
@@ -60,7 +60,7 @@ struct Init {
 }
 
 /// Make a certificate for one more server.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "server", help_triggers("-h", "--help"))]
 struct NewServer {
     /// name of its files (default server)
@@ -75,7 +75,7 @@ struct NewServer {
 }
 
 /// Make a certificate for a client, in PEM and as PKCS#12: NAME.p12, and NAME.legacy.p12 for macOS, old Windows and Android.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "client", help_triggers("-h", "--help"))]
 struct NewClient {
     /// name of the client and of its files
@@ -102,7 +102,7 @@ struct NewClient {
 }
 
 /// Make a new certificate and key for the same names, in place of the old files.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "renew", help_triggers("-h", "--help"))]
 struct Renew {
     /// name of the client, or server
@@ -123,7 +123,7 @@ struct Renew {
 }
 
 /// Revoke every certificate of a name, and sign the revocation list anew.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "revoke", help_triggers("-h", "--help"))]
 struct Revoke {
     /// name of the client, or server
@@ -135,7 +135,7 @@ struct Revoke {
 }
 
 /// List the certificates: name, kind, serial number, state, days left.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 struct List {
     /// print JSON instead
@@ -144,7 +144,7 @@ struct List {
 }
 
 /// Sign the revocation list anew, before it expires.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "crl", help_triggers("-h", "--help"))]
 struct Crl {
     /// days until the next one is due, from now on (default 30)
@@ -153,8 +153,9 @@ struct Crl {
 }
 
 pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
-    if !line.ca.is_empty() || line.cert.is_some() || line.key.is_some() {
-        return Err(Error::new("--ca, --cert and --key do not go with certs").hint("certs --dir names the directory"));
+    if line.has_options() {
+        return Err(Error::new("the options of the server (before the word certs) do not go with certs")
+            .hint("certs --dir names the directory"));
     }
     let now = SystemTime::now();
     let directory = Directory::new(&certs.dir).on_wait(|path| {
@@ -194,7 +195,10 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
         }
         What::Revoke(revoke) => match &directory.revoke(&revoke.name, revoke.reason, now)?[..] {
             [] => print_result!("{} was revoked before; the revocation list is signed anew\n", revoke.name),
-            serials => print_result!("revoked {}, serial {}\n", revoke.name, serials.join(", ")),
+            serials => {
+                print_result!("revoked {}, serial {}\n", revoke.name, serials.join(", "));
+                print_result!("a server with --crl {} heeds it within a second\n", quoted(&crl_in(&certs.dir)));
+            }
         },
         What::List(list) => show(&directory.list()?, list.json, now),
         What::Crl(crl) => say_made(&[directory.sign_crl(crl.days, now)?]),
@@ -254,19 +258,34 @@ fn say_made(files: &[PathBuf]) {
 }
 
 fn say_what_next(dir: &str) {
+    let file = |name: &str| quoted(&format!("{dir}/{name}"));
     let files = match dir {
         "certs" => String::new(),
-        _ => format!(" --cert {dir}/server-crt.pem --key {dir}/server-key.pem"),
+        _ => format!(" --cert {} --key {}", file("server-crt.pem"), file("server-key.pem")),
     };
-    let option = if dir == "certs" { String::new() } else { format!(" --dir {dir}") };
+    let option = if dir == "certs" { String::new() } else { format!(" --dir {}", quoted(dir)) };
+    let (ca, ca_key, crl) = (file("ca.pem"), file("ca-key.pem"), quoted(&crl_in(dir)));
     print_result!(
         "
 Next, a certificate for a client, and the server:
   mtls-min certs{option} client alice
-  mtls-min --ca {dir}/ca.pem --crl {dir}/crl.pem{files}
-Clients of the server trust {dir}/ca.pem. Keep {dir}/ca-key.pem to yourself: whoever has it can let in anyone.
+  mtls-min --ca {ca} --crl {crl}{files}
+Clients of the server trust {ca}. Keep {ca_key} to yourself: whoever has it can let in anyone.
 "
     );
+}
+
+fn crl_in(dir: &str) -> String {
+    format!("{dir}/crl.pem")
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    match word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn show(overview: &Overview, json: bool, now: SystemTime) {

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::pem::PemProblem;
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 pub(super) struct Check {
     /// the certificate (with its chain): PEM, DER or PKCS#12; - for standard input

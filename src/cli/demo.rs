@@ -9,7 +9,7 @@ use super::{CommandLine, serve};
 use crate::error::Error;
 
 /// Make throw-away certificates in certs/ if there are none, serve with them, and print what to try.
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "demo", help_triggers("-h", "--help"))]
 pub(super) struct Demo {
     /// directory of the certificates (default certs)
@@ -26,8 +26,12 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     }
     let password = make(&demo.dir)?;
     let in_dir = |name: &str| Path::new(&demo.dir).join(name).display().to_string();
-    let line =
+    let mut line =
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
+    // There is one once somebody was revoked.
+    if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
+        line.crl = vec![in_dir("crl.pem")];
+    }
     serve::run(&line, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref()))
 }
 

@@ -38,7 +38,7 @@ use crate::error::Error;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(
     help_triggers("-h", "--help"),
     example = "  {command_name} demo\n  {command_name} --ca certs/ca.pem",
@@ -111,7 +111,7 @@ struct CommandLine {
     log: Option<log::Form>,
 }
 
-#[derive(FromArgs, Debug, Clone)]
+#[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand)]
 enum Command {
     Demo(demo::Demo),
@@ -121,6 +121,12 @@ enum Command {
 }
 
 impl CommandLine {
+    /// Whether there is anything but a command.
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    fn has_options(&self) -> bool {
+        Self::from_args(&["mtls-min"], &[]).is_ok_and(|bare| Self { command: None, ..self.clone() } != bare)
+    }
+
     /// The same with the files of the demo.
     fn with_files(&self, ca: Vec<String>, cert: String, key: String, listen: &[String]) -> Self {
         let listen = if listen.is_empty() { self.listen.clone() } else { listen.to_vec() };

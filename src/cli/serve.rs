@@ -1,6 +1,7 @@
 //! `mtls-min`: serve until a signal comes.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -19,6 +20,8 @@ use crate::trust::Trust;
 
 /// Serves; `ready` is told the addresses once it listens.
 pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
+    // Before the files are read, so that one that comes then reads them once more instead of ending the process.
+    let signals = Signals::new([SIGHUP]).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     let files = Files::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
@@ -27,9 +30,8 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     // Everything is checked before the port opens.
     let loaded = files.load()?;
     say_certificates(loaded.trust(), loaded.certificate());
+    say_unread_lists(line, loaded.trust());
     let max_connections = max_connections(line.max_connections);
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     let mut listeners = listeners(&line.listen)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
@@ -66,6 +68,10 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     }
     ready(server.local_addrs());
     let handle = signals.handle();
+    // Up to here they end the process as usual.
+    for signal in [SIGTERM, SIGINT] {
+        handle.add_signal(signal).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
+    }
     let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle());
     let stopped = server.serve(super::hello::hello);
     handle.close();
@@ -90,6 +96,18 @@ fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
     }
     for warning in certificate.warnings() {
         tell!("warning: {warning}");
+    }
+}
+
+/// A list that lies beside a CA was made to be read.
+fn say_unread_lists(line: &CommandLine, trust: &Trust) {
+    if trust.crls().next().is_some() {
+        return;
+    }
+    let default = ["certs/ca.pem".to_owned()];
+    let authorities = if line.ca.is_empty() && line.authorized_clients.is_none() { &default[..] } else { &line.ca };
+    for list in authorities.iter().map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists()) {
+        tell!("warning: {} is there and not read, so nobody is revoked; --crl names it", list.display());
     }
 }
 

@@ -234,7 +234,8 @@ impl Authority {
             invalidity_date: None,
         });
         let params = CertificateRevocationListParams {
-            this_update: now.into(),
+            // A server whose clock is behind takes it all the same.
+            this_update: now.checked_sub(BACKDATED).unwrap_or(now).into(),
             next_update: (now + valid).into(),
             crl_number: number.into(),
             issuing_distribution_point: None,

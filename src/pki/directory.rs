@@ -87,6 +87,7 @@ impl Directory {
             Error::new(format!("cannot make the directory {}", self.path.display())).caused_by(error)
         })?;
         let lock = Opened::lock(self)?;
+        self.check_not_begun()?;
         for file in [CA, CA_KEY, INDEX, CRL, "server-crt.pem", "server-key.pem"] {
             self.check_free(file, "nothing is overwritten; `mtls-min certs --dir` names another directory")?;
         }
@@ -180,6 +181,25 @@ impl Directory {
             _ => None,
         };
         Ok(Overview { entries, crl_number: crl.number, crl_due })
+    }
+
+    /// An `init` that was cut short left a CA, or the key of one.
+    fn check_not_begun(&self) -> Result<(), Error> {
+        let there = |file: &str| self.path.join(file).exists();
+        let dir = self.path.display();
+        if there(CA_KEY) && !there(CA) {
+            return Err(Error::new(format!(
+                "{dir}/{CA_KEY} is there without {CA}, as an init that was cut short leaves it"
+            ))
+            .hint("move it away, and try again"));
+        }
+        if there(CA) && there(CA_KEY) && !there(INDEX) {
+            return Err(Error::new(format!("there is a CA in {dir} already, without {INDEX}")).hint(
+                "if an init was cut short, `mtls-min certs server --host NAME` and `mtls-min certs crl` make the rest; \
+                 for another CA, `mtls-min certs --dir` names another directory",
+            ));
+        }
+        Ok(())
     }
 
     /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.

@@ -46,6 +46,13 @@ pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Resul
     Ok(())
 }
 
+/// Whether a file of this name is one that a process writes, or wrote when it was killed.
+pub(super) fn is_temporary(name: &str) -> bool {
+    let numbers = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.')?.1.split_once('-'));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, number)| digits(process) && digits(number))
+}
+
 /// A temporary file that nobody else has: not another thread, not a process that was killed.
 fn new_beside(path: &Path, secrecy: Secrecy) -> io::Result<(PathBuf, File)> {
     let mut number = 0_u32;

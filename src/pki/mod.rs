@@ -12,10 +12,12 @@ mod authority;
 mod directory;
 mod files;
 mod index;
+mod load;
 mod opened;
 mod pkcs12;
 mod reading;
 mod request;
+mod staged;
 mod throwaway;
 
 pub use authority::Authority;

@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use super::authority::Authority;
 use super::directory::{Directory, Renewal};
-use super::files::{Secrecy, write_new, write_over};
+use super::files::{Secrecy, write_over};
 use super::index::{CrlState, Entry, Index};
+use super::load::entry;
 use super::pkcs12::{pkcs12, pkcs12_legacy};
-use super::reading::{names_as_issuer, parse, read_certificate};
-use super::request::{ClientRequest, Issued, Reason, Usage, check_file_name};
-use crate::certificate::Certificate;
+use super::reading::{parse, read_certificate};
+use super::request::{ClientRequest, Issued, Reason, Usage};
+use super::staged::{Staged, settle};
 use crate::error::Error;
-use crate::identity::hex;
 use crate::sys::lock_file;
 
 pub(super) const CA: &str = "ca.pem";
@@ -31,11 +31,9 @@ pub(super) struct Opened<'d> {
     pub(super) _lock: File,
 }
 
-/// How a file takes its name: [`write_new`] or [`write_over`].
-type Write = fn(&Path, &[u8], Secrecy) -> Result<(), Error>;
-
 impl<'d> Opened<'d> {
-    /// Takes the lock, reads all there is, and signs the revocation list if somebody was kept from it.
+    /// Takes the lock, reads all there is, and finishes what somebody was kept from: files that have yet to take their
+    /// names, a revocation list that has yet to be signed.
     pub(super) fn new(directory: &'d Directory, now: SystemTime) -> Result<Self, Error> {
         let ca = directory.path.join(CA);
         if !ca.exists() {
@@ -47,6 +45,7 @@ impl<'d> Opened<'d> {
         let authority = Authority::from_pem(&ca_pem, &read(&ca_key)?, now)
             .map_err(|error| Error::new(format!("{} with {CA_KEY} cannot be used", ca.display())).caused_by(error))?;
         let index = directory.load(&ca_pem)?;
+        settle(&directory.path, &index, now)?;
         let mut opened = Self { directory, authority, index, _lock: lock };
         if opened.index.crl.state == CrlState::Pending {
             opened.sign_crl(now)?;
@@ -81,7 +80,7 @@ impl<'d> Opened<'d> {
     ) -> Result<Vec<PathBuf>, Error> {
         self.check_new(name, now)?;
         let issued = self.authority.issue_server_for(hosts, days, now)?;
-        self.put(name, Usage::Server, &issued, "", write_new)
+        self.put(name, Usage::Server, &issued, "")
     }
 
     pub(super) fn add_client(
@@ -92,7 +91,7 @@ impl<'d> Opened<'d> {
     ) -> Result<Vec<PathBuf>, Error> {
         self.check_new(&request.name, now)?;
         let issued = self.authority.issue_client_as(request, now)?;
-        self.put(&request.name, Usage::Client, &issued, password, write_new)
+        self.put(&request.name, Usage::Client, &issued, password)
     }
 
     pub(super) fn renew(
@@ -120,7 +119,7 @@ impl<'d> Opened<'d> {
             // Until the list is signed, which comes after the new files, the index remembers that it has to be.
             self.index.crl.state = CrlState::Pending;
         }
-        let mut written = self.put(name, usage, &issued, password, write_over)?;
+        let mut written = self.put(name, usage, &issued, password)?;
         if renewal.revoke_old {
             written.push(self.sign_crl(now)?);
         }
@@ -131,9 +130,14 @@ impl<'d> Opened<'d> {
     /// list is pending, and the next who opens the directory signs it.
     pub(super) fn sign_crl(&mut self, now: SystemTime) -> Result<PathBuf, Error> {
         let valid = self.index.crl.days * Duration::from_secs(24 * 60 * 60);
-        self.index.crl.number += 1;
+        let number = self.index.crl.number.checked_add(1).ok_or_else(|| {
+            let path = self.directory.path.join(INDEX);
+            Error::new(format!("{}: the number of the revocation list can grow no more", path.display()))
+                .hint("somebody has set it; get the file back from a backup")
+        })?;
+        self.index.crl.number = number;
         self.index.crl.state = CrlState::Pending;
-        let list = self.authority.sign_crl(&self.index.revoked(), self.index.crl.number, now, valid)?;
+        let list = self.authority.sign_crl(&self.index.revoked(), number, now, valid)?;
         self.save()?;
         let path = self.directory.path.join(CRL);
         write_over(&path, list.as_bytes(), Secrecy::Public)?;
@@ -168,16 +172,9 @@ impl<'d> Opened<'d> {
         }
     }
 
-    /// Enters a certificate into the index and writes its files, the certificate last. In this order no certificate
-    /// exists that cannot be revoked.
-    fn put(
-        &mut self,
-        name: &str,
-        usage: Usage,
-        issued: &Issued,
-        password: &str,
-        write: Write,
-    ) -> Result<Vec<PathBuf>, Error> {
+    /// Enters a certificate into the index and puts its files in place, all or none: see [`Staged`]. In this order nobody
+    /// has a certificate that cannot be revoked.
+    fn put(&mut self, name: &str, usage: Usage, issued: &Issued, password: &str) -> Result<Vec<PathBuf>, Error> {
         let der = read_certificate(&issued.certificate_pem)?;
         let certificate = parse(&der)?;
         let [certificate_file, key_file, modern, legacy] = files(name);
@@ -188,14 +185,10 @@ impl<'d> Opened<'d> {
             contents.push((legacy, pkcs12_legacy(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
         }
         contents.push((certificate_file, issued.certificate_pem.clone().into_bytes(), Secrecy::Public));
+        let staged = Staged::write(&self.directory.path, &contents)?;
         self.index.entries.push(entry(name, usage, &certificate)?);
         self.save()?;
-        let mut written = Vec::new();
-        for (file, content, secrecy) in contents {
-            let path = self.directory.path.join(file);
-            write(&path, &content, secrecy)?;
-            written.push(path);
-        }
+        let written = staged.take_names()?;
         // The demo keeps its password in a file, which must not be that of another certificate.
         let remembered = format!("{name}-p12-password.txt");
         if usage == Usage::Client && self.directory.path.join(&remembered).exists() {
@@ -206,57 +199,6 @@ impl<'d> Opened<'d> {
 
     fn save(&self) -> Result<(), Error> {
         write_over(&self.directory.path.join(INDEX), self.index.write().as_bytes(), Secrecy::Public)
-    }
-}
-
-impl Directory {
-    /// The index, and the certificates of this CA that are there without being in it.
-    pub(super) fn load(&self, ca_pem: &str) -> Result<Index, Error> {
-        let path = self.path.join(INDEX);
-        let mut index = match fs::read_to_string(&path) {
-            Ok(text) => Index::parse(&text).map_err(|error| {
-                let hint = error.hint_text().unwrap_or("get it back from a backup").to_owned();
-                Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(hint)
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.check_free(
-                    CRL,
-                    "it has lost its index.txt: get that back from a backup, as it says what was revoked",
-                )?;
-                Index::default()
-            }
-            Err(error) => return Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
-        };
-        let ca = read_certificate(ca_pem)?;
-        let ca = parse(&ca)?;
-        for name in self.names()? {
-            // What cannot be read is not of this CA, as far as anybody can tell.
-            let Ok(pem) = fs::read_to_string(self.path.join(certificate_file(&name))) else { continue };
-            let Ok(der) = read_certificate(&pem) else { continue };
-            let Ok(certificate) = parse(&der) else { continue };
-            let server = name == "server" || !certificate.may_authenticate_clients;
-            let Ok(entry) = entry(&name, if server { Usage::Server } else { Usage::Client }, &certificate) else {
-                continue;
-            };
-            let known = index.entries.iter().any(|known| known.serial == entry.serial);
-            if !known && names_as_issuer(&certificate, &ca) {
-                index.entries.push(entry);
-            }
-        }
-        Ok(index)
-    }
-
-    /// The names of the certificates in the directory, in order.
-    fn names(&self) -> Result<Vec<String>, Error> {
-        let files = fs::read_dir(&self.path)
-            .map_err(|error| Error::new(format!("cannot read {}", self.path.display())).caused_by(error))?;
-        let names = files.flatten().filter_map(|file| {
-            let name = file.file_name().into_string().ok()?.strip_suffix("-crt.pem")?.to_owned();
-            check_file_name(&name).is_ok().then_some(name)
-        });
-        let mut names: Vec<_> = names.collect();
-        names.sort_unstable();
-        Ok(names)
     }
 }
 
@@ -272,20 +214,11 @@ fn no_authority(path: &Path) -> Error {
         .hint("`mtls-min certs init` makes a CA; `mtls-min certs --dir` names another directory")
 }
 
-fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> Result<Entry, Error> {
-    // Digits of a number that is positive, as it is on a revocation list.
-    let significant = certificate.serial.iter().position(|octet| *octet != 0).unwrap_or(certificate.serial.len());
-    if significant == certificate.serial.len() || certificate.serial[0] >= 0x80 {
-        return Err(Error::new("the serial number is zero or negative"));
-    }
-    let serial = hex(&certificate.serial[significant..]);
-    Ok(Entry { usage, name: name.to_owned(), serial, not_after: certificate.not_after, revoked: None })
-}
-
-fn certificate_file(name: &str) -> String {
+pub(super) fn certificate_file(name: &str) -> String {
     format!("{name}-crt.pem")
 }
 
-fn files(name: &str) -> [String; 4] {
+/// Those of a client; a server has the first two.
+pub(super) fn files(name: &str) -> [String; 4] {
     [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
 }

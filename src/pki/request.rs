@@ -109,6 +109,12 @@ impl Reason {
         (Self::CessationOfOperation, "cessation-of-operation"),
         (Self::PrivilegeWithdrawn, "privilege-withdrawn"),
     ];
+
+    /// The nearest to a word of RFC 5280 for a reason, of a list that may be another program's.
+    pub(super) fn of_rfc_5280(word: &str) -> Self {
+        let plain = |text: &str| text.replace('-', "").to_ascii_lowercase();
+        Self::ALL.iter().find(|(_, own)| plain(own) == plain(word)).map_or(Self::Unspecified, |(reason, _)| *reason)
+    }
 }
 
 /// The key is never shown.

@@ -1,0 +1,136 @@
+//! Reads what a directory of certificates holds: the index, and what it does not know yet.
+
+use std::collections::HashMap;
+use std::fs;
+
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::directory::Directory;
+use super::index::{Entry, Index};
+use super::opened::{CRL, INDEX, certificate_file};
+use super::reading::{names_as_issuer, parse, read_certificate};
+use super::request::{Reason, Usage, check_file_name};
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::identity::hex;
+use crate::revocation_list::RevocationList;
+
+impl Directory {
+    /// The index; the certificates of this CA that are there without being in it; and what the revocation list revokes
+    /// without its knowledge, as when the index is from a backup.
+    pub(super) fn load(&self, ca_pem: &str) -> Result<Index, Error> {
+        let mut index = self.read_index()?;
+        let ca = read_certificate(ca_pem)?;
+        let ca = parse(&ca)?;
+        self.adopt_certificates(&mut index, &ca)?;
+        self.adopt_revocations(&mut index, &ca)?;
+        Ok(index)
+    }
+
+    fn read_index(&self) -> Result<Index, Error> {
+        let path = self.path.join(INDEX);
+        match fs::read_to_string(&path) {
+            Ok(text) => Index::parse(&text).map_err(|error| {
+                let hint = error.hint_text().unwrap_or("get it back from a backup").to_owned();
+                Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(hint)
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.check_free(
+                    CRL,
+                    "it has lost its index.txt: get that back from a backup, as it says what was revoked",
+                )?;
+                Ok(Index::default())
+            }
+            Err(error) => Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
+        }
+    }
+
+    fn adopt_certificates(&self, index: &mut Index, ca: &Certificate<'_>) -> Result<(), Error> {
+        for name in self.names()? {
+            // What cannot be read is not of this CA, as far as anybody can tell.
+            let Ok(pem) = fs::read_to_string(self.path.join(certificate_file(&name))) else { continue };
+            let Ok(der) = read_certificate(&pem) else { continue };
+            let Ok(certificate) = parse(&der) else { continue };
+            let server = name == "server" || !certificate.may_authenticate_clients;
+            let Ok(entry) = entry(&name, if server { Usage::Server } else { Usage::Client }, &certificate) else {
+                continue;
+            };
+            let known = index.entries.iter().any(|known| known.serial == entry.serial);
+            if !known && names_as_issuer(&certificate, ca) {
+                index.entries.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was revoked stays revoked, and the number of the list never falls: an index that is older than the list beside
+    /// it learns from it.
+    fn adopt_revocations(&self, index: &mut Index, ca: &Certificate<'_>) -> Result<(), Error> {
+        let path = self.path.join(CRL);
+        let wrong = |why: &str| {
+            Error::new(format!("{} {why}", path.display()))
+                .hint("move it away; `mtls-min certs crl` then signs the list anew, from index.txt")
+        };
+        let pem = match fs::read(&path) {
+            Ok(pem) => pem,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
+        };
+        let der = CertificateRevocationListDer::from_pem_slice(&pem).map_err(|_| wrong("holds no revocation list"))?;
+        let (list, _) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
+        if list.issuer != ca.subject {
+            return Err(wrong("is the revocation list of another CA"));
+        }
+        let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;
+        index.crl.number = index.crl.number.max(number);
+        let places: HashMap<_, _> =
+            index.entries.iter().enumerate().map(|(at, entry)| (entry.serial.clone(), at)).collect();
+        for (serial, revocation) in list.entries() {
+            let serial = hex(serial);
+            let revoked = Some((revocation.date, Reason::of_rfc_5280(revocation.reason)));
+            match places.get(&serial) {
+                Some(at) => {
+                    let entry = &mut index.entries[*at];
+                    entry.revoked = entry.revoked.or(revoked);
+                }
+                None => index.entries.push(Entry {
+                    usage: Usage::Client,
+                    name: format!("serial-{serial}"),
+                    serial,
+                    // It says nothing of that, but no certificate is good for longer than its CA.
+                    not_after: ca.not_after,
+                    revoked,
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the certificates in the directory, in order.
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let files = fs::read_dir(&self.path)
+            .map_err(|error| Error::new(format!("cannot read {}", self.path.display())).caused_by(error))?;
+        let names = files.flatten().filter_map(|file| {
+            let name = file.file_name().into_string().ok()?.strip_suffix("-crt.pem")?.to_owned();
+            check_file_name(&name).is_ok().then_some(name)
+        });
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+pub(super) fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> Result<Entry, Error> {
+    let (name, serial) = (name.to_owned(), serial(certificate)?);
+    Ok(Entry { usage, name, serial, not_after: certificate.not_after, revoked: None })
+}
+
+/// The digits of a number that is positive, as it is on a revocation list.
+pub(super) fn serial(certificate: &Certificate<'_>) -> Result<String, Error> {
+    let significant = certificate.serial.iter().position(|octet| *octet != 0).unwrap_or(certificate.serial.len());
+    if significant == certificate.serial.len() || certificate.serial[0] >= 0x80 {
+        return Err(Error::new("the serial number is zero or negative"));
+    }
+    Ok(hex(&certificate.serial[significant..]))
+}
