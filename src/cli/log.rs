@@ -1,9 +1,10 @@
 //! The access log on stdout, one line a request, and what else happens on stderr.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::time::SystemTime;
 
+use super::writer::LineWriter;
+use crate::error::Error;
 use crate::identity::visible;
 use crate::observer::{Access, Event, Observer};
 use crate::trust::{Refusal, Trust, TrustKind, Verdict};
@@ -26,30 +27,53 @@ impl argh::FromArgValue for Form {
     }
 }
 
-/// Writes the log. Each line is one write, so that lines of several threads do not mix.
-#[derive(Debug)]
+/// Writes the log. Clones write the same one.
+#[derive(Debug, Clone)]
 pub(super) struct Log {
     form: Form,
+    requests: LineWriter,
+    events: LineWriter,
 }
 
 impl Log {
-    pub(super) fn new(form: Form) -> Self {
-        Self { form }
+    /// # Errors
+    /// A thread cannot be started.
+    pub(super) fn start(form: Form) -> Result<Self, Error> {
+        let failed = |error| Error::new("cannot start a thread").caused_by(error);
+        let requests = LineWriter::start(std::io::stdout(), move |lost| match form {
+            Form::Text => format!("{}\n", dropped(lost)),
+            Form::Json => format!("{{\"note\":{}}}\n", quoted(&dropped(lost))),
+        });
+        let events = LineWriter::start(std::io::stderr(), |lost| format!("mtls-min: {}\n", dropped(lost)));
+        Ok(Self { form, requests: requests.map_err(failed)?, events: events.map_err(failed)? })
     }
+
+    /// Says something about the server itself.
+    pub(super) fn say(&self, text: &str) {
+        self.events.line(&format!("mtls-min: {text}\n"));
+    }
+
+    /// Waits a moment for the last lines to be taken.
+    pub(super) fn finish(&self) {
+        self.requests.finish();
+        self.events.finish();
+    }
+}
+
+fn dropped(lines: u64) -> String {
+    format!("{lines} lines of the log were dropped here, since nobody read them")
 }
 
 impl Observer for Log {
     fn request(&self, access: &Access<'_>) {
-        let line = match self.form {
+        self.requests.line(&match self.form {
             Form::Text => text(access),
             Form::Json => json(access),
-        };
-        // With nobody to read the log, serving goes on.
-        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        });
     }
 
     fn event(&self, event: &Event<'_>) {
-        tell!("{}", describe(event));
+        self.say(&describe(event));
     }
 }
 
@@ -64,8 +88,8 @@ fn text(access: &Access<'_>) -> String {
     // Writing to a string cannot fail; the same below.
     let _ = match access.verdict {
         Verdict::Authorised(identity) => match identity.known_as() {
-            Some(name) => write!(line, " {} ({name})", identity.subject()),
-            None => write!(line, " {}", identity.subject()),
+            Some(name) => write!(line, " subject={} known_as={}", quoted(identity.subject()), quoted(name)),
+            None => write!(line, " subject={}", quoted(identity.subject())),
         },
         Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
     };

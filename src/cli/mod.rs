@@ -27,6 +27,7 @@ mod log;
 mod report;
 mod serve;
 mod trust;
+mod writer;
 
 use std::error::Error as StdError;
 use std::ffi::OsString;

@@ -35,9 +35,8 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     let mut listeners = listeners(&line.listen)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let mut builder = Server::watching(first, loaded)
-        .max_connections(max_connections)
-        .observer(Log::new(line.log.unwrap_or_default()));
+    let log = Log::start(line.log.unwrap_or_default())?;
+    let mut builder = Server::watching(first, loaded).max_connections(max_connections).observer(log.clone());
     for listener in listeners {
         builder = builder.also_listen(listener);
     }
@@ -72,18 +71,19 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     for signal in [SIGTERM, SIGINT] {
         handle.add_signal(signal).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     }
-    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle());
+    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone());
     let stopped = server.serve(super::hello::hello);
     handle.close();
     // It ends when its handle is closed.
     let _ = waiter.join();
-    match stopped? {
-        Stopped::Drained => tell!("stopped, every answer was finished"),
-        Stopped::Cut { connections } => {
-            tell!("stopped at the drain timeout, {connections} connections were cut");
-        }
+    if let Ok(stopped) = &stopped {
+        log.say(&match stopped {
+            Stopped::Drained => "stopped, every answer was finished".to_owned(),
+            Stopped::Cut { connections } => format!("stopped at the drain timeout, {connections} connections were cut"),
+        });
     }
-    Ok(())
+    log.finish();
+    stopped.map(|_| ())
 }
 
 fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
@@ -154,7 +154,12 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
 }
 
 /// SIGHUP reads the files. Of the others the first begins the draining, and the second ends the process at once.
-fn heed_signals(mut signals: Signals, shutdown: ShutdownHandle, trust: TrustHandle) -> std::thread::JoinHandle<()> {
+fn heed_signals(
+    mut signals: Signals,
+    shutdown: ShutdownHandle,
+    trust: TrustHandle,
+    log: Log,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
@@ -163,11 +168,12 @@ fn heed_signals(mut signals: Signals, shutdown: ShutdownHandle, trust: TrustHand
                 continue;
             }
             if stopping {
-                tell!("stopped at once");
+                log.say("stopped at once");
+                log.finish();
                 std::process::exit(128 + signal);
             }
             stopping = true;
-            tell!("stopping; running answers are finished, a second signal ends at once");
+            log.say("stopping; running answers are finished, a second signal ends at once");
             shutdown.shutdown();
         }
     })

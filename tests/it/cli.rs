@@ -1,10 +1,10 @@
 //! The command: what it says at start, in the log, and to every kind of bad input.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::SystemTime;
 
-use crate::support::client::{GET, TLS13, VERSIONS, config, connect, eventually, exchange, get};
+use crate::support::client::{GET, TLS13, VERSIONS, config, connect, connect_as, eventually, exchange, get};
 use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
 use crate::support::pki::{self, Ca, HOUR, self_signed};
@@ -40,7 +40,7 @@ fn with_the_ca_alone_it_serves() {
     assert!(said.contains(&format!("mtls-min: listening on {}\n", serving.addr)), "{said}");
     eventually(|| serving.stdout().lines().count() == 4);
     let log = serving.stdout();
-    assert!(log.contains(" \"GET /\" 200 ") && log.contains(" TLSv1.3 CN=alice"), "{log}");
+    assert!(log.contains(" \"GET /\" 200 ") && log.contains(" TLSv1.3 subject=\"CN=alice\"\n"), "{log}");
     assert!(log.contains(" 401 ") && log.contains("refused=no_certificate because=") && log.contains(" ref="), "{log}");
 }
 
@@ -60,6 +60,34 @@ fn the_reference_that_a_client_is_told_is_in_the_log() {
     let identity = mtls_min::Identity::from_der(&mallory.chain[0]).unwrap();
     assert!(log.contains(&format!("\"sha256\":\"{}\"", identity.sha256())), "{log}");
     assert!(!log.contains('\u{202e}'), "a name cannot turn the terminal's text around");
+}
+
+/// A log that nobody reads any more, on stdout and on stderr: a terminal that was stopped, a collector that hangs.
+#[test]
+fn a_log_whose_reader_has_stalled_holds_up_no_request() {
+    use std::process::{Command, Stdio};
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    // The address is the only thing that is read.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["--listen", &port.to_string()]).current_dir(dir.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually(|| TcpStream::connect(port).is_ok());
+    let config = std::sync::Arc::new(config(Some(&ca.client("alice")), &TLS13));
+    let mut stream = connect_as(port, std::sync::Arc::clone(&config), "localhost");
+    // Far more than the 64 KiB that a pipe takes.
+    for _ in 0..2000 {
+        assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
+    }
+    for _ in 0..1500 {
+        let mut plain = TcpStream::connect(port).unwrap();
+        let _ = plain.write_all(b"GET / HTTP/1.0\r\n\r\n");
+        let _ = plain.read_to_end(&mut Vec::new());
+    }
+    assert_eq!(exchange(&mut connect_as(port, config, "localhost"), GET).unwrap().status, 200);
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    eventually(|| child.try_wait().unwrap().is_some());
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn with_authorised_clients_no_ca_is_needed() {
     let page = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
     let page = exchange(&mut connect(serving.addr, config(Some(&alice), &TLS13)), page).unwrap().body;
     assert!(page.contains("<dt>Known here as</dt><dd>laptop</dd>"), "{page}");
-    eventually(|| serving.stdout().contains("CN=alice (laptop)"));
+    eventually(|| serving.stdout().contains("subject=\"CN=alice\" known_as=\"laptop\"\n"));
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! Writes the log from threads of its own, so that a reader that has stalled holds up no request: lines wait for it up to
+//! a limit, are dropped beyond it, and the dropped ones are counted.
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// So many bytes of lines wait at most.
+const MOST: usize = 1024 * 1024;
+
+/// Lines are collected for so long and written together, which costs far less than a write and a wake each.
+const COLLECTING: Duration = Duration::from_millis(10);
+
+/// So long does the end of the process wait for the last lines to be taken.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Takes lines for one stream. Clones write to the same one.
+#[derive(Debug, Clone)]
+pub(super) struct LineWriter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: String,
+    /// How many were dropped since it was last told.
+    dropped: u64,
+    /// The thread waits for a line.
+    is_idle: bool,
+    /// No more lines come.
+    is_over: bool,
+    /// The thread has ended.
+    is_done: bool,
+}
+
+impl LineWriter {
+    /// `dropped` is what is written of lines that were: their number comes after it.
+    pub(super) fn start(
+        stream: impl Write + Send + 'static,
+        dropped: impl Fn(u64) -> String + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        thread::Builder::new().name("log".to_owned()).spawn(move || own.write_all_to(stream, dropped))?;
+        Ok(Self(shared))
+    }
+
+    /// Writes a line, which has its end, some time soon. Never blocks.
+    pub(super) fn line(&self, line: &str) {
+        let mut state = self.0.lock();
+        if state.lines.len() + line.len() > MOST {
+            state.dropped += 1;
+            return;
+        }
+        state.lines.push_str(line);
+        if std::mem::take(&mut state.is_idle) {
+            self.0.changed.notify_all();
+        }
+    }
+
+    /// Waits until all is written, but not for a reader that has stalled.
+    pub(super) fn finish(&self) {
+        let mut state = self.0.lock();
+        state.is_over = true;
+        self.0.changed.notify_all();
+        let _ = self.0.changed.wait_timeout_while(state, FAREWELL, |state| !state.is_done);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whatever is there is whole lines.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all_to(&self, mut stream: impl Write, words_for_dropped: impl Fn(u64) -> String) {
+        let mut lines = String::new();
+        loop {
+            let mut state = self.lock();
+            while state.lines.is_empty() && state.dropped == 0 && !state.is_over {
+                state.is_idle = true;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if !state.is_over {
+                // More may come; unless the end does.
+                let collecting = self.changed.wait_timeout_while(state, COLLECTING, |state| !state.is_over);
+                state = collecting.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            lines.clear();
+            std::mem::swap(&mut lines, &mut state.lines);
+            let (dropped, is_over) = (std::mem::take(&mut state.dropped), state.is_over);
+            drop(state);
+            // With nobody to read the log, serving goes on.
+            let _ = stream.write_all(lines.as_bytes());
+            if dropped > 0 {
+                let _ = stream.write_all(words_for_dropped(dropped).as_bytes());
+            }
+            let _ = stream.flush();
+            if is_over {
+                self.lock().is_done = true;
+                return self.changed.notify_all();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, Read};
+
+    /// What has been written, up to the end.
+    fn read(mut pipe: io::PipeReader) -> thread::JoinHandle<String> {
+        thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn every_line_is_written_in_order_before_the_end() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = LineWriter::start(writer, |_| String::new()).unwrap();
+        let reading = read(reader);
+        let wanted: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        log.finish();
+        assert_eq!(reading.join().unwrap(), wanted);
+    }
+
+    #[test]
+    fn with_a_reader_that_has_stalled_lines_are_dropped_and_counted() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = LineWriter::start(writer, |count| format!("{count} dropped\n")).unwrap();
+        let line = "x".repeat(1023) + "\n";
+        // Twice what may wait, and what a pipe takes, and what the thread has in hand.
+        for _ in 0..4 * MOST / line.len() {
+            log.line(&line);
+        }
+        assert!(log.0.lock().dropped > 0);
+        // The end does not wait for ever.
+        log.finish();
+        let text = read(reader).join().unwrap();
+        let (lines, last) = text.trim_end().rsplit_once('\n').unwrap();
+        let kept = lines.lines().count();
+        let told: usize = last.strip_suffix(" dropped").unwrap().parse().unwrap();
+        assert_eq!(kept + told, 4 * MOST / line.len());
+        assert!(kept <= 2 * MOST / line.len() + 128, "{kept}");
+    }
+}
