@@ -147,7 +147,7 @@ struct List {
 #[derive(FromArgs, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "crl", help_triggers("-h", "--help"))]
 struct Crl {
-    /// days until the next one is due, from now on (default 30)
+    /// days until the next one is due, from now on (default as last time, at first 30)
     #[argh(option, arg_name = "n")]
     days: Option<u32>,
 }
