@@ -1,0 +1,76 @@
+"""The machine: what has to be installed and built, and the versions of it."""
+import os, pathlib, re, resource, shutil, subprocess, sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PEERS = ROOT / "benches/peers/target/release"
+OURS = ROOT / "target/release/mtls-min"
+TARGET = "x86_64-unknown-linux-gnu"
+SMALLEST = ROOT / f"target/{TARGET}/smallest/mtls-min"
+
+PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "node": "nodejs", "npm": "npm", "ab": "apache2-utils",
+            "openssl": "openssl"}
+EXPRESS = ROOT / "benches/express"
+
+
+def prepare():
+    """Installs what is missing, builds what has changed, and lets this process open as many files as it may."""
+    missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
+    if missing:
+        say(f"installing {' '.join(missing)}")
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in [["apt-get", "update", "-qq"], install]:
+            if not shutil.which("apt-get") or subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
+                sys.exit(f"compare: install these first: {' '.join(missing)}")
+        # What the packages start by themselves is not what is measured.
+        for service in ["nginx", "haproxy", "caddy"]:
+            subprocess.run(["service", service, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    say("building")
+    # Debian's package of express does not go with a node that is not Debian's.
+    if subprocess.run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=EXPRESS).returncode:
+        sys.exit("compare: npm cannot install express")
+    cargo("build", "--release")
+    cargo("build", "--release", "--manifest-path", str(ROOT / "benches/peers/Cargo.toml"))
+    cargo("build", "--profile", "smallest", "--no-default-features", "--features", "cli,ring", "--target", TARGET,
+          RUSTFLAGS="-C target-feature=+crt-static")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def cargo(*arguments, **environment):
+    command = ["cargo", *arguments, "--locked", "--quiet"]
+    if subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode:
+        sys.exit(f"compare: {' '.join(command)} failed")
+
+
+def versions():
+    """What is compared, by name."""
+    def first(pattern, *command):
+        ran = subprocess.run(command, capture_output=True, text=True)
+        found = re.search(pattern, ran.stdout + ran.stderr)
+        return found[1] if found else "?"
+
+    locked = (ROOT / "benches/peers/Cargo.lock").read_text()
+    crate = lambda name: re.search(rf'name = "{name}"\nversion = "([^"]+)"', locked)[1]
+    package = (EXPRESS / "node_modules/express/package.json").read_text()
+    return {
+        "mtls-min": first(r"mtls-min (\S+)", OURS, "--version"),
+        "nginx": first(r"nginx/(\S+)", "nginx", "-v"),
+        "haproxy": first(r"version (\S+)", "haproxy", "-v"),
+        "caddy": first(r"v?(\d\S+)", "caddy", "version"),
+        "node": f"{first(r'v(.+)', 'node', '--version')} with express {re.search(r'.version.: .([0-9.]+)', package)[1]}",
+        "hyper": f"{crate('hyper')} with tokio-rustls {crate('tokio-rustls')}",
+        "tiny_http": crate("tiny_http"),
+        "rustls": crate("rustls"),
+        "OpenSSL": first(r"OpenSSL (\S+)", "openssl", "version"),
+        "rustc": first(r"rustc (\S+)", "rustc", "--version"),
+    }
+
+
+def processor():
+    found = re.search(r"model name\s*:\s*(.+)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} × {found[1] if found else 'unknown'}"
+
+
+def say(text):
+    print(f"compare: {text}", file=sys.stderr, flush=True)

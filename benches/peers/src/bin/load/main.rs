@@ -1,0 +1,132 @@
+//! A load generator for what `ab` cannot do. Each mode prints one line of JSON on stdout.
+//!
+//!     load handshakes ADDRESS DIRECTORY COUNT CLIENTS [stranger] [resume] [nagle]
+//!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS
+//!     load down|up    ADDRESS DIRECTORY BYTES COUNT
+//!     load cold       ADDRESS DIRECTORY PROGRAM [ARGUMENT ...]
+//!     load floor      DIRECTORY COUNT
+//!     load aead       MEGABYTES
+//!
+//! `kept` says `ready` once its connections are open and idle, and goes on when it is sent a line; after the last answer
+//! it holds them until its standard input ends. So does `handshakes` with `resume`, once it has its tickets.
+
+mod bodies;
+mod cold;
+mod floor;
+mod handshakes;
+mod kept;
+
+use std::io::{BufRead, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use peers::Failed;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+fn main() -> Result<(), Failed> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["handshakes", address, directory, count, clients, ref options @ ..] => {
+            let given = |option| options.contains(&option);
+            let (resume, count) = (given("resume"), count.parse::<usize>()?);
+            let clients_by_session = if resume { count.div_ceil(handshakes::TICKETS) } else { 1 };
+            let config = |_| peers::client(directory.as_ref(), !given("stranger"), resume);
+            handshakes::run(&handshakes::Plan {
+                address: address.parse()?,
+                configs: (0..clients_by_session).map(config).collect::<Result<_, _>>()?,
+                resume,
+                count,
+                clients: clients.parse()?,
+                nodelay: !given("nagle"),
+            })
+        }
+        ["kept", address, directory, connections, requests] => kept::run(
+            address.parse()?,
+            &peers::client(directory.as_ref(), true, false)?,
+            connections.parse()?,
+            requests.parse()?,
+        ),
+        [direction @ ("down" | "up"), address, directory, bytes, count] => {
+            let config = peers::client(directory.as_ref(), true, false)?;
+            bodies::run(direction == "up", address.parse()?, &config, bytes.parse()?, count.parse()?)
+        }
+        ["cold", address, directory, program, ref rest @ ..] => {
+            cold::run(address.parse()?, &peers::client(directory.as_ref(), false, false)?, program, rest)
+        }
+        ["floor", directory, count] => floor::run(directory.as_ref(), count.parse()?),
+        ["aead", megabytes] => bodies::aead(megabytes.parse()?),
+        _ => Err("usage: load handshakes|kept|down|up|cold|floor|aead …, see the source".into()),
+    }
+}
+
+fn connect(address: SocketAddr, config: &Arc<ClientConfig>, nodelay: bool) -> Result<Tls, Failed> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(nodelay)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(StreamOwned::new(ClientConnection::new(Arc::clone(config), "localhost".try_into()?)?, stream))
+}
+
+/// Reads one response to its end, which its length tells: the status.
+fn read_response(stream: &mut Tls) -> Result<u16, Failed> {
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut missing, mut status) = (None, 0);
+    while missing != Some(0) {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err("the connection was closed before the response's end".into());
+        }
+        match &mut missing {
+            Some(missing) => *missing -= read.min(*missing),
+            None => {
+                received.extend_from_slice(&buffer[..read]);
+                if let Some(head) = Head::read(&received) {
+                    (missing, status) = (Some(head.length.saturating_sub(received.len() - head.end)), head.status);
+                }
+            }
+        }
+    }
+    Ok(status)
+}
+
+struct Head {
+    status: u16,
+    /// Where the body begins, and how long it is.
+    end: usize,
+    length: usize,
+}
+
+impl Head {
+    fn read(received: &[u8]) -> Option<Self> {
+        let end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let text = std::str::from_utf8(&received[..end]).ok()?;
+        let status = text.get(9..12)?.parse().ok()?;
+        let length = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        });
+        Some(Self { status, end, length: length? })
+    }
+}
+
+fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Waits for a line of standard input, or for its end.
+fn wait_for_line() {
+    let _ = std::io::stdin().lock().read_line(&mut String::new());
+}
+
+/// The value below which so much of the sorted values lies.
+fn percentile(sorted: &[Duration], share: f64) -> u128 {
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(0, Duration::as_micros)
+}
