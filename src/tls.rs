@@ -108,12 +108,10 @@ pub(crate) struct Session {
     socket: TcpStream,
     /// The first bytes that ever arrived, to tell a client that speaks plain HTTP.
     first: FirstBytes,
-    /// The socket may hold bytes: it was said so, and no read has found less than it asked for since.
+    /// There may be something to read: it was said so, and no read has found less than it asked for since; or the end.
     readable: bool,
     /// Reading will come to an end, which has to be read too.
     hung_up: bool,
-    /// The client's close_notify has been read.
-    peer_has_closed: bool,
 }
 
 /// What one read brought.
@@ -143,7 +141,7 @@ impl Session {
     pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, rustls::Error> {
         let tls = tls.config().and_then(ServerConnection::new)?;
         // The first bytes may have come already.
-        Ok(Self { tls, socket, first: FirstBytes::default(), readable: true, hung_up: false, peer_has_closed: false })
+        Ok(Self { tls, socket, first: FirstBytes::default(), readable: true, hung_up: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -174,11 +172,6 @@ impl Session {
         self.readable
     }
 
-    /// Whether the client has said that it sends nothing more.
-    pub(crate) fn peer_has_closed(&self) -> bool {
-        self.peer_has_closed
-    }
-
     /// Whether nothing has come that was not read: as far as can be told, it may just be arriving.
     pub(crate) fn has_nothing_unread(&self) -> bool {
         matches!((&self.socket).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -204,8 +197,9 @@ impl Session {
         self.readable = tap.filled || self.hung_up || self.tls.is_handshaking();
         match self.tls.process_new_packets() {
             Ok(state) => {
-                self.peer_has_closed = state.peer_has_closed();
-                match self.peer_has_closed && state.plaintext_bytes_to_read() == 0 {
+                // After its close_notify the client need not do anything that would be announced: the next read says `End`.
+                self.readable |= state.peer_has_closed();
+                match state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 {
                     true => Ok(Received::End),
                     false => Ok(Received::Bytes),
                 }

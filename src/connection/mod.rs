@@ -270,9 +270,6 @@ impl Connection {
                 if !self.input.is_empty() {
                     return Step::Go;
                 }
-                if self.session.peer_has_closed() {
-                    return Step::Stop(self.close_politely());
-                }
                 // Trust may have changed while the answer was under way: an idle connection has to be judged by it.
                 match self.is_judged_by_another(context) && self.judge_again(context) == Next::Close {
                     true => close(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mtls_min::{Access, Observer, Request, Response, Trust};
 
 use crate::support::client::{
-    GET, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
+    GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
 };
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_with, trust};
@@ -197,6 +197,38 @@ fn a_client_that_says_goodbye_with_its_request_is_answered_and_left() {
         assert_eq!(read_reply(&mut client).unwrap().status, 200);
         // Long before the idle timeout of a minute, or the read times out.
         assert_eq!(client.read(&mut [0; 10]).unwrap(), 0);
+    }
+}
+
+/// The end came in one read with what it cut off: nothing more will tell of it.
+#[test]
+fn what_a_client_left_unfinished_when_it_said_goodbye_is_not_waited_for() {
+    let ca = Ca::new("ca");
+    let longer_than_patience = PATIENCE * 3;
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.head_timeout(longer_than_patience).transfer_timeout(longer_than_patience),
+        |request: &mut Request<'_>| {
+            let _ = request.body().read_to_end(&mut Vec::new());
+            Response::new("served".into())
+        },
+    );
+    let left = |request: &str, version| {
+        let mut client = connect(running.addr, config(Some(&ca.client("alice")), version));
+        assert_eq!(exchange(&mut client, GET).unwrap().status, 200);
+        client.conn.writer().write_all(request.as_bytes()).unwrap();
+        client.conn.send_close_notify();
+        while client.conn.wants_write() {
+            client.conn.write_tls(&mut client.sock).unwrap();
+        }
+        client
+    };
+    for version in VERSIONS {
+        assert_eq!(left("GET / HT", version).read(&mut [0; 10]).unwrap(), 0);
+        for body in ["Content-Length: 5\r\n\r\nhel", "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"] {
+            let mut client = left(&format!("POST / HTTP/1.1\r\nHost: a\r\n{body}"), version);
+            assert_eq!(read_reply(&mut client).unwrap().status, 400);
+        }
     }
 }
 
