@@ -1,5 +1,6 @@
 //! The workers: each takes a connection that can go on, drives it until it would wait, and parks it again.
 
+use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -113,8 +114,7 @@ impl Pool {
     pub(crate) fn close_all_parked(&self) -> usize {
         let (connections, _) = self.lot.count();
         for (token, connection) in self.lot.take_where(usize::MAX, |_, _| true) {
-            drop(connection);
-            self.lot.leave(token);
+            self.close(token, connection);
         }
         connections
     }
@@ -143,6 +143,7 @@ impl Pool {
             Entry::Admitted(token) => token,
             Entry::InPlaceOf(token, evicted) => {
                 self.shed(evicted.remote());
+                self.let_go(evicted);
                 token
             }
             Entry::Full => return self.shed(remote),
@@ -215,12 +216,15 @@ impl Pool {
     }
 
     fn step(&self, connection: &mut Connection, step: fn(&mut Connection, &Context) -> Next) -> Next {
-        // A bug must cost one connection, not a worker.
-        catch_unwind(AssertUnwindSafe(|| step(connection, &self.context))).unwrap_or_else(|panic| {
-            let message = panic_message(&*panic);
-            self.context.observer.event(&Event::Panicked { remote: connection.remote(), message: &message });
-            Next::Close
-        })
+        self.guarded(connection.remote(), || step(connection, &self.context)).unwrap_or(Next::Close)
+    }
+
+    /// A bug must cost one connection, not a thread.
+    fn guarded<R>(&self, remote: SocketAddr, work: impl FnOnce() -> R) -> Option<R> {
+        let told = |panic: Box<dyn Any + Send>| {
+            self.context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
+        };
+        catch_unwind(AssertUnwindSafe(work)).map_err(told).ok()
     }
 
     /// `Some`: it can go on already.
@@ -232,7 +236,12 @@ impl Pool {
     }
 
     fn close(&self, token: Token, connection: Box<Connection>) {
-        drop(connection);
+        self.let_go(connection);
         self.lot.leave(token);
+    }
+
+    /// With it goes the reader of a body that is given up, and that is not ours.
+    fn let_go(&self, connection: Box<Connection>) {
+        self.guarded(connection.remote(), || drop(connection));
     }
 }

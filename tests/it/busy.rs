@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mtls_min::{Access, Observer, Request, Response, Trust};
+use mtls_min::{Access, Body, Observer, Request, Response, Trust};
 
 use crate::support::client::{
     GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
@@ -246,6 +246,52 @@ fn timeouts_may_be_for_ever() {
     }
     assert_eq!(get(running.addr, None, &TLS13).unwrap().status, 401);
     assert!(running.seen.events().is_empty(), "{:?}", running.seen.events());
+}
+
+/// A body without end, whose reader panics when it is dropped.
+struct Trap;
+
+impl Read for Trap {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(b'x');
+        Ok(buffer.len())
+    }
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        panic!("the reader's own");
+    }
+}
+
+#[test]
+fn a_reader_that_panics_when_it_is_dropped_costs_nobody_a_worker() {
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.workers(1).transfer_timeout(Duration::from_millis(200)),
+        |request: &mut Request<'_>| match request.uri().path() {
+            "/endless" => Response::new(Body::from_reader(Trap, None)),
+            _ => Response::new("served".into()),
+        },
+    );
+    let alice: Holder = ca.client("alice");
+    let endless = || {
+        let mut client = connect(running.addr, config(Some(&alice), &TLS13));
+        send(&mut client, "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_exact(&mut [0; 1000]).unwrap();
+        client
+    };
+    // One leaves, which a worker notices; one stays and does not read, which the timekeeper does.
+    drop(endless());
+    running.seen.wait_for_event("the reader's own");
+    let stalled = endless();
+    eventually(|| running.seen.events().iter().filter(|event| event.contains("the reader's own")).count() == 2);
+    for _ in 0..3 {
+        assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
+    }
+    assert_eq!(running.stop(), mtls_min::Stopped::Drained);
+    drop(stalled);
 }
 
 struct Panicking;
