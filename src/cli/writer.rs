@@ -1,5 +1,5 @@
 //! Writes the log from threads of its own, so that a reader that has stalled holds up no request: lines wait for it up to
-//! a limit, are dropped beyond it, and the dropped ones are counted.
+//! a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself came late.
 
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,9 @@ const MOST: usize = 1024 * 1024;
 
 /// Lines are collected for so long and written together, which costs far less than a write and a wake each.
 const COLLECTING: Duration = Duration::from_millis(10);
+
+/// With so many waiting, the next line waits so long for room. If there is none then, the reader has stalled.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// So long does the end of the process wait for the last lines to be taken.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -32,6 +35,8 @@ struct State {
     dropped: u64,
     /// The thread waits for a line.
     is_idle: bool,
+    /// Nothing was taken for a while: lines that find no room do not wait for any.
+    is_stalled: bool,
     /// No more lines come.
     is_over: bool,
     /// The thread has ended.
@@ -50,10 +55,19 @@ impl LineWriter {
         Ok(Self(shared))
     }
 
-    /// Writes a line, which has its end, some time soon. Never blocks.
+    /// Writes a line, which has its end, some time soon.
     pub(super) fn line(&self, line: &str) {
+        let has_no_room = |state: &State| state.lines.len() + line.len() > MOST;
         let mut state = self.0.lock();
-        if state.lines.len() + line.len() > MOST {
+        if has_no_room(&state) && !state.is_stalled {
+            // With all processors busy, the thread gets to write when those wait who make its lines.
+            let waits = |state: &mut State| has_no_room(state) && !state.is_stalled;
+            let (waited, time) =
+                self.0.changed.wait_timeout_while(state, PATIENCE, waits).unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            state.is_stalled |= time.timed_out();
+        }
+        if has_no_room(&state) {
             state.dropped += 1;
             return;
         }
@@ -93,8 +107,11 @@ impl Shared {
             }
             lines.clear();
             std::mem::swap(&mut lines, &mut state.lines);
+            state.is_stalled = false;
             let (dropped, is_over) = (std::mem::take(&mut state.dropped), state.is_over);
             drop(state);
+            // There is room again.
+            self.changed.notify_all();
             // With nobody to read the log, serving goes on.
             let _ = stream.write_all(lines.as_bytes());
             if dropped > 0 {
@@ -132,6 +149,18 @@ mod tests {
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
         log.finish();
         assert_eq!(reading.join().unwrap(), wanted);
+    }
+
+    #[test]
+    fn no_line_is_dropped_because_lines_come_faster_than_they_are_written() {
+        let (reader, writer) = io::pipe().unwrap();
+        let log = LineWriter::start(writer, |count| format!("{count} dropped\n")).unwrap();
+        let reading = read(reader);
+        let line = "x".repeat(1023) + "\n";
+        let wanted = line.repeat(8 * MOST / line.len());
+        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        log.finish();
+        assert!(reading.join().unwrap() == wanted);
     }
 
     #[test]
