@@ -1,7 +1,7 @@
 //! Writes the log from threads of its own, so that a reader that has stalled holds up no request: lines wait for it up to
 //! a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself came late.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl LineWriter {
     pub(super) fn start(
         stream: impl Write + Send + 'static,
         dropped: impl Fn(u64) -> String + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         thread::Builder::new().name("log".to_owned()).spawn(move || own.write_all_to(stream, dropped))?;
@@ -113,11 +113,11 @@ impl Shared {
             // There is room again.
             self.changed.notify_all();
             // With nobody to read the log, serving goes on.
-            let _ = stream.write_all(lines.as_bytes());
+            let _ = write_patiently(&mut stream, lines.as_bytes());
             if dropped > 0 {
-                let _ = stream.write_all(words_for_dropped(dropped).as_bytes());
+                let _ = write_patiently(&mut stream, words_for_dropped(dropped).as_bytes());
             }
-            let _ = stream.flush();
+            let _ = patiently(|| stream.flush());
             if is_over {
                 self.lock().is_done = true;
                 return self.changed.notify_all();
@@ -126,10 +126,32 @@ impl Shared {
     }
 }
 
+fn write_patiently(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let taken = patiently(|| stream.write(bytes))?;
+        if taken == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[taken..];
+    }
+    Ok(())
+}
+
+/// Tries again what cannot be done now: another program that has the same stream may have made it one that does not block.
+fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(COLLECTING),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{self, Read};
+    use std::io::Read;
 
     /// What has been written, up to the end.
     fn read(mut pipe: io::PipeReader) -> thread::JoinHandle<String> {
@@ -161,6 +183,40 @@ mod tests {
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
         log.finish();
         assert!(reading.join().unwrap() == wanted);
+    }
+
+    /// Takes some bytes at a time, and every other time none.
+    struct Reluctant {
+        stream: io::PipeWriter,
+        refuses: bool,
+    }
+
+    impl Reluctant {
+        fn unless_refused<T>(&mut self, does: impl FnOnce(&mut io::PipeWriter) -> io::Result<T>) -> io::Result<T> {
+            self.refuses = !self.refuses;
+            if self.refuses { Err(io::ErrorKind::WouldBlock.into()) } else { does(&mut self.stream) }
+        }
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.unless_refused(|stream| stream.write(&bytes[..bytes.len().min(100)]))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.unless_refused(Write::flush)
+        }
+    }
+
+    #[test]
+    fn a_stream_that_does_not_block_gets_whole_lines_all_the_same() {
+        let (reader, stream) = io::pipe().unwrap();
+        let log = LineWriter::start(Reluctant { stream, refuses: false }, |_| String::new()).unwrap();
+        let reading = read(reader);
+        let wanted: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        log.finish();
+        assert_eq!(reading.join().unwrap(), wanted);
     }
 
     #[test]
