@@ -2,8 +2,10 @@
 //! refused, and warns of what is about to expire.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::answer::panic_message;
 use crate::control::{Bell, Control};
 use crate::error::Error;
 use crate::observer::Event;
@@ -68,7 +70,10 @@ impl Caretaker<'_> {
     fn reload(&self, before: Option<Failed>, asked: bool) -> Option<Failed> {
         let observer = &self.pool.context.observer;
         let begun = Instant::now();
-        match self.try_reload() {
+        // A bug in a parser must not be the end of all reading.
+        let read = catch_unwind(AssertUnwindSafe(|| self.try_reload()))
+            .unwrap_or_else(|panic| Err(Error::new(format!("reading them panicked: {}", panic_message(&*panic)))));
+        match read {
             Ok(()) => {
                 observer.event(&Event::Reloaded { trust: &self.control.trust.current() });
                 None

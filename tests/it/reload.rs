@@ -14,7 +14,7 @@ use crate::support::client::{GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config,
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, HOUR, self_signed};
-use crate::support::server::{Running, start_watching};
+use crate::support::server::{Running, start_watching, start_watching_with};
 
 /// A directory with a CA's certificate, an empty list, and a server's certificate and key.
 fn site(ca: &Ca) -> TempDir {
@@ -259,6 +259,31 @@ fn t3_a_bad_file_leaves_what_was_in_force_and_is_told_once() {
 }
 
 /// What ages while nobody touches it must not keep a later revocation out.
+/// Parsers have had bugs (RUSTSEC-2026-0104). Here it is the clock, which is asked when the files are read.
+#[test]
+fn t3_a_panic_while_the_files_are_read_is_not_the_last_reading() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let (asked, is_broken) = (std::sync::Arc::new(AtomicBool::new(false)), std::sync::Arc::new(AtomicBool::new(false)));
+    let (was_asked, broken) = (std::sync::Arc::clone(&asked), std::sync::Arc::clone(&is_broken));
+    let clock = move || {
+        was_asked.store(true, Ordering::SeqCst);
+        assert!(!broken.load(Ordering::SeqCst), "the clock's own");
+        SystemTime::now()
+    };
+    let running = start_watching_with(files(dir.path(), trust_in(dir.path())), |builder| builder.clock(clock));
+    // Once at the start; from then on, nobody asks before the files are read.
+    eventually(|| asked.load(Ordering::SeqCst));
+    is_broken.store(true, Ordering::SeqCst);
+    running.trust.reload();
+    running.seen.wait_for_event("the clock's own");
+    is_broken.store(false, Ordering::SeqCst);
+    let alice = ca.client("alice");
+    assert_eq!(status(&running, &alice), 200);
+    dir.replace("crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
+    eventually(|| status(&running, &alice) == 401);
+}
+
 #[test]
 fn a_ca_that_expires_while_it_is_trusted_does_not_stop_the_reading_of_the_files() {
     let (ca, clock) = (Ca::new("ca"), SystemTime::now() + 2 * HOUR);

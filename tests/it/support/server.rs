@@ -115,9 +115,15 @@ fn start_as(
 
 /// A server that is made of these files, watches them, and answers `hello SUBJECT`.
 pub(crate) fn start_watching(files: Files) -> Running {
+    start_watching_with(files, |builder| builder)
+}
+
+pub(crate) fn start_watching_with(files: Files, change: impl FnOnce(Builder) -> Builder) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let builder = Server::watching(listener, files.load().unwrap()).max_connections(4096);
-    run(builder, |request: &mut Request<'_>| Response::new(format!("hello {}\n", request.peer().subject()).into()))
+    run(change(builder), |request: &mut Request<'_>| {
+        Response::new(format!("hello {}\n", request.peer().subject()).into())
+    })
 }
 
 fn run(builder: Builder, handler: impl Handler + 'static) -> Running {
