@@ -147,21 +147,24 @@ impl Trust {
         self.authorities.iter().filter(same).find_map(|authority| authority.crl.as_ref())
     }
 
-    /// The list of the loaded CA that signed a certificate itself.
+    /// The list of the loaded CA that signed a certificate itself; if there is no telling, of one that may have.
     #[cfg(feature = "cli")]
     pub(crate) fn crl_for(&self, certificate: &Certificate<'_>) -> Option<&Crl> {
-        let issuers = self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
-        issuers
-            .filter(|issuer| check(certificate, &issuer.spki, &self.algorithms) == Check::Good)
-            .find_map(|issuer| issuer.crl.as_ref())
+        let issuers = || self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
+        [Check::Good, Check::Unsupported].into_iter().find_map(|wanted| {
+            issuers()
+                .filter(|issuer| check(certificate, &issuer.spki, &self.algorithms) == wanted)
+                .find_map(|issuer| issuer.crl.as_ref())
+        })
     }
 
-    /// Whether a loaded CA has revoked a certificate that it signed itself, wherever a path would lead.
+    /// Whether a loaded CA has revoked a certificate that it signed itself, wherever a path would lead. With a signature that
+    /// is not checked (SHA-1), it counts as the signer: its list says so.
     pub(super) fn revocation_of(&self, certificate: &Certificate<'_>) -> Option<Problem> {
         let issuers = self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
         issuers.filter_map(|issuer| Some((issuer, issuer.crl.as_ref()?))).find_map(|(issuer, crl)| {
             let problem = revoked(certificate, crl)?;
-            (check(certificate, &issuer.spki, &self.algorithms) == Check::Good).then_some(problem)
+            (check(certificate, &issuer.spki, &self.algorithms) != Check::Bad).then_some(problem)
         })
     }
 

@@ -14,7 +14,7 @@ use crate::support::client::{TLS13, eventually, get};
 use crate::support::command::{Serving, binary, run};
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
-use crate::support::pki::{Ca, HOUR, Holder, elements, params, pem, read, self_signed, write};
+use crate::support::pki::{Ca, HOUR, Holder, SHA1, changed, params, pem, self_signed, write};
 
 struct Case {
     code: &'static str,
@@ -24,28 +24,6 @@ struct Case {
 
 fn case(code: &'static str, holder: Holder) -> Case {
     Case { code, options: "", holder }
-}
-
-/// A certificate of `ca` whose key, or whose algorithm of signature, is another.
-fn changed(ca: &Ca, key: Option<&[u8]>, algorithm: Option<&[u8]>) -> Holder {
-    let mut holder = ca.client("alice");
-    let certificate = read(&holder.chain[0]).content;
-    let mut own = read(read(certificate).rest).content.to_vec();
-    let mut to_be_signed = Vec::new();
-    // version, serial, algorithm, issuer, validity, subject, key, …
-    for (at, element) in elements(read(certificate).content).enumerate() {
-        let content = match at {
-            2 => algorithm.unwrap_or(element.content),
-            6 => key.unwrap_or(element.content),
-            _ => element.content,
-        };
-        to_be_signed.extend(write(element.tag, content));
-    }
-    if let Some(algorithm) = algorithm {
-        own = algorithm.to_vec();
-    }
-    holder.chain[0] = ca.signed(&write(0x30, &to_be_signed), &own);
-    holder
 }
 
 fn refusals(ca: &Ca) -> Vec<Case> {
@@ -68,12 +46,11 @@ fn refusals(ca: &Ca) -> Vec<Case> {
     let mut bytes = damaged.chain[0].to_vec();
     *bytes.last_mut().unwrap() ^= 1;
     damaged.chain[0] = bytes.into();
-    // rsaEncryption with a modulus of 1024 bits; id-Ed448; ecdsa-with-SHA1.
+    // rsaEncryption with a modulus of 1024 bits; id-Ed448.
     let rsa = write(0x30, &[write(2, &[&[0], &[0xc1; 128][..]].concat()), write(2, &[1, 0, 1])].concat());
     let rsa_id = write(0x30, &[write(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1]), write(5, &[])].concat());
     let short = [rsa_id, write(3, &[&[0], &rsa[..]].concat())].concat();
     let ed448 = [write(0x30, &write(6, &[0x2b, 0x65, 0x71])), write(3, &[0; 58])].concat();
-    let sha1 = write(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]);
     let unknown = || {
         let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 2], vec![5, 0]);
         extension.set_criticality(true);
@@ -102,7 +79,7 @@ fn refusals(ca: &Ca) -> Vec<Case> {
         case("x509_v1", ca.client_v1("alice")),
         case("weak_key", changed(ca, Some(&short), None)),
         case("unsupported_key", changed(ca, Some(&ed448), None)),
-        case("unsupported_signature", changed(ca, None, Some(&sha1))),
+        case("unsupported_signature", changed(ca, None, Some(SHA1))),
         case("unsupported_extension", ca.client_with("alice", |params| params.custom_extensions = unknown())),
         case(
             "name_constraint",

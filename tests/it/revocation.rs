@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::support::client::{VERSIONS, get};
 use crate::support::crl::{Crl, extension, serial};
-use crate::support::pki::{Ca, HOUR, Holder, self_signed};
+use crate::support::pki::{Ca, HOUR, Holder, SHA1, changed, self_signed};
 use crate::support::server::{start, start_with};
 
 fn trusting(ca: &Ca, lists: &[Vec<u8>]) -> TrustBuilder {
@@ -296,6 +296,18 @@ fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
         }
         assert_eq!(judged(&spared, along), None, "{} along", along.len());
     }
+}
+
+/// Such a signature is not checked, so nothing says that the CA did not make it.
+#[test]
+fn a_revoked_pin_stays_out_though_its_ca_signed_it_with_sha_1() {
+    let ca = Ca::new("ca");
+    let (old, spared) = (changed(&ca, None, Some(SHA1)), changed(&ca, None, Some(SHA1)));
+    let list = Crl::number(1).revoking(&old).der(&ca);
+    let pins = old.pem() + &spared.pem();
+    let trust = trusting(&ca, &[list]).pem(pins, "pins").build().unwrap();
+    refused_as(&trust, &old, RefusalCode::Revoked, &["CN=alice", "list number 1 of CN=ca"]);
+    assert_eq!(verdict(&trust, &spared, SystemTime::now()), None);
 }
 
 #[test]

@@ -208,6 +208,31 @@ impl Ca {
     }
 }
 
+/// ecdsa-with-SHA1, as the inside of an `AlgorithmIdentifier`.
+pub(crate) const SHA1: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+
+/// A certificate of `ca` whose key, or whose algorithm of signature, is another.
+pub(crate) fn changed(ca: &Ca, key: Option<&[u8]>, algorithm: Option<&[u8]>) -> Holder {
+    let mut holder = ca.client("alice");
+    let certificate = read(&holder.chain[0]).content;
+    let mut own = read(read(certificate).rest).content.to_vec();
+    let mut to_be_signed = Vec::new();
+    // version, serial, algorithm, issuer, validity, subject, key, …
+    for (at, element) in elements(read(certificate).content).enumerate() {
+        let content = match at {
+            2 => algorithm.unwrap_or(element.content),
+            6 => key.unwrap_or(element.content),
+            _ => element.content,
+        };
+        to_be_signed.extend(write(element.tag, content));
+    }
+    if let Some(algorithm) = algorithm {
+        own = algorithm.to_vec();
+    }
+    holder.chain[0] = ca.signed(&write(0x30, &to_be_signed), &own);
+    holder
+}
+
 /// A certificate that signed itself and is no CA.
 pub(crate) fn self_signed(name: &str) -> Holder {
     self_signed_with(name, |_| {})
