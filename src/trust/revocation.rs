@@ -322,6 +322,13 @@ fn issuers(
         ))
         .hint("add that CA with --ca, or take the list out"));
     }
+    if !algorithms.all.iter().any(|known| known.signature_alg_id().as_ref() == signed.algorithm) {
+        return Err(Error::new(format!(
+            "{place}: this revocation list of {} is signed by an algorithm that is not accepted",
+            issuer()
+        ))
+        .hint("have the CA sign it with SHA-256"));
+    }
     let signed_it = |(_, authority): &(usize, &Authority)| {
         let SignedList { signed, algorithm, signature } = signed;
         check_signed(signed, algorithm, signature, &authority.spki, algorithms) == Check::Good

@@ -123,6 +123,11 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
         ("another CA", Crl::number(1).der(&other), &["CN=other, which is no loaded CA"][..]),
         ("the same name", Crl::number(1).der(&namesake), &["has the name of CN=ca, but not its signature"]),
         (
+            "SHA-1",
+            Crl { algorithm: Some(SHA1), ..Crl::number(1) }.der(&ca),
+            &["of CN=ca is signed by an algorithm that is not accepted", "SHA-256"],
+        ),
+        (
             "no number",
             Crl { number: None, ..with(vec![extension(&[0x55, 0x1d, 0x23], false, &[0x30, 0])]) }.der(&ca),
             &["no CRL number"],

@@ -8,6 +8,8 @@ use super::pki::{Ca, HOUR, Holder, armour, elements, read, write};
 pub(crate) struct Crl {
     /// `None`: as in version 1, no field for it.
     pub(crate) version: Option<u8>,
+    /// The inside of its `AlgorithmIdentifier`, if it is not that of the CA.
+    pub(crate) algorithm: Option<&'static [u8]>,
     pub(crate) number: Option<Vec<u8>>,
     pub(crate) this_update: SystemTime,
     pub(crate) next_update: Option<SystemTime>,
@@ -23,6 +25,7 @@ impl Crl {
         let now = SystemTime::now();
         Self {
             version: Some(1),
+            algorithm: None,
             number: Some(vec![number]),
             this_update: now - HOUR,
             next_update: Some(now + 60 * 24 * HOUR),
@@ -40,7 +43,7 @@ impl Crl {
     pub(crate) fn der(&self, ca: &Ca) -> Vec<u8> {
         let tbs = elements(read(read(&ca.der).content).content).collect::<Vec<_>>();
         // version, serial, algorithm, issuer, validity, subject
-        let (algorithm, subject) = (tbs[2].content, tbs[5].content);
+        let (algorithm, subject) = (self.algorithm.unwrap_or(tbs[2].content), tbs[5].content);
         let mut list = Vec::new();
         list.extend(self.version.map(|version| write(2, &[version])).unwrap_or_default());
         list.extend(write(0x30, algorithm));
