@@ -1,7 +1,7 @@
 //! The directory of authorised clients: certificates that are let in by themselves, each under the name of its file.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::pem::PemProblem;
 
 use super::blocks::blocks;
 use super::load::read;
-use super::{Pin, Trust};
+use super::{Digest, Pin, Trust};
 
 /// A file of one certificate is larger than this only by mistake.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -42,28 +42,50 @@ pub(super) fn add(
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     // The order of a directory is any; of two that clash it is always the same one that is told.
     paths.sort_unstable();
-    let mut names = HashMap::new();
-    let mut count = 0;
+    let mut files = BTreeMap::<String, Vec<&Path>>::new();
     for path in &paths {
-        let Some(name) = client_name(path) else { continue };
-        let added = match names.insert(name.clone(), path) {
-            None => add_file(trust, hints, path, &name),
-            Some(other) => Err(Error::new(format!("{} and {} are of one name", other.display(), path.display()))
-                .hint("rename or remove one of the two: a client has one name")),
-        };
-        match (added, before) {
-            (Ok(added), _) => count += usize::from(added),
+        if let Some(name) = client_name(path) {
+            files.entry(name).or_default().push(path);
+        }
+    }
+    let (mut count, mut unread) = (0, Vec::new());
+    for (name, paths) in &files {
+        let found = read_only_file(paths);
+        // A link that leads nowhere holds nobody any more, and neither does a file with another's certificate.
+        let is_unread = found.is_err() && paths.iter().any(|path| path.try_exists().unwrap_or(true));
+        let pinned = found.and_then(|found| {
+            let Some(found) = found else { return Ok(()) };
+            pin(trust, name, &found)?;
+            hints.insert(found.issuer);
+            count += 1;
+            Ok(())
+        });
+        match (pinned, before) {
+            (Ok(()), _) => {}
             (Err(error), None) => return Err(error),
             (Err(error), Some(before)) => {
-                count += keep(trust, before, &name);
-                trust
-                    .left_as_they_were
-                    .push(visible(&format!("{}; until then that client stays as it was", error.in_full())));
+                let until_then = match is_unread {
+                    true => "that client stays as it was",
+                    false => "nobody is let in by it",
+                };
+                trust.left_as_they_were.push(visible(&format!("{}; until then {until_then}", error.in_full())));
+                unread.extend(is_unread.then_some((before, name)));
             }
         }
     }
+    // Last, when it is known which certificates other files have.
+    for (before, name) in unread {
+        count += keep(trust, before, name);
+    }
     trust.authorized_clients = Some(count);
     Ok(())
+}
+
+/// A certificate in a file.
+struct Found {
+    place: String,
+    digest: Digest,
+    issuer: Vec<u8>,
 }
 
 /// The name of the client whose file this is; `None` if it is none. Hidden files are those of editors and of Kubernetes.
@@ -87,11 +109,16 @@ fn keep(trust: &mut Trust, before: &Trust, name: &str) -> usize {
     }
 }
 
-/// `false`: the file vanished meanwhile.
-fn add_file(trust: &mut Trust, hints: &mut BTreeSet<Vec<u8>>, path: &Path, name: &str) -> Result<bool, Error> {
+/// What the file of a client holds, of which there is one. `None`: it vanished meanwhile.
+fn read_only_file(paths: &[&Path]) -> Result<Option<Found>, Error> {
+    let [path] = paths else {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Error::new(format!("{} are of one name", paths.join(" and ")))
+            .hint("leave one of them: a client has one name"));
+    };
     let bytes = match read(path, "the authorised client", MAX_FILE) {
         Ok(bytes) => bytes,
-        Err(_) if !path.exists() && path.symlink_metadata().is_err() => return Ok(false),
+        Err(_) if !path.exists() && path.symlink_metadata().is_err() => return Ok(None),
         Err(error) => return Err(error),
     };
     let place = path.display().to_string();
@@ -115,12 +142,15 @@ fn add_file(trust: &mut Trust, hints: &mut BTreeSet<Vec<u8>>, path: &Path, name:
             .caused_by(error)
             .hint("copy the file again, whole")
     })?;
-    let digest = sha256(&der);
-    if let Some(Pin { name: Some(other) }) = trust.pins.get(&digest) {
+    let (digest, issuer) = (sha256(&der), certificate.issuer.into());
+    Ok(Some(Found { place, digest, issuer }))
+}
+
+fn pin(trust: &mut Trust, name: &str, Found { place, digest, .. }: &Found) -> Result<(), Error> {
+    if let Some(Pin { name: Some(other) }) = trust.pins.get(digest) {
         return Err(Error::new(format!("{place} holds the same certificate as the file of {other}"))
             .hint("remove one of the two: a client has one name"));
     }
-    trust.pins.insert(digest, Pin { name: Some(name.into()) });
-    hints.insert(certificate.issuer.into());
-    Ok(true)
+    trust.pins.insert(*digest, Pin { name: Some(name.into()) });
+    Ok(())
 }

@@ -427,6 +427,58 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     assert_eq!(status(&running, &bob), 200, "a directory that is gone is a mistake; an empty one lets nobody in");
 }
 
+/// What stays as it was is the client of a file that cannot be read, and nobody who stands in no file any more.
+#[test]
+fn a_certificate_that_no_file_holds_any_more_is_out_whatever_became_of_its_file() {
+    let dir = TempDir::new();
+    fs::create_dir(dir.path().join("clients")).unwrap();
+    let (alice, bob, carol) = (self_signed("alice"), self_signed("bob"), self_signed("carol"));
+    let put = |name: &str, content: &str| dir.write(&format!("clients/{name}"), content);
+    let remove = |name: &str| fs::remove_file(dir.path().join(name)).unwrap();
+    let builder = Trust::builder().authorized_clients(dir.path().join("clients"));
+    let names = |trust: &Trust| {
+        let name = |holder: &crate::support::pki::Holder| match mtls_min::judge(&holder.chain, trust, SystemTime::now())
+            .verdict
+        {
+            mtls_min::Verdict::Authorised(identity) => identity.known_as().unwrap().to_owned(),
+            mtls_min::Verdict::Refused(_) => String::new(),
+        };
+        [&alice, &bob, &carol].map(name)
+    };
+    // A link whose target is taken away.
+    dir.write("alice.pem", alice.pem());
+    symlink("../alice.pem", dir.path().join("clients/laptop.pem")).unwrap();
+    put("phone.pem", &bob.pem());
+    let trust = builder.build().unwrap();
+    assert_eq!(names(&trust), ["laptop", "phone", ""]);
+    remove("alice.pem");
+    assert!(builder.build().is_err(), "at the start it is told");
+    let trust = builder.rebuild(&trust).unwrap();
+    assert_eq!(names(&trust), ["", "phone", ""]);
+    let warnings = trust.warnings(SystemTime::now());
+    assert!(warnings[0].contains("laptop.pem") && warnings[0].contains("nobody is let in by it"), "{warnings:?}");
+    // A file that now holds another's certificate.
+    dir.write("alice.pem", alice.pem());
+    let trust = builder.rebuild(&trust).unwrap();
+    put("phone.pem", &alice.pem());
+    let trust = builder.rebuild(&trust).unwrap();
+    assert_eq!(names(&trust), ["laptop", "", ""]);
+    // Of two files of one name neither counts: who had it before keeps it, however often they are read.
+    put("phone.pem", &bob.pem());
+    let trust = builder.rebuild(&trust).unwrap();
+    put("phone.crt", &carol.pem());
+    let trust = (0..8).fold(trust, |trust, _| builder.rebuild(&trust).unwrap());
+    assert_eq!(names(&trust), ["laptop", "phone", ""]);
+    assert_eq!(trust.authorized_clients(), Some(2));
+    remove("clients/phone.pem");
+    let trust = builder.rebuild(&trust).unwrap();
+    assert_eq!(names(&trust), ["laptop", "", "phone"]);
+    // The file of a client that has another name now is read, whatever stands in the old one.
+    put("phone.crt", "");
+    put("tablet.pem", &carol.pem());
+    assert_eq!(names(&builder.rebuild(&trust).unwrap()), ["laptop", "", "tablet"]);
+}
+
 #[test]
 fn an_authorised_client_still_has_to_be_in_time_and_to_prove_its_key() {
     let dir = TempDir::new();
