@@ -85,13 +85,16 @@ impl References {
     }
 }
 
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
 /// Tells the operator of clients whose certificates expire soon: of each once a day.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
 
 impl ExpiryNotices {
     /// From so long before on.
-    pub(crate) const BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+    pub(crate) const BEFORE: Duration = Duration::from_secs(14 * DAY);
 
     /// So many clients are told of in a day.
     const MOST: usize = 10_000;
@@ -101,12 +104,20 @@ impl ExpiryNotices {
         if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
             return false;
         }
-        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY;
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.0 != today {
             *told = (today, HashSet::new());
         }
         told.1.len() < Self::MOST && told.1.insert(identity.sha256().to_owned())
+    }
+
+    /// When it may be due next to tell of this client, for one that stays connected.
+    pub(crate) fn next(identity: &Identity, now: SystemTime) -> SystemTime {
+        let first = identity.not_after().checked_sub(Self::BEFORE);
+        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY;
+        let tomorrow = SystemTime::UNIX_EPOCH + Duration::from_secs((today + 1) * DAY);
+        first.filter(|first| now <= *first).unwrap_or(tomorrow)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::{Connection, Next};
-use crate::context::{Context, Gate};
+use crate::context::{Context, ExpiryNotices, Gate};
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::policy::Allows;
@@ -71,12 +71,15 @@ impl Connection {
         // The snapshot may be newer than the number; then the next request judges once more.
         let trust = context.trust.current();
         let now = context.clock.now();
-        let judgement = judge(self.session.peer_chain(), &trust, now);
-        if let Verdict::Authorised(identity) = &judgement.verdict
-            && context.expiry_notices.are_due(identity, now)
-            && let Some(left) = identity.expires_in(now)
-        {
-            context.observer.event(&Event::ClientExpires { identity, left });
+        let mut judgement = judge(self.session.peer_chain(), &trust, now);
+        if let Verdict::Authorised(identity) = &judgement.verdict {
+            if context.expiry_notices.are_due(identity, now)
+                && let Some(left) = identity.expires_in(now)
+            {
+                context.observer.event(&Event::ClientExpires { identity, left });
+            }
+            let next = ExpiryNotices::next(identity, now);
+            judgement.valid_until = judgement.valid_until.map(|until| until.min(next));
         }
         self.judged = Some(Judged { generation, trust: Arc::downgrade(&trust), judgement });
         trust

@@ -448,6 +448,31 @@ fn a_verdict_changes_when_a_date_passes_on_an_open_connection() {
     }
 }
 
+/// A connection that is never closed is judged once; its client has to be told of every day all the same.
+#[test]
+fn a_client_that_stays_connected_is_told_of_once_a_day_when_it_expires_soon() {
+    const DAY: u64 = 24 * 60 * 60;
+    let ca = Ca::new("ca");
+    // The first day begins an hour after midnight, so that none of the times below is near another day.
+    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / DAY;
+    let start_of_test = SystemTime::UNIX_EPOCH + Duration::from_secs((today + 1) * DAY) + HOUR;
+    let clock = std::sync::Arc::new(AtomicUsize::new(0));
+    let told = std::sync::Arc::clone(&clock);
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.clock(move || start_of_test + HOUR * told.load(Ordering::SeqCst) as u32),
+        |_: &mut Request<'_>| Response::default(),
+    );
+    let alice = ca.client_with("alice", |params| params.not_after = (start_of_test + 24 * HOUR * 15).into());
+    let mut stream = connect(running.addr, config(Some(&alice), &TLS13));
+    let expires = |event: &String| event.contains("ClientExpires");
+    for (hours, times) in [(0, 0), (2, 0), (24, 0), (30, 1), (40, 1), (48, 2), (60, 2)] {
+        clock.store(hours, Ordering::SeqCst);
+        assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
+        assert_eq!(running.seen.events().iter().filter(|event| expires(event)).count(), times, "after {hours} hours");
+    }
+}
+
 #[test]
 fn refusing_in_the_handshake_is_the_same_judgement_as_an_alert() {
     let ca = Ca::new("ca");
