@@ -181,7 +181,7 @@ impl TrustBuilder {
         for source in &self.crls {
             let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
             for (der, place) in revocation::lists(&bytes, &name)? {
-                trust.add_crl(&der, &place, now)?;
+                trust.add_crl(&der, &place, now, before)?;
             }
         }
         trust.note_revoked_authorities();
@@ -196,8 +196,9 @@ impl TrustBuilder {
     }
 
     /// The same for a trust that takes the place of `before`, while a server runs. What was good when it was read and has
-    /// only aged is no error then, or a CA that expires would keep later revocations out. And a file of an authorised client
-    /// that cannot be read leaves that client as it was, and no other; [`Trust::warnings`] tells of it.
+    /// only aged is no error then, or a CA that expires, or a clock that is set back, would keep later revocations out. And
+    /// a file of an authorised client that cannot be read leaves that client as it was, and no other; [`Trust::warnings`]
+    /// tells of it.
     ///
     /// # Errors
     /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA has a lower number than the

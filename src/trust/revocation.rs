@@ -168,8 +168,15 @@ impl Trust {
         })
     }
 
-    /// Puts a list in force that was read at `place`, if it is newer than the one in force.
-    pub(super) fn add_crl(&mut self, der: &[u8], place: &str, now: SystemTime) -> Result<(), Error> {
+    /// Puts a list in force that was read at `place`, if it is newer than the one in force. One that was in `before` is no
+    /// less good if the clock has been set back since.
+    pub(super) fn add_crl(
+        &mut self,
+        der: &[u8],
+        place: &str,
+        now: SystemTime,
+        before: Option<&Self>,
+    ) -> Result<(), Error> {
         let (list, signed) = RevocationList::parse(der).map_err(|unusable| {
             let error = Error::new(format!("{place}: this revocation list cannot be used"));
             match mend(&unusable) {
@@ -178,7 +185,8 @@ impl Trust {
             }
         })?;
         let keys = issuers(&list, &signed, place, &self.authorities, &self.algorithms)?;
-        if list.this_update > now {
+        let is_known = |before: &Self| before.crls().any(|known| known.list.digest == list.digest);
+        if list.this_update > now && !before.is_some_and(is_known) {
             // Without the time of now: an error that is met again is the same error.
             let from = timestamp(list.this_update);
             return Err(Error::new(format!("{place}: this revocation list is from the future, issued on {from}"))

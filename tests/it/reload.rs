@@ -307,6 +307,29 @@ fn a_ca_that_expires_while_it_is_trusted_does_not_stop_the_reading_of_the_files(
     assert!(error.contains("the CA CN=old expired on"), "{error}");
 }
 
+/// The list in force was of the present when it was read, or nobody would be judged by it.
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_reading_of_the_files() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let (alice, earlier) = (other.client("alice"), SystemTime::now() - HOUR / 2);
+    let made_of = |ca_list: Crl, other_list: Crl| {
+        let lists = ca_list.pem(&ca) + &other_list.pem(&other);
+        Trust::builder().pem(ca.pem() + &other.pem(), "ca.pem").crl(lists, "crl.pem")
+    };
+    let issued = SystemTime::now() - HOUR / 4;
+    let recent = |number: u8| Crl { this_update: issued, ..Crl::number(number) };
+    let before = made_of(recent(1), Crl::number(1)).build().unwrap();
+    let later = made_of(recent(1), Crl::number(2).revoking(&alice)).now(earlier);
+    let error = later.build().unwrap_err().to_string();
+    assert!(error.contains("from the future"), "at the start it is told: {error}");
+    let after = later.rebuild(&before).unwrap();
+    let verdict = mtls_min::judge(&alice.chain, &after, earlier).verdict;
+    assert!(matches!(verdict, mtls_min::Verdict::Refused(_)));
+    // One that comes in from the future is a mistake.
+    let error = made_of(recent(2), Crl::number(2)).now(earlier).rebuild(&after).unwrap_err().to_string();
+    assert!(error.contains("from the future"), "{error}");
+}
+
 /// A pipe can be opened for reading only when somebody writes; whoever opens it waits.
 #[test]
 fn a_pipe_in_the_place_of_a_file_is_an_error_and_stops_nothing() {
