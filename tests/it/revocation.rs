@@ -45,7 +45,7 @@ fn a_revoked_client_gets_401_and_the_log_says_when_and_why() {
         assert_eq!(get(running.addr, Some(&alice), version).unwrap().status, 401);
         assert_eq!(get(running.addr, Some(&bob), version).unwrap().status, 200);
     }
-    assert_eq!(running.seen.codes(4), ["revoked", "CN=bob", "revoked", "CN=bob"]);
+    assert_eq!(running.seen.sorted_codes(4), ["CN=bob", "CN=bob", "revoked", "revoked"]);
     let details = ["CN=alice", "was revoked on 20", "keyCompromise", "list number 7 of CN=ca"];
     refused_as(&running.trust.current(), &alice, RefusalCode::Revoked, &details);
 }
@@ -388,7 +388,7 @@ fn t12_addresses_in_a_certificate_are_not_called() {
         assert_eq!(get(running.addr, Some(&alice.alone()), version).unwrap().status, 401);
         assert_eq!(get(running.addr, Some(&alice), version).unwrap().status, 401);
     }
-    assert_eq!(running.seen.codes(4)[..2], ["unknown_issuer", "crl_missing"]);
+    assert_eq!(running.seen.sorted_codes(4), ["crl_missing", "crl_missing", "unknown_issuer", "unknown_issuer"]);
     assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody called");
 }
 

@@ -39,6 +39,13 @@ impl Seen {
         self.requests.lock().unwrap().iter().map(|(_, code)| code.clone()).collect()
     }
 
+    /// The same where the requests came on several connections: which of them is told first is a matter of chance.
+    pub(crate) fn sorted_codes(&self, requests: usize) -> Vec<String> {
+        let mut codes = self.codes(requests);
+        codes.sort_unstable();
+        codes
+    }
+
     pub(crate) fn events(&self) -> Vec<String> {
         self.events.lock().unwrap().clone()
     }
