@@ -274,8 +274,6 @@ fn add(
         trust.authorities.push(Authority {
             identity: identity.clone(),
             subject: certificate.subject.into(),
-            issuer: certificate.issuer.into(),
-            serial: certificate.serial.into(),
             spki: certificate.spki.into(),
             may_sign_crls: certificate.may_sign_crls,
             may_authenticate_clients: certificate.may_authenticate_clients,

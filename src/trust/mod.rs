@@ -84,8 +84,6 @@ struct Authority {
     identity: Identity,
     /// Raw DER, as it is compared.
     subject: Box<[u8]>,
-    issuer: Box<[u8]>,
-    serial: Box<[u8]>,
     spki: Box<[u8]>,
     may_sign_crls: bool,
     may_authenticate_clients: bool,

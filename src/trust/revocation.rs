@@ -119,20 +119,16 @@ impl RevocationRules {
 
 /// What the list of its issuer says of a certificate, if it revokes it.
 fn revoked(certificate: &Certificate<'_>, crl: &Crl) -> Option<Problem> {
-    let revocation = crl.list.find(certificate.serial)?;
-    let detail = format!("{} {}", name_text(certificate.subject), revocation_text(revocation, certificate.serial, crl));
-    Some(Problem::new(RefusalCode::Revoked, detail))
-}
-
-fn revocation_text(revocation: Revocation, serial: &[u8], crl: &Crl) -> String {
-    let Revocation { date, reason } = revocation;
-    format!(
-        "(serial {}) was revoked on {}, reason {reason}, by list number {} of {}",
-        hex(serial),
+    let Revocation { date, reason } = crl.list.find(certificate.serial)?;
+    let detail = format!(
+        "{} (serial {}) was revoked on {}, reason {reason}, by list number {} of {}",
+        name_text(certificate.subject),
+        hex(certificate.serial),
         timestamp(date),
         crl.number(),
         crl.issuer.subject()
-    )
+    );
+    Some(Problem::new(RefusalCode::Revoked, detail))
 }
 
 impl Trust {
@@ -217,15 +213,8 @@ impl Trust {
     /// Once all lists are there: which of the CAs are revoked themselves.
     pub(super) fn note_revoked_authorities(&mut self) {
         let revoked_one = |authority: &Authority| {
-            let issuers = self.authorities.iter().filter(|issuer| *issuer.subject == *authority.issuer);
-            issuers.filter_map(|issuer| issuer.crl.as_ref()).find_map(|crl| {
-                let found = crl.list.find(&authority.serial)?;
-                Some(format!(
-                    "the CA {} {}",
-                    authority.identity.subject(),
-                    revocation_text(found, &authority.serial, crl)
-                ))
-            })
+            let certificate = Certificate::parse(authority.identity.der()).ok()?;
+            Some(format!("the CA {}", self.revocation_of(&certificate)?.detail))
         };
         let revoked: Vec<_> = self.authorities.iter().map(revoked_one).collect();
         for (authority, revoked) in self.authorities.iter_mut().zip(revoked) {

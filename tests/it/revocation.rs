@@ -195,7 +195,7 @@ fn a_stale_list_refuses_its_clients_unless_told_to_warn_and_says_so_a_day_before
     let due = SystemTime::now() + 48 * HOUR;
     let list = Crl { next_update: Some(due), ..Crl::number(1) }.revoking(&bob).der(&ca);
     let strict = trusting(&ca, std::slice::from_ref(&list)).build().unwrap();
-    let lenient = trusting(&ca, &[list]).stale_crl(StaleCrl::Warn).build().unwrap();
+    let lenient = trusting(&ca, std::slice::from_ref(&list)).stale_crl(StaleCrl::Warn).build().unwrap();
     for (trust, after) in [(&strict, Some(RefusalCode::CrlExpired)), (&lenient, None)] {
         let code = |holder, now| verdict(trust, holder, now).map(|(code, _)| code);
         assert_eq!(code(&alice, due - HOUR), None);
@@ -205,8 +205,12 @@ fn a_stale_list_refuses_its_clients_unless_told_to_warn_and_says_so_a_day_before
         assert!(trust.warnings(due - 23 * HOUR)[0].contains("number 1, is good until"), "{:?}", trust.warnings(due));
         assert!(trust.warnings(due + HOUR)[0].contains("is stale"));
     }
-    let judgement = judge(&alice.chain, &strict, due - HOUR);
-    assert!(judgement.valid_until.unwrap() <= due, "the cached verdict must not outlive the list");
+    let old = ca.client_v1("old");
+    let accepting = trusting(&ca, &[list]).accept_v1().build().unwrap();
+    for (trust, holder) in [(&strict, &alice), (&accepting, &old)] {
+        let judgement = judge(&holder.chain, trust, due - HOUR);
+        assert!(judgement.valid_until.unwrap() <= due, "the cached verdict must not outlive the list");
+    }
 }
 
 #[test]
@@ -346,6 +350,33 @@ fn a_list_counts_for_its_issuer_only() {
         trusting(&ca, &[Crl::number(1).revoking(&ours).der(&ca)]).pem(renewed.pem(), "renewed").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
     assert_eq!(trust.crls().count(), 2);
+}
+
+/// Serial numbers begin anew with a CA that is made anew under its old name.
+#[test]
+fn a_list_counts_for_nothing_that_a_ca_of_the_same_name_signed() {
+    let (old, new, root) = (Ca::new("ca"), Ca::new("ca"), Ca::new("root"));
+    let one = |params: &mut rcgen::CertificateParams| params.serial_number = Some(SerialNumber::from(1_u64));
+    let revoked = new.client_with("revoked", one);
+    let list = |issuer: &Ca| Crl::number(1).revoking(&revoked).der(issuer);
+    let judged = |trust: TrustBuilder, holder: &Holder| verdict(&trust.build().unwrap(), holder, SystemTime::now());
+    let both = || trusting(&new, &[list(&new)]).pem(old.pem(), "old");
+    assert_eq!(judged(both(), &revoked).map(|(code, _)| code), Some(RefusalCode::Revoked));
+    // Of the other: a client, a pin that its chain would not let in, a CA that is loaded.
+    assert_eq!(judged(both(), &old.client_with("alice", one)), None);
+    let pinned = old.client_with("pinned", |params| {
+        one(params);
+        params.extended_key_usages = vec![Eku::ServerAuth];
+    });
+    assert_eq!(judged(both().pem(pinned.alone().pem(), "pins"), &pinned), None);
+    let below = old.intermediate_with("below", one);
+    assert_eq!(judged(both().pem(below.pem(), "below"), &below.client("bob").alone()), None);
+    let elsewhere = root.intermediate_with("elsewhere", one);
+    assert_eq!(judged(both().pem(elsewhere.pem(), "elsewhere"), &elsewhere.client("carol").alone()), None);
+    // And a client of an intermediate that is sent, where one of its name is loaded with a list.
+    let (loaded, sent) = (root.intermediate("below"), root.intermediate("below"));
+    let trust = trusting(&root, &[list(&loaded)]).pem(loaded.pem(), "below");
+    assert_eq!(judged(trust, &sent.client_with("dave", one)), None);
 }
 
 #[test]
