@@ -379,6 +379,20 @@ fn d6_a_storm_of_half_written_files_never_opens_or_empties_the_trust() {
     assert_eq!((status(&running, &alice), status(&running, &mallory)), (200, 401));
 }
 
+/// Files are best read at rest; but whoever writes on and on must not keep a revocation out.
+#[test]
+fn files_that_never_come_to_rest_are_read_all_the_same() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let running = watch(&dir);
+    let alice = ca.client("alice");
+    dir.replace("crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
+    eventually(|| {
+        dir.replace("ca.pem", ca.pem());
+        status(&running, &alice) == 401
+    });
+}
+
 #[test]
 fn a_list_from_the_future_is_taken_when_its_time_has_come() {
     let ca = Ca::new("ca");

@@ -430,9 +430,16 @@ fn a_verdict_changes_when_a_date_passes_on_an_open_connection() {
     let told = std::sync::Arc::clone(&clock);
     let now = move || start_of_test + Duration::from_secs(told.load(Ordering::SeqCst) as u64);
     let short = |params: &mut CertificateParams| params.not_after = (start_of_test + Duration::from_secs(100)).into();
-    let holders = [ca.client_with("alice", short), ca.intermediate_with("short", short).client("alice")];
+    let (bygone, pinned) = (Ca::with("bygone", short), pki::self_signed_with("pinned", short));
+    let trusted = Trust::builder().pem(ca.pem() + &bygone.pem(), "CAs").pem(pinned.pem(), "pins").build().unwrap();
+    let holders = [
+        ca.client_with("alice", short),
+        ca.intermediate_with("short", short).client("alice"),
+        bygone.client("alice"),
+        pinned,
+    ];
     let running = start_with(
-        trust(&ca),
+        trusted,
         |builder| builder.clock(now),
         |request: &mut Request<'_>| Response::new(request.peer().subject().to_owned().into()),
     );
