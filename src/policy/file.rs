@@ -152,13 +152,15 @@ fn alternatives(who: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// The line up to a `#` that stands at its beginning or after a space, outside of quotes.
+/// The line up to a `#` that stands at its beginning or after a space, outside of quotes, which are as in `alternatives`.
 fn without_comment(line: &str) -> &str {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     let mut before = ' ';
     for (at, c) in line.char_indices() {
         match c {
-            '"' if before != '\\' => quoted = !quoted,
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
             '#' if !quoted && before.is_whitespace() => return &line[..at],
             _ => {}
         }
@@ -197,6 +199,7 @@ mod tests {
             ("/a cn:\"x", "a quote is not closed"),
             ("/a name:x", "no kind of rule"),
             ("/a dns:*.x", "can never match"),
+            ("/a cn:alice\tOR\tcn:carol", "looks like two rules"),
         ] {
             let whole = if text.contains("cn:b") || text.is_empty() { text.to_owned() } else { format!("{text}\n") };
             let error = parse(&whole, "p").unwrap_err().to_string();
@@ -218,5 +221,7 @@ mod tests {
         assert_eq!(without_comment("# all"), "");
         assert_eq!(without_comment("/a cn:c#"), "/a cn:c#");
         assert_eq!(without_comment(r##"/a cn:"x # y" # z"##), r##"/a cn:"x # y" "##);
+        assert_eq!(without_comment(r##"/a cn:"x \" # y" # z"##), r##"/a cn:"x \" # y" "##);
+        assert_eq!(without_comment(r##"/a cn:"x\\" # z"##), r##"/a cn:"x\\" "##);
     }
 }

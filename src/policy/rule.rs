@@ -282,7 +282,7 @@ fn digest(text: &str) -> Option<[u8; 32]> {
 
 /// What looks like a further rule in a value, after a comma or after an `or` that is not the one of a policy.
 fn second_rule(value: &str) -> Option<&str> {
-    let words = value.split_inclusive([' ', ',', '|', ';']);
+    let words = value.split_inclusive(|c: char| c.is_whitespace() || [',', '|', ';', '&'].contains(&c));
     let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
     let mut rests = starts.skip(1).map(|start| &value[start..]);
     rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
@@ -337,6 +337,7 @@ mod tests {
             ("cn:alice,dns:bob", "looks like two rules"),
             ("cn:alice OR cn:bob", "looks like two rules"),
             ("cn:alice and o:bob", "looks like two rules"),
+            ("cn:alice&&o:bob", "looks like two rules"),
             ("cn:'alice'", "in quotes"),
             ("cn:\"alice\"", "in quotes"),
             ("email:alice", "one @"),
