@@ -137,3 +137,22 @@ impl Warned {
         warnings.into_iter().filter(|warning| self.0.insert(warning.clone(), today).is_none()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_warning_is_given_once_a_day_and_again_on_the_next() {
+        let mut warned = Warned::default();
+        let mut given = |warnings: &[&str], hours: u64| {
+            let warnings = warnings.iter().map(ToString::to_string).collect();
+            warned.new_ones(warnings, SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600))
+        };
+        assert_eq!(given(&["a"], 1), ["a"]);
+        assert_eq!(given(&["a", "b"], 2), ["b"]);
+        assert_eq!(given(&["a", "b"], 23), [""; 0]);
+        assert_eq!(given(&["a", "b"], 24), ["a", "b"]);
+        assert_eq!(given(&["a", "b"], 47), [""; 0]);
+    }
+}

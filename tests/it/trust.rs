@@ -75,6 +75,48 @@ fn t1_a_stolen_public_certificate_fails_the_handshake() {
     eventually(|| running.seen.events().iter().filter(|event| event.contains("HandshakeFailed")).count() == 4);
 }
 
+/// Takes down the names of issuers that the server asks for.
+#[derive(Debug, Default)]
+struct Asked(std::sync::Mutex<Vec<Vec<u8>>>);
+
+impl rustls::client::ResolvesClientCert for Asked {
+    fn resolve(
+        &self,
+        names: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<std::sync::Arc<rustls::sign::CertifiedKey>> {
+        *self.0.lock().unwrap() = names.iter().map(|name| name.to_vec()).collect();
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// A browser offers its user no other certificates.
+#[test]
+fn a_client_is_told_whose_certificates_it_may_show() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let dir = crate::support::files::TempDir::new();
+    dir.write("laptop.pem", self_signed("laptop").pem());
+    let pinned = ca.pem() + &other.client("pinned").alone().pem();
+    let running = start(Trust::builder().pem(pinned, "CA and pin").authorized_clients(dir.path()).build().unwrap());
+    let names = |expected: &[&str]| {
+        for version in VERSIONS {
+            let asked = std::sync::Arc::new(Asked::default());
+            let mut config = config(None, version);
+            config.client_auth_cert_resolver = std::sync::Arc::clone(&asked) as _;
+            assert_eq!(exchange(&mut connect(running.addr, config), GET).unwrap().status, 401);
+            let names = expected.iter().map(|name| pki::name(&[&[(CN, 12, name.as_bytes())]]));
+            assert_eq!(*asked.0.lock().unwrap(), names.collect::<Vec<_>>(), "{version:?}");
+        }
+    };
+    names(&["ca", "other", "laptop"]);
+    running.trust.replace(trust(&other)).unwrap();
+    names(&["other"]);
+}
+
 #[test]
 fn t2_the_verdict_always_fits_the_client() {
     const THREADS: usize = 64;
