@@ -186,6 +186,16 @@ fn t11_what_was_revoked_does_not_come_back_by_an_older_list_or_none() {
     assert!(trusting(&ca, &[same]).rebuild(&before).is_ok());
     assert!(trusting(&ca, &[new]).rebuild(&before).is_ok());
     assert!(trusting(&other, &[]).rebuild(&before).is_ok(), "the CA went with its list");
+    // Of two CAs of one name, each counts its own.
+    let made_anew = Ca::new("ca");
+    let both = |old: u8, new: u8| {
+        let lists = [Crl::number(old).der(&ca), Crl::number(new).der(&made_anew)];
+        trusting(&ca, &lists).pem(made_anew.pem(), "new.pem")
+    };
+    let before = both(9, 2).build().unwrap();
+    assert!(both(9, 3).rebuild(&before).is_ok());
+    let error = chain(&both(9, 1).rebuild(&before).unwrap_err());
+    assert!(error.contains("crl2") && error.contains("number 1, lower than 2"), "{error}");
 }
 
 #[test]

@@ -177,6 +177,8 @@ fn t5_a_certificate_for_another_use_is_refused() {
     admitted(trust(&ca), &with(&[Eku::ServerAuth, Eku::ClientAuth]), "CN=alice");
     let servers_only = ca.intermediate_with("servers", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
     refused(trust(&ca), &servers_only.client("alice"), "wrong_usage");
+    let loaded = Ca::with("servers", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
+    refused(trust(&loaded), &loaded.client("alice"), "wrong_usage");
 }
 
 #[test]
@@ -194,6 +196,9 @@ fn t6_who_may_not_sign_does_not_vouch() {
 
     let short = ca.intermediate_with("short", constrained(0)).intermediate("below");
     refused(trust(&ca), &short.client("alice"), "path_length");
+    let loaded = Ca::with("loaded", constrained(0));
+    refused(trust(&loaded), &loaded.intermediate("below").client("alice"), "path_length");
+    admitted(trust(&loaded), &loaded.client("alice"), "CN=alice");
 
     let unsigning = ca.intermediate_with("mute", |params| params.key_usages = vec![KeyUsagePurpose::CrlSign]);
     refused(trust(&ca), &unsigning.client("alice"), "issuer_without_cert_sign");
