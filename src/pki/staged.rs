@@ -1,6 +1,6 @@
 //! Puts the files of a certificate in place all or none, also if the process is killed in between.
 //!
-//! They are written beside their places (`alice-key.pem.new`), then the index is written, then they take their names, the
+//! They are written beside their places (`alice-key.pem.mtls-min-new`), then the index is written, then they take their names, the
 //! certificate last. Whoever opens the directory next finishes what is in the index, and takes away what is not.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,8 @@ use super::reading::{parse, read_certificate};
 use super::request::check_file_name;
 use crate::error::Error;
 
-const SUFFIX: &str = ".new";
+/// Nobody else's: what has it is written over and taken away.
+const SUFFIX: &str = ".mtls-min-new";
 
 /// A temporary file this old is nobody's any more.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);

@@ -420,7 +420,7 @@ fn a_certificate_whose_making_was_cut_short_is_made_by_the_next_try() {
         let killed = Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
         assert!(!killed.status.success());
         let after = snapshot(&dir);
-        assert!(after.contains_key("alice-key.pem.new"), "{:?}", after.keys());
+        assert!(after.contains_key("alice-key.pem.mtls-min-new"), "{:?}", after.keys());
         assert!(before.iter().all(|(name, content)| after[name] == *content), "nothing has changed");
         done(&dir, next);
         ServerCertificate::from_pem_files(
@@ -428,7 +428,7 @@ fn a_certificate_whose_making_was_cut_short_is_made_by_the_next_try() {
             dir.path().join("certs/alice-key.pem"),
         )
         .unwrap();
-        assert!(!snapshot(&dir).keys().any(|name| name.ends_with(".new")), "{:?}", snapshot(&dir).keys());
+        assert!(!snapshot(&dir).keys().any(|name| name.ends_with("-new")), "{:?}", snapshot(&dir).keys());
     }
 }
 
@@ -449,13 +449,13 @@ fn a_renewal_that_was_cut_short_is_finished_by_the_next_who_comes() {
         }
         dir.write("certs/index.txt", with_pending_list(&read(&whole, "index.txt")));
         for (at, file) in files.iter().enumerate() {
-            let suffix = if at < renamed { "" } else { ".new" };
+            let suffix = if at < renamed { "" } else { ".mtls-min-new" };
             dir.write(&format!("certs/{file}{suffix}"), &new[*file]);
         }
         done(&dir, "crl");
         let now = snapshot(&dir);
         assert!(files.iter().all(|file| now[*file] == new[*file]), "{renamed} were renamed");
-        assert!(!now.keys().any(|name| name.ends_with(".new")), "{:?}", now.keys());
+        assert!(!now.keys().any(|name| name.ends_with("-new")), "{:?}", now.keys());
         assert_eq!(crl(&dir).2.len(), 1);
     }
 }
@@ -473,6 +473,22 @@ fn what_killed_processes_left_is_taken_away_in_time() {
     done(&dir, "crl");
     let left: Vec<_> = snapshot(&dir).into_keys().filter(|name| name.contains("tmp") || name.contains("new")).collect();
     assert_eq!(left, ["notes.new", "notes.tmp", "young.1-2.tmp"]);
+}
+
+/// As somebody calls them who changes a key by hand.
+#[test]
+fn a_file_that_somebody_called_new_is_left_alone() {
+    let dir = initialised();
+    let names = ["server-key.pem.new", "server-crt.pem.new", "alice-key.pem.new", "alice.p12.new"];
+    for name in names {
+        dir.write(&format!("certs/{name}"), "mine");
+    }
+    done(&dir, "client alice");
+    done(&dir, "renew alice");
+    done(&dir, "crl");
+    for name in names {
+        assert_eq!(snapshot(&dir).get(name).map(Vec::as_slice), Some(&b"mine"[..]), "{name}");
+    }
 }
 
 /// With an index from a backup, who was revoked since stays revoked.
