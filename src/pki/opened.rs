@@ -115,6 +115,8 @@ impl<'d> Opened<'d> {
             hint.into_iter().fold(error, Error::hint)
         })?;
         if renewal.revoke_old {
+            // A list that can never be signed would stop whoever opens the directory next.
+            self.authority.sign_crl(&[], 1, now, Duration::from_secs(1))?;
             self.index.revoke(|entry| entry.name == name, now, Reason::Superseded);
             // Until the list is signed, which comes after the new files, the index remembers that it has to be.
             self.index.crl.state = CrlState::Pending;

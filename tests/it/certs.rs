@@ -599,6 +599,28 @@ fn renewing_with_revoke_old_revokes_the_old_one_alone() {
     assert_eq!((said.matches(" valid").count(), said.matches("superseded").count()), (2, 1), "{said}");
 }
 
+/// Its list would be pending for ever, and keep out whoever comes next.
+#[test]
+fn with_a_ca_that_may_not_sign_lists_nothing_is_revoked_by_halves() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = crate::support::pki::params("ca");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let dir = TempDir::new();
+    fs::create_dir(dir.path().join("certs")).unwrap();
+    dir.write("certs/ca.pem", params.self_signed(&key).unwrap().pem());
+    dir.write("certs/ca-key.pem", key.serialize_pem());
+    done(&dir, "client alice");
+    let before = snapshot(&dir);
+    for args in ["revoke alice", "renew alice --revoke-old", "crl"] {
+        let said = fails(&dir, args);
+        assert!(said.contains("the revocation list cannot be signed") && said.contains("cRLSign"), "{args}: {said}");
+        assert!(snapshot(&dir) == before, "{args} changed something");
+    }
+    done(&dir, "renew alice");
+    done(&dir, "client bob");
+}
+
 #[test]
 fn a_server_is_renewed_for_the_same_hosts() {
     let dir = TempDir::new();
