@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::directory::Directory;
-use super::index::{Entry, Index};
+use super::index::{CrlState, Entry, Index};
 use super::opened::{CRL, INDEX, certificate_file};
 use super::reading::{names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
@@ -83,6 +83,10 @@ impl Directory {
             return Err(wrong("is the revocation list of another CA"));
         }
         let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;
+        // A list from a backup lacks what was revoked since, until it is signed anew.
+        if number < index.crl.number && matches!(index.crl.state, CrlState::Signed(_)) {
+            index.crl.state = CrlState::Pending;
+        }
         index.crl.number = index.crl.number.max(number);
         let places: HashMap<_, _> =
             index.entries.iter().enumerate().map(|(at, entry)| (entry.serial.clone(), at)).collect();

@@ -515,6 +515,23 @@ fn an_old_index_undoes_no_revocation() {
     assert!(done(&dir, "revoke alice").contains("was revoked before"));
 }
 
+/// The other way round: the index is the newer one, so the list is signed anew.
+#[test]
+fn an_old_list_is_told_and_signed_anew_by_the_next_change() {
+    for next in ["crl", "client bob", "renew server"] {
+        let dir = initialised();
+        done(&dir, "client alice");
+        let list = read(&dir, "crl.pem");
+        done(&dir, "revoke alice");
+        dir.write("certs/crl.pem", list);
+        let said = done(&dir, "list");
+        assert!(said.contains("or not of all that is revoked"), "{said}");
+        done(&dir, next);
+        assert_eq!(crl(&dir).2, [(digits(identity(&dir, "alice").serial()), 0)], "{next}");
+        assert!(crl(&dir).0 > 2 && !done(&dir, "list").contains("not of all"), "{next}");
+    }
+}
+
 #[test]
 fn a_list_that_is_not_this_cas_stops_everything() {
     let (dir, other) = (initialised(), TempDir::new());
