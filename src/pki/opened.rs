@@ -9,7 +9,7 @@ use super::authority::Authority;
 use super::directory::{Directory, Renewal};
 use super::files::{Secrecy, write_over};
 use super::index::{CrlState, Entry, Index};
-use super::load::entry;
+use super::load::{entry, serial};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
 use super::request::{ClientRequest, Issued, Reason, Usage};
@@ -109,7 +109,16 @@ impl<'d> Opened<'d> {
         }
         let path = self.directory.path.join(certificate_file(name));
         let days = renewal.days.unwrap_or(if usage == Usage::Server { 397 } else { 365 });
-        let issued = self.authority.issue_again(&read(&path)?, usage, days, now).map_err(|error| {
+        let old = read(&path)?;
+        // The names of what lies there instead would be vouched for unseen.
+        if !is_one_of(&self.index.entries, name, &old) {
+            return Err(Error::new(format!(
+                "{} is none of the certificates of {name} that the index knows",
+                path.display()
+            ))
+            .hint("put the right file back, or move the files away and make the certificate anew"));
+        }
+        let issued = self.authority.issue_again(&old, usage, days, now).map_err(|error| {
             let hint = error.hint_text().map(str::to_owned);
             let error = Error::new(format!("{} cannot be renewed", path.display())).caused_by(error);
             hint.into_iter().fold(error, Error::hint)
@@ -202,6 +211,11 @@ impl<'d> Opened<'d> {
     fn save(&self) -> Result<(), Error> {
         write_over(&self.directory.path.join(INDEX), self.index.write().as_bytes(), Secrecy::Public)
     }
+}
+
+fn is_one_of(entries: &[Entry], name: &str, pem: &str) -> bool {
+    let serial = read_certificate(pem).and_then(|der| serial(&parse(&der)?));
+    serial.is_ok_and(|serial| entries.iter().any(|entry| entry.name == name && entry.serial == serial))
 }
 
 pub(super) fn read(path: &Path) -> Result<String, Error> {

@@ -852,6 +852,22 @@ fn serial_numbers_of_others_reach_the_list_as_they_are() {
     }
 }
 
+/// The CA would vouch for names that it never saw.
+#[test]
+fn what_lies_in_the_place_of_a_certificate_is_not_renewed() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    done(&dir, "client bob");
+    let foreign = Ca::new("other").client("admin").pem();
+    for content in [foreign, read(&dir, "bob-crt.pem"), "nonsense".to_owned()] {
+        dir.write("certs/alice-crt.pem", content);
+        let before = snapshot(&dir);
+        let said = fails(&dir, "renew alice");
+        assert!(said.contains("certs/alice-crt.pem is none of the certificates of alice"), "{said}");
+        assert!(snapshot(&dir) == before, "something has changed");
+    }
+}
+
 /// Names that would come out otherwise than they were are refused instead.
 #[test]
 fn what_cannot_be_repeated_is_not_renewed() {
