@@ -71,7 +71,7 @@ fn time(text: &str) -> Result<SystemTime, String> {
 
 /// `true`: let in.
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
-    let path = crate::http1::normal_path(&check.path)
+    let path = crate::http1::path_of(&check.method, &check.path)
         .map_err(|why| Error::new(format!("--path {}: {why} is answered with 400", check.path)))?;
     let now = check.at.unwrap_or_else(SystemTime::now);
     // Read as by a server that starts now, whatever time the certificate is judged at.

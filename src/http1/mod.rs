@@ -19,3 +19,5 @@ pub(crate) use head::{Head, HeadLimits, HeadParser};
 pub(crate) use rejection::Rejection;
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;
+#[cfg(feature = "cli")]
+pub(crate) use target::path_of;

@@ -233,6 +233,29 @@ fn a_path_for_anyone_is_open_to_a_refused_certificate_too() {
     }
 }
 
+/// As it stands in the log: the server looks at no query, and takes the form that proxies send.
+#[test]
+fn a_target_is_taken_as_the_server_takes_it() {
+    let ca = Ca::new("ca");
+    let dir = TempDir::new();
+    dir.write("ca.pem", ca.pem());
+    dir.write("alice.pem", ca.client("alice").pem());
+    dir.write("policy", "/ any\n/x cn:bob\n");
+    for (target, code, rule) in [
+        ("/a?b=/../%2f&c[]=1", 0, "GET /a: any"),
+        ("/%78?", 1, "GET /x: "),
+        ("https://localhost:4433/x?y", 1, "GET /x: "),
+        ("/a#b", 2, ""),
+        ("/a?b c", 2, ""),
+        ("*", 2, ""),
+    ] {
+        let args = ["check", "--ca", "ca.pem", "--policy", "policy", "--path", target, "alice.pem"];
+        let (found, said, error) = checked(&dir, &args);
+        assert_eq!(found, Some(code), "{target}: {error}");
+        assert!(said.contains(rule), "{target}: {said}");
+    }
+}
+
 #[test]
 fn a_refused_certificate_has_its_anchor_and_the_list_of_its_own_issuer() {
     // Two CAs of one name, each with a list; the one that did not sign is named first.
