@@ -220,7 +220,9 @@ pub(super) fn check_uri(uri: &str) -> Result<(), Error> {
 /// DNS names, `*.` before them or not, and IP addresses.
 pub(super) fn check_hosts(hosts: &[&str]) -> Result<(), Error> {
     let is_host = |host: &str| {
-        host.parse::<IpAddr>().is_ok() || DnsName::try_from(host.strip_prefix("*.").unwrap_or(host)).is_ok()
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        // With a dot at its end, which a resolver takes, it would stand for no host in a certificate.
+        host.parse::<IpAddr>().is_ok() || (DnsName::try_from(name).is_ok() && !name.ends_with('.'))
     };
     match hosts.iter().find(|host| !is_host(host)) {
         Some(bad) => Err(Error::new(format!("{bad:?} is neither a DNS name nor an IP address"))),

@@ -185,6 +185,7 @@ fn bad_input_is_named_with_its_mend_and_changes_nothing() {
         ("init", 1, &["certs/ca.pem is there already", "--dir"]),
         ("--dir new init --host a..b", 1, &["\"a..b\" is neither a DNS name nor an IP address"]),
         ("--dir new init --host https://x", 1, &["https://x"]),
+        ("--dir new init --host a.test.", 1, &["\"a.test.\" is neither a DNS name nor an IP address"]),
         ("--dir /proc/none init", 1, &["cannot make the directory /proc/none"]),
         ("--dir empty init", 1, &["cannot make the directory empty"]),
         ("--dir new client bob", 1, &["there is no new/ca.pem", "certs init"]),
