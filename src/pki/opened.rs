@@ -36,7 +36,8 @@ impl<'d> Opened<'d> {
     /// names, a revocation list that has yet to be signed.
     pub(super) fn new(directory: &'d Directory, now: SystemTime) -> Result<Self, Error> {
         let ca = directory.path.join(CA);
-        if !ca.exists() {
+        // What cannot be looked at is read below, which tells why not.
+        if ca.try_exists().is_ok_and(|exists| !exists) {
             return Err(no_authority(&ca));
         }
         let lock = Self::lock(directory)?;

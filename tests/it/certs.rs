@@ -549,6 +549,19 @@ fn a_list_that_is_not_this_cas_stops_everything() {
     assert!(said.contains("certs/index.txt") && said.contains("can grow no more"), "{said}");
 }
 
+/// Whoever may not look into the directory must not be sent to make another CA.
+#[test]
+fn a_ca_that_cannot_be_looked_at_is_not_said_to_be_missing() {
+    let dir = initialised();
+    let ca = dir.path().join("certs/ca.pem");
+    fs::remove_file(&ca).unwrap();
+    std::os::unix::fs::symlink("ca.pem", &ca).unwrap();
+    for args in ["list", "client alice", "crl"] {
+        let said = fails(&dir, args);
+        assert!(said.contains("cannot read certs/ca.pem") && !said.contains("certs init"), "{args}: {said}");
+    }
+}
+
 #[test]
 fn an_init_that_was_cut_short_says_how_to_go_on() {
     let dir = initialised();
