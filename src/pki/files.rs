@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -33,10 +33,14 @@ pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result
     written.map_err(failed)
 }
 
-/// Writes a file anew, in place of the one that has its name: who reads it sees the old one or the new one, whole.
+/// Writes a file anew, in place of the one that has its name: who reads it sees the old one or the new one, whole. Who may
+/// read a public one stays as somebody set it, whatever the umask: a server may run as another user.
 pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Result<(), Error> {
     let failed = |error: io::Error| Error::new(format!("cannot write {}", path.display())).caused_by(error);
     let (temporary, file) = new_beside(path, secrecy).map_err(failed)?;
+    if secrecy == Secrecy::Public {
+        keep_readers(path, &file);
+    }
     write_whole(file, content).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
         let _ = fs::remove_file(&temporary);
         failed(error)
@@ -44,6 +48,14 @@ pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Resul
     // Without this a power cut could bring the old file back. Not every file system can do it.
     let _ = path.parent().map(|directory| File::open(directory).and_then(|directory| directory.sync_all()));
     Ok(())
+}
+
+/// Gives a file the owner, the group and the mode of the one that it replaces; or none of them, if that is not allowed.
+fn keep_readers(old: &Path, file: &File) {
+    let Ok(old) = fs::metadata(old) else { return };
+    if fchown(file, Some(old.uid()), Some(old.gid())).is_ok() {
+        let _ = file.set_permissions(old.permissions());
+    }
 }
 
 /// Whether a file of this name is one that a process writes, or wrote when it was killed.

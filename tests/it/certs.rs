@@ -168,6 +168,20 @@ fn keys_and_p12_files_are_for_their_owner_alone() {
     }
 }
 
+/// A server that runs as another user must not lose sight of the list when it is signed anew.
+#[test]
+fn who_may_read_the_list_stays_as_it_was_set() {
+    let dir = initialised();
+    let list = dir.path().join("certs/crl.pem");
+    for mode in [0o644, 0o640] {
+        fs::set_permissions(&list, fs::Permissions::from_mode(mode)).unwrap();
+        let script = format!("umask 077; exec {} certs crl", binary().display());
+        assert!(Command::new("sh").args(["-c", &script]).current_dir(dir.path()).status().unwrap().success());
+        assert_eq!(fs::metadata(&list).unwrap().permissions().mode() & 0o777, mode);
+    }
+    assert_eq!(crl(&dir).0, 3);
+}
+
 #[test]
 fn bad_input_is_named_with_its_mend_and_changes_nothing() {
     let dir = initialised();
