@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::reading::{names_as_issuer, parse, read_certificate};
+use super::reading::{check_dates, names_as_issuer, parse, read_certificate};
 use super::request::{
     ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
 };
@@ -84,8 +84,8 @@ impl Authority {
     /// Takes up an authority again from its certificate and key, both PEM; the key as PKCS#8.
     ///
     /// # Errors
-    /// One of them cannot be read; the certificate is no CA's, may not sign, or has expired at `now`; the key is
-    /// another's.
+    /// One of them cannot be read; the certificate is no CA's, may not sign, or is not valid at `now`; the
+    /// key is another's.
     pub fn from_pem(certificate_pem: &str, key_pem: &str, now: SystemTime) -> Result<Self, Error> {
         let unreadable = || Error::new("the CA's certificate cannot be read");
         let der = read_certificate(certificate_pem).map_err(|error| unreadable().caused_by(error))?;
@@ -96,9 +96,7 @@ impl Authority {
         if !certificate.may_sign_certificates {
             return Err(Error::new("the key usage of the CA does not let it sign certificates"));
         }
-        if now > certificate.not_after {
-            return Err(Error::new("the CA has expired").hint("make a new CA"));
-        }
+        check_dates(&certificate, now)?;
         distinguished_name(&certificate).map_err(|error| unreadable().caused_by(error))?;
         let key = read_key(key_pem)?;
         if !certificate.spki.ends_with(key.public_key_raw()) {

@@ -1,15 +1,30 @@
 //! Reads the certificates of a directory.
 
+use std::time::SystemTime;
+
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::certificate::Certificate;
+use crate::clock::timestamp;
 use crate::error::Error;
 
 /// Whether a certificate names this CA and this CA's key as its issuer.
 pub(super) fn names_as_issuer(certificate: &Certificate<'_>, ca: &Certificate<'_>) -> bool {
     let other_key = certificate.authority_key_id.is_some_and(|id| ca.subject_key_id.is_some_and(|own| own != id));
     certificate.issuer == ca.subject && !other_key
+}
+
+/// Whether a CA may sign at this time. What it signs by a clock that is behind is stale once the clock is set.
+pub(super) fn check_dates(ca: &Certificate<'_>, now: SystemTime) -> Result<(), Error> {
+    if now < ca.not_before {
+        return Err(Error::new(format!("the CA is not valid before {}", timestamp(ca.not_before)))
+            .hint("the system clock is wrong; set it"));
+    }
+    if now > ca.not_after {
+        return Err(Error::new("the CA has expired").hint("make a new CA"));
+    }
+    Ok(())
 }
 
 pub(super) fn read_certificate(pem: &str) -> Result<CertificateDer<'static>, Error> {

@@ -576,6 +576,30 @@ fn a_ca_that_cannot_be_looked_at_is_not_said_to_be_missing() {
     }
 }
 
+/// As on a machine without a battery, before it has asked for the time: the server would take the list for the newest, and
+/// refuse everybody once the clock is set.
+#[test]
+fn nothing_is_signed_by_a_clock_from_before_the_ca() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    let before = snapshot(&dir);
+    let directory = Directory::new(dir.path().join("certs"));
+    for now in [SystemTime::UNIX_EPOCH, SystemTime::now() - DAY] {
+        let renewal = Default::default();
+        for error in [
+            directory.sign_crl(None, now).unwrap_err(),
+            directory.revoke("alice", Default::default(), now).unwrap_err(),
+            directory.renew("alice", &renewal, "a password", now).unwrap_err(),
+            directory.issue_client(&ClientRequest::new("bob"), "a password", now).unwrap_err(),
+        ] {
+            let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<mtls_min::Error>());
+            assert!(cause.unwrap().to_string().starts_with("the CA is not valid before 20"), "{error:?}");
+            assert_eq!(cause.unwrap().hint_text(), Some("the system clock is wrong; set it"));
+        }
+        assert!(snapshot(&dir) == before, "something has changed");
+    }
+}
+
 #[test]
 fn an_init_that_was_cut_short_says_how_to_go_on() {
     let dir = initialised();
