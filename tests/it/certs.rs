@@ -394,14 +394,14 @@ fn a_list_is_signed_for_the_days_that_were_chosen_last() {
     assert_eq!((crl(&dir).0, crl(&dir).1), (4, 90));
 }
 
-/// The list cannot be written: the revocation is in the index, says so, and reaches the list with the next change of any
-/// kind.
 /// An index that says its list has yet to be signed.
 fn with_pending_list(index: &str) -> String {
     let line = index.lines().nth(1).unwrap();
     index.replacen(line, &format!("{}\tpending", line.rsplit_once('\t').unwrap().0), 1)
 }
 
+/// The list cannot be written: the revocation is in the index, says so, and reaches the list with the next change of any
+/// kind.
 #[test]
 fn a_revocation_that_was_cut_short_is_not_lost() {
     for next in ["crl", "client bob", "revoke alice", "renew server"] {
@@ -422,7 +422,46 @@ fn a_revocation_that_was_cut_short_is_not_lost() {
     }
 }
 
-/// Killed over its first large file, by a limit of 512 bytes.
+/// Ends the command at the first byte of a file that is over 512.
+fn killed_over_a_large_file(dir: &TempDir, args: &str) {
+    let script = format!("ulimit -c 0; ulimit -f 1; exec {} certs {args}", binary().display());
+    assert!(!Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap().status.success());
+}
+
+/// The list is large by the name of the CA, the index is not.
+#[test]
+fn a_revocation_is_in_the_index_before_its_list_is_written() {
+    let dir = TempDir::new();
+    done(&dir, &format!("init --name {}", "é".repeat(64)));
+    done(&dir, "client alice");
+    let list = read(&dir, "crl.pem");
+    assert!(list.len() > 512, "{}", list.len());
+    killed_over_a_large_file(&dir, "revoke alice");
+    assert_eq!(read(&dir, "crl.pem"), list);
+    let said = done(&dir, "list");
+    assert!(said.contains("revoked 20") && said.contains("or not of all that is revoked"), "{said}");
+    done(&dir, "client bob");
+    assert_eq!(crl(&dir).2, [(digits(identity(&dir, "alice").serial()), 0)]);
+}
+
+#[test]
+fn a_certificate_is_in_the_index_before_its_files_have_their_names() {
+    let dir = initialised();
+    done(&dir, "client alice");
+    let p12 = dir.path().join("certs/alice.p12");
+    fs::remove_file(&p12).unwrap();
+    fs::create_dir(&p12).unwrap();
+    let said = fails(&dir, "renew alice");
+    assert!(said.contains("cannot write certs/alice.p12"), "{said}");
+    assert_eq!(read(&dir, "index.txt").matches("alice").count(), 2);
+    fs::remove_dir(&p12).unwrap();
+    done(&dir, "crl");
+    let path = |name: &str| dir.path().join("certs").join(name);
+    ServerCertificate::from_pem_files(path("alice-crt.pem"), path("alice-key.pem")).unwrap();
+    done(&dir, "revoke alice");
+    assert!(crl(&dir).2.contains(&(digits(identity(&dir, "alice").serial()), 0)));
+}
+
 #[test]
 fn a_certificate_whose_making_was_cut_short_is_made_by_the_next_try() {
     for (begun, next) in [("", "client alice"), ("client alice", "renew alice")] {
@@ -431,9 +470,7 @@ fn a_certificate_whose_making_was_cut_short_is_made_by_the_next_try() {
             done(&dir, begun);
         }
         let before = snapshot(&dir);
-        let script = format!("ulimit -c 0; ulimit -f 1; exec {} certs {next}", binary().display());
-        let killed = Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
-        assert!(!killed.status.success());
+        killed_over_a_large_file(&dir, next);
         let after = snapshot(&dir);
         assert!(after.contains_key("alice-key.pem.mtls-min-new"), "{:?}", after.keys());
         assert!(before.iter().all(|(name, content)| after[name] == *content), "nothing has changed");
