@@ -103,6 +103,9 @@ impl Check {
     }
 }
 
+/// Without the CAs, which may stand first: the first certificate is the one that is judged.
+const TO_PEM: &str = "openssl pkcs12 -in FILE -clcerts -nokeys | mtls-min check -";
+
 /// A chain of certificates in any of the forms that people have them in.
 fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
     const MAX_FILE: u64 = 1024 * 1024;
@@ -140,9 +143,13 @@ fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<C
                 .hint("name a file whose first line is the password with --password-file"));
         }
     };
-    let chain = crate::pki::pkcs12_certificates(bytes, &password).map_err(|error| {
-        Error::new(format!("cannot read {name}")).caused_by(error).hint("is the password the one of this file?")
-    })?;
+    // Lengths that are not said beforehand are BER, which NSS writes; what reads the file takes DER alone.
+    let hint = match bytes.get(1) {
+        Some(0x80) => format!("it is written as Firefox does; {TO_PEM}"),
+        _ => "is the password the one of this file?".to_owned(),
+    };
+    let chain = crate::pki::pkcs12_certificates(bytes, &password)
+        .map_err(|error| Error::new(format!("cannot read {name}")).caused_by(error).hint(hint))?;
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
@@ -151,6 +158,5 @@ fn from_pkcs12(_: &[u8], name: &str, password: Option<&str>) -> Result<Vec<Certi
     if let Some(file) = password {
         password_file(file)?;
     }
-    Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read"))
-        .hint("openssl pkcs12 -in FILE -nokeys | mtls-min check -"))
+    Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read")).hint(TO_PEM))
 }

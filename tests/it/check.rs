@@ -315,6 +315,26 @@ fn a_certificate_comes_from_standard_input_too() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().next(), Some("authorised  CN=alice"));
 }
 
+#[cfg(feature = "pki")]
+#[test]
+fn a_pkcs12_file_of_either_flavour_is_checked_with_its_password() {
+    let dir = TempDir::new();
+    dir.write("password", "correct horse\n");
+    dir.write("other", "battery staple\n");
+    for args in [&["certs", "init"][..], &["certs", "client", "alice", "--password-file", "password"]] {
+        assert!(run(dir.path(), args).status.success());
+    }
+    for file in ["certs/alice.p12", "certs/alice.legacy.p12"] {
+        let args = ["check", "--crl", "certs/crl.pem", file, "--password-file"];
+        let (code, said, error) = checked(&dir, &[&args[..], &["password"]].concat());
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{file}");
+        assert!(said.starts_with("authorised  CN=alice,O=mtls-min\n"), "{file}: {said}");
+        let (code, said, error) = checked(&dir, &[&args[..], &["other"]].concat());
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{file}");
+        assert!(error.contains(&format!("cannot read {file}")) && error.contains("is the password"), "{error}");
+    }
+}
+
 #[test]
 fn what_cannot_be_told_is_said_with_exit_status_2() {
     let ca = Ca::new("ca");

@@ -94,6 +94,32 @@ fn java_imports_both_flavours_of_pkcs12() {
     }
 }
 
+/// And the other way round: what others make of the same certificate is checked.
+#[test]
+fn pkcs12_files_of_openssl_and_java_are_checked_and_for_those_of_nss_there_is_a_way() {
+    let dir = made("init", &["alice"]);
+    let parts = "-in certs/alice-crt.pem -inkey certs/alice-key.pem -certfile certs/ca.pem";
+    for (file, option) in [("modern", ""), ("legacy", "-legacy"), ("no-mac", "-nomac")] {
+        sh(dir.path(), &format!("openssl pkcs12 -export {option} {parts} -passout file:pw -out {file}.p12"));
+    }
+    let java = "keytool -importkeystore -noprompt -srckeystore modern.p12 -srcstoretype PKCS12 -srcstorepass:file pw \
+                -destkeystore java.p12 -deststoretype PKCS12 -deststorepass:file pw";
+    sh(dir.path(), java);
+    let check = format!("{} check", binary().display());
+    for file in ["modern", "legacy", "no-mac", "java"] {
+        let said = sh(dir.path(), &format!("{check} {file}.p12 --password-file pw"));
+        assert!(said.starts_with("authorised  CN=alice,"), "{file}: {said}");
+    }
+    sh(dir.path(), "mkdir db && certutil -d sql:db -N --empty-password && pk12util -d sql:db -i modern.p12 -w pw");
+    sh(dir.path(), "pk12util -d sql:db -o nss.p12 -n 'alice - mtls-min' -w pw");
+    let (good, said) = try_sh(dir.path(), &format!("{check} nss.p12 --password-file pw"));
+    let way = said.split("as Firefox does; ").nth(1).unwrap_or_else(|| panic!("{said}")).trim();
+    assert!(!good && way.starts_with("openssl pkcs12"), "{said}");
+    let way = way.replace("FILE", "nss.p12 -passin file:pw").replace("mtls-min", binary().to_str().unwrap());
+    let said = sh(dir.path(), &way);
+    assert!(said.starts_with("authorised  CN=alice,"), "{said}");
+}
+
 #[test]
 fn openssl_verifies_the_revocation_list_and_finds_the_revoked_on_it() {
     let dir = made("init", &["alice", "bob", "carol@example.org --email carol@example.org --uri urn:x:y"]);
