@@ -382,6 +382,15 @@ fn every_reason_reaches_the_list_as_its_code() {
 }
 
 #[test]
+fn a_new_list_is_no_list_from_the_future_to_a_clock_that_is_behind() {
+    let dir = initialised();
+    done(&dir, "crl");
+    let path = |name: &str| dir.path().join("certs").join(name);
+    let behind = SystemTime::now() - Duration::from_secs(55 * 60);
+    Trust::builder().pem_file(path("ca.pem")).crl_file(path("crl.pem")).now(behind).build().unwrap();
+}
+
+#[test]
 fn a_list_is_signed_for_the_days_that_were_chosen_last() {
     let dir = initialised();
     assert_eq!(done(&dir, "crl --days 90"), "made certs/crl.pem\n");
