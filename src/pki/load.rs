@@ -12,9 +12,11 @@ use super::opened::{CRL, INDEX, certificate_file};
 use super::reading::{names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
 use crate::certificate::Certificate;
+use crate::crypto;
 use crate::error::Error;
 use crate::identity::hex;
 use crate::revocation_list::RevocationList;
+use crate::trust::has_signed_list;
 
 impl Directory {
     /// The index; the certificates of this CA that are there without being in it; and what the revocation list revokes
@@ -78,8 +80,10 @@ impl Directory {
             Err(error) => return Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
         };
         let der = CertificateRevocationListDer::from_pem_slice(&pem).map_err(|_| wrong("holds no revocation list"))?;
-        let (list, _) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
-        if list.issuer != ca.subject {
+        let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
+        // Most CAs that init makes have one name.
+        let algorithms = crypto::provider()?.signature_verification_algorithms;
+        if list.issuer != ca.subject || !has_signed_list(&signed, ca.spki, &algorithms) {
             return Err(wrong("is the revocation list of another CA"));
         }
         let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;

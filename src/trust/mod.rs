@@ -37,6 +37,8 @@ pub(crate) use possession::{prove_possession, refusal_in};
 pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
 pub use revocation::{Crl, StaleCrl};
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+pub(crate) use signature::has_signed_list;
 pub(crate) use store::TrustStore;
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,

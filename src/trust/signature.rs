@@ -6,6 +6,7 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use webpki::RawPublicKeyEntity;
 
 use crate::certificate::{Certificate, Key};
+use crate::revocation_list::SignedList;
 
 use super::refusal::RefusalCode;
 
@@ -29,7 +30,7 @@ pub(super) fn check(
 }
 
 /// The same for anything that is signed as a certificate is.
-pub(super) fn check_signed(
+fn check_signed(
     signed: &[u8],
     signature_algorithm: &[u8],
     signature: &[u8],
@@ -51,6 +52,15 @@ pub(super) fn check_signed(
         }
     }
     found
+}
+
+/// Whether the holder of the key `issuer_spki` signed a revocation list.
+pub(crate) fn has_signed_list(
+    list: &SignedList<'_>,
+    issuer_spki: &[u8],
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    check_signed(list.signed, list.algorithm, list.signature, issuer_spki, algorithms) == Check::Good
 }
 
 /// Why a key could not prove possession or sign, if it could not: too short, or of a kind that cannot be checked.

@@ -595,9 +595,13 @@ fn an_old_list_is_told_and_signed_anew_by_the_next_change() {
 
 #[test]
 fn a_list_that_is_not_this_cas_stops_everything() {
-    let (dir, other) = (initialised(), TempDir::new());
+    let (dir, other, namesake) = (initialised(), TempDir::new(), initialised());
     done(&other, "init --name other");
-    for (content, part) in [(read(&other, "crl.pem"), "of another CA"), ("nonsense".to_owned(), "no revocation list")] {
+    for (content, part) in [
+        (read(&other, "crl.pem"), "of another CA"),
+        (read(&namesake, "crl.pem"), "of another CA"),
+        ("nonsense".to_owned(), "no revocation list"),
+    ] {
         dir.write("certs/crl.pem", content);
         let said = fails(&dir, "crl");
         assert!(said.contains(part) && said.contains("move it away"), "{said}");
