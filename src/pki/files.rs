@@ -34,9 +34,12 @@ pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result
 }
 
 /// Writes a file anew, in place of the one that has its name: who reads it sees the old one or the new one, whole. Who may
-/// read a public one stays as somebody set it, whatever the umask: a server may run as another user.
+/// read a public one stays as somebody set it, whatever the umask: a server may run as another user. Where a link stands in
+/// the place of a public one, the file that it leads to is written, which a server may know by that name.
 pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Result<(), Error> {
     let failed = |error: io::Error| Error::new(format!("cannot write {}", path.display())).caused_by(error);
+    let behind_link = if secrecy == Secrecy::Public { fs::canonicalize(path).ok() } else { None };
+    let path = behind_link.as_deref().unwrap_or(path);
     let (temporary, file) = new_beside(path, secrecy).map_err(failed)?;
     if secrecy == Secrecy::Public {
         keep_readers(path, &file);

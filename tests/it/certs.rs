@@ -182,6 +182,21 @@ fn who_may_read_the_list_stays_as_it_was_set() {
     assert_eq!(crl(&dir).0, 3);
 }
 
+/// A server reads the list where it really is.
+#[test]
+fn a_list_behind_a_link_is_written_where_the_link_leads() {
+    let dir = initialised();
+    let (list, public) = (dir.path().join("certs/crl.pem"), dir.path().join("public.pem"));
+    fs::rename(&list, &public).unwrap();
+    std::os::unix::fs::symlink("../public.pem", &list).unwrap();
+    done(&dir, "revoke server");
+    assert!(fs::symlink_metadata(&list).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&public).unwrap(), read(&dir, "crl.pem"));
+    assert_eq!(crl(&dir).2.len(), 1);
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
 #[test]
 fn bad_input_is_named_with_its_mend_and_changes_nothing() {
     let dir = initialised();
