@@ -61,9 +61,12 @@ fn keep_readers(old: &Path, file: &File) {
     }
 }
 
+/// How such a file is called. Nobody else's is, so that none of somebody else is taken away.
+const TEMPORARY: &str = ".mtls-min-tmp";
+
 /// Whether a file of this name is one that a process writes, or wrote when it was killed.
 pub(super) fn is_temporary(name: &str) -> bool {
-    let numbers = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.')?.1.split_once('-'));
+    let numbers = name.strip_suffix(TEMPORARY).and_then(|name| name.rsplit_once('.')?.1.split_once('-'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     numbers.is_some_and(|(process, number)| digits(process) && digits(number))
 }
@@ -73,7 +76,7 @@ fn new_beside(path: &Path, secrecy: Secrecy) -> io::Result<(PathBuf, File)> {
     let mut number = 0_u32;
     loop {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}-{number}.tmp", std::process::id()));
+        name.push(format!(".{}-{number}{TEMPORARY}", std::process::id()));
         let temporary = PathBuf::from(name);
         match create(&temporary, secrecy) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
@@ -182,7 +185,7 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_neither_used_nor_removed() {
         let scratch = Scratch::new("stale");
-        let stale = scratch.0.join(format!("file.{}-0.tmp", std::process::id()));
+        let stale = scratch.0.join(format!("file.{}-0{TEMPORARY}", std::process::id()));
         fs::write(&stale, "old").unwrap();
         write_new(&scratch.0.join("file"), b"new", Secrecy::Private).unwrap();
         assert_eq!(fs::read(scratch.0.join("file")).unwrap(), b"new");

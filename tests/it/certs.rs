@@ -539,16 +539,16 @@ fn a_renewal_that_was_cut_short_is_finished_by_the_next_who_comes() {
 #[test]
 fn what_killed_processes_left_is_taken_away_in_time() {
     let dir = initialised();
-    for name in ["alice-key.pem.77-0.tmp", "notes.tmp", "young.1-2.tmp", "notes.new"] {
+    for name in ["alice-key.pem.77-0.mtls-min-tmp", "notes.2026-11.tmp", "young.1-2.mtls-min-tmp", "notes.new"] {
         dir.write(&format!("certs/{name}"), "");
     }
-    for name in ["alice-key.pem.77-0.tmp", "notes.tmp", "notes.new"] {
+    for name in ["alice-key.pem.77-0.mtls-min-tmp", "notes.2026-11.tmp", "notes.new"] {
         let file = fs::File::options().write(true).open(dir.path().join("certs").join(name)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(3601)).unwrap();
     }
     done(&dir, "crl");
     let left: Vec<_> = snapshot(&dir).into_keys().filter(|name| name.contains("tmp") || name.contains("new")).collect();
-    assert_eq!(left, ["notes.new", "notes.tmp", "young.1-2.tmp"]);
+    assert_eq!(left, ["notes.2026-11.tmp", "notes.new", "young.1-2.mtls-min-tmp"]);
 }
 
 /// As somebody calls them who changes a key by hand.
@@ -864,7 +864,7 @@ fn eight_at_once_all_come_through_and_the_index_is_whole() {
         assert!(said.contains(&digits(identity(&dir, &format!("c{n}")).serial())), "{said}");
     }
     assert_eq!(said.matches(" valid").count(), 9, "{said}");
-    assert!(!snapshot(&dir).keys().any(|name| name.ends_with(".tmp")));
+    assert!(!snapshot(&dir).keys().any(|name| name.ends_with("-tmp")));
 }
 
 fn hold(dir: &Path) -> fs::File {
