@@ -262,8 +262,11 @@ impl Trust {
         for authority in &self.authorities {
             warnings.extend(authority.revoked.clone());
             let Some(crl) = &authority.crl else {
-                if self.crls().next().is_some() && !self.revocation.required {
-                    let subject = authority.identity.subject();
+                let subject = authority.identity.subject();
+                if self.revocation.required {
+                    warnings
+                        .push(format!("no revocation list of {subject}, and one is required: its clients are refused"));
+                } else if self.crls().next().is_some() {
                     warnings.push(format!("no revocation list of {subject}: its clients are judged without one (--crl-required refuses them)"));
                 }
                 continue;

@@ -150,11 +150,19 @@ fn what_the_operator_should_know_is_said_at_start() {
         eventually(|| serving.stderr().contains(warning));
     }
     let warning = "warning: certs/crl.pem is there and not read, so nobody is revoked; --crl names it";
-    for (options, is_said) in [("", true), ("--ca certs/ca.pem --ca other.pem", true), ("--crl certs/crl.pem", false)] {
+    for (options, is_said) in [
+        ("", true),
+        ("--ca certs/ca.pem --ca other.pem", true),
+        ("--crl certs/crl.pem", false),
+        ("--crl-required", false),
+    ] {
         let serving = serve(&dir, options);
         // It is said before the port opens.
         assert_eq!(serving.stderr().contains(warning), is_said, "{options}: {}", serving.stderr());
     }
+    let serving = serve(&dir, "--crl-required");
+    let warning = "warning: no revocation list of CN=ca, and one is required: its clients are refused";
+    eventually(|| serving.stderr().contains(warning));
     let young = Ca::with("young", |params| params.not_before = (SystemTime::now() + HOUR).into());
     dir.write("certs/ca.pem", young.pem());
     let serving = serve(&dir, "");
