@@ -21,6 +21,9 @@ impl Connection {
         if !self.spared && unseen() {
             self.spared = true;
             self.waiting.deadline = Instant::now() + self.time_of_phase(context);
+            if let Stage::Answer(sending) = &mut self.stage {
+                sending.pace.deadline = self.waiting.deadline;
+            }
             return self.wait_for(self.interest);
         }
         if let Stage::Answer(sending) = &mut self.stage {

@@ -2,7 +2,7 @@
 //!
 //! What is remembered is a judgement, under the digest of the very chain it was reached for. It belongs to one snapshot of
 //! trust, and counts from the moment it was reached until the moment at which it may be another. Nothing is remembered of
-//! refused clients, so strangers cannot fill it; and possession of the key is proven in every handshake, whatever is known.
+//! refused clients, so it is not filled by them; and possession of the key is proven in every handshake, whatever is known.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
