@@ -1,6 +1,6 @@
 //! `mtls-min`: serve until a signal comes.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -101,7 +101,8 @@ fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
 
 /// A list that lies beside a CA was made to be read.
 fn say_unread_lists(line: &CommandLine, trust: &Trust) {
-    if trust.crls().next().is_some() {
+    // With --crl-required a list that is not there is told of by itself.
+    if trust.crls().next().is_some() || line.crl_required {
         return;
     }
     let default = ["certs/ca.pem".to_owned()];
@@ -134,14 +135,19 @@ fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
     asked.iter().map(|address| listen(address)).collect()
 }
 
+/// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
+/// address tomorrow. `localhost` means one only.
 fn listen(address: &str) -> Result<TcpListener, Error> {
-    let mut addresses = address.to_socket_addrs().map_err(|error| {
+    let local = |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
+    let address = match address.strip_prefix("localhost:") {
+        Some(port) => local(port),
+        None => address.parse().ok(),
+    }
+    .ok_or_else(|| {
         Error::new(format!("--listen {address} is no address"))
-            .caused_by(error)
-            .hint("write address:port, like 0.0.0.0:443 or [::]:443")
+            .hint("write address:port with an IP address, like 0.0.0.0:443 or [::]:443")
     })?;
-    let Some(first) = addresses.next() else { return Err(Error::new(format!("--listen {address} is no address"))) };
-    TcpListener::bind(first).map_err(|error| {
+    TcpListener::bind(address).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
             std::io::ErrorKind::PermissionDenied => {
@@ -149,7 +155,7 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
             }
             _ => "choose another address with --listen",
         };
-        Error::new(format!("cannot listen on {first}")).caused_by(error).hint(hint)
+        Error::new(format!("cannot listen on {address}")).caused_by(error).hint(hint)
     })
 }
 

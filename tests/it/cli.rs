@@ -145,7 +145,7 @@ fn several_addresses_and_several_ca_files_work_together() {
         "--listen",
         "127.0.0.1:0",
         "--listen",
-        "[::1]:0",
+        "localhost:0",
     ];
     let serving = Serving::start(&binary(), dir.path(), &args);
     eventually(|| serving.stderr().matches("listening on").count() == 2);
@@ -308,6 +308,8 @@ fn t3_bad_input_is_a_clear_error_and_the_port_stays_closed() {
         (&["--key", "encrypted-old"], 1, &["encrypted-old is encrypted", "openssl pkey"]),
         (&["--key", "bad-key"], 1, &["the key in bad-key cannot be used"]),
         (&["--listen", "nowhere"], 1, &["--listen nowhere is no address", "address:port"]),
+        (&["--listen", "example.org:443"], 1, &["--listen example.org:443 is no address", "IP address"]),
+        (&["--listen", "localhost:99999"], 1, &["--listen localhost:99999 is no address"]),
         (&["--listen", "127.0.0.1:99999"], 1, &["--listen 127.0.0.1:99999"]),
         (&["--listen", "192.0.2.1:1"], 1, &["cannot listen on 192.0.2.1:1", "--listen"]),
         (&["--listen", &taken], 1, &["cannot listen on", "another program listens"]),
