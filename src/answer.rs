@@ -85,6 +85,11 @@ impl Answer {
         Self { pending: head, offset: 0, body: rest, sent: 0 }
     }
 
+    /// Whether there is a reader to be asked for more, which may block.
+    pub(crate) fn has_reader(&self) -> bool {
+        matches!(self.body, Rest::Reader { .. })
+    }
+
     /// Sends as much as the client takes. With `last`, the end of the stream follows the last byte, in the same write.
     pub(crate) fn advance(&mut self, session: &mut Session, last: bool) -> Result<Progress, GivenUp> {
         let pause = self.sent + TURN;

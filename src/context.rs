@@ -13,6 +13,7 @@ use crate::handler::Handler;
 use crate::http1::HeadLimits;
 use crate::identity::Identity;
 use crate::observer::Observer;
+use crate::runners::Runners;
 use crate::trust::TrustStore;
 
 /// Shared by all connections; nothing here belongs to one of them.
@@ -26,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) references: References,
     pub(crate) expiry_notices: ExpiryNotices,
+    pub(crate) runners: Runners,
     /// The server is stopping: every response is the last on its connection.
     pub(crate) draining: AtomicBool,
 }

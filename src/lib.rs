@@ -16,6 +16,7 @@
 //!  drive       pool         a worker takes a connection that can go on, and drives it until it closes or would wait
 //!    │                      (would wait → parking: a slot in a table, a one-shot entry in the poller, a deadline;
 //!    ▼                       the longest waiting stranger goes first when the table is full)
+//!    │         runners      as many workers run as there are processors; the others stand by for those in handlers
 //!  handshake   tls          reads, processes, writes; errors stay typed, alerts are flushed
 //!    │         verifier     asks, names the CAs, has possession of the key proven, leaves the verdict to judge
 //!    ▼
@@ -72,6 +73,7 @@ mod reload;
 mod request;
 mod resumption;
 mod revocation_list;
+mod runners;
 mod server;
 mod server_certificate;
 mod sys;

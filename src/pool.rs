@@ -35,7 +35,9 @@ pub(crate) struct Pool {
 impl Pool {
     /// A worker's life.
     pub(crate) fn work(&self) {
-        loop {
+        let runners = &self.context.runners;
+        let mut is_needed = runners.begin();
+        while is_needed {
             match self.poller.wait() {
                 Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
                     Some(number) => self.accept(number),
@@ -46,6 +48,7 @@ impl Pool {
                 Err(_) if self.context.draining.load(Ordering::Relaxed) => return,
                 Err(_) => std::thread::sleep(TICK),
             }
+            is_needed = runners.go_on();
         }
     }
 
@@ -61,6 +64,7 @@ impl Pool {
                 self.lot.stir();
             }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
+            self.context.runners.fill_up();
         }
     }
 
@@ -123,6 +127,7 @@ impl Pool {
     pub(crate) fn stop(&self) {
         self.lot.close();
         self.stop.raise();
+        self.context.runners.stop();
     }
 
     /// A listener has a connection to accept.

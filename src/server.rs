@@ -20,6 +20,7 @@ use crate::observer::{Guarded, Observer};
 use crate::parking::{Capacity, ParkingLot};
 use crate::pool::Pool;
 use crate::reload::{Loaded, Watch};
+use crate::runners::Runners;
 use crate::server_certificate::ServerCertificate;
 use crate::sys::{Poller, StopSignal, sleep_unless_stopped};
 use crate::trust::Trust;
@@ -111,6 +112,7 @@ impl Server {
             clock: control.clock.clone(),
             references: References::new(),
             expiry_notices: ExpiryNotices::default(),
+            runners: Runners::new(thread::available_parallelism().map_or(1, usize::from)),
             draining: false.into(),
         };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;

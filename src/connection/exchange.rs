@@ -244,11 +244,13 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
     let (time, started) = (context.clock.now(), Instant::now());
     let Client { verdict, remote, tls } = client;
     let mut request = Request { parts, verdict, remote, tls, body };
+    let away = context.runners.away();
     // After a panic nothing of the request is used but its head, which the handler cannot change.
     let response = catch_unwind(AssertUnwindSafe(|| context.handler.handle(&mut request))).unwrap_or_else(|panic| {
         context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
+    drop(away);
     let verdict = Some(verdict.clone());
     (
         response,

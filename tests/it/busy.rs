@@ -142,6 +142,58 @@ fn who_is_let_in_by_a_change_of_trust_is_no_stranger_any_more() {
     assert_eq!(exchange(&mut alice, GET).unwrap().status, 200);
 }
 
+/// Those that read bodies for their answers included.
+#[test]
+fn as_many_handlers_run_at_once_as_there_are_workers() {
+    const WORKERS: usize = 6;
+    let ca = Ca::new("ca");
+    let (reached, arrivals) = sync_channel(100);
+    let (release, released) = sync_channel(100);
+    let released = Arc::new(Mutex::new(released));
+    let handler = move |request: &mut Request<'_>| match request.uri().path() {
+        "/body" => {
+            let waits = Waits { reached: reached.clone(), released: Arc::clone(&released) };
+            Response::new(Body::from_reader(waits, None))
+        }
+        "/gate" => {
+            reached.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            Response::new("served".into())
+        }
+        _ => Response::new("served".into()),
+    };
+    let gate = Gate { arrivals, release };
+    let running = start_with(trust(&ca), |builder| builder.workers(WORKERS), handler);
+    let connected = || connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    for path in ["/gate", "/body"] {
+        let mut busy: Vec<_> = (0..WORKERS - 1).map(|_| connected()).collect();
+        for client in &mut busy {
+            send(client, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        }
+        (1..WORKERS).for_each(|_| gate.wait_for_one());
+        // The last one is there for the others.
+        assert_eq!(exchange(&mut connected(), GET).unwrap().status, 200, "{path}");
+        (1..WORKERS).for_each(|_| gate.let_one_go());
+        for client in &mut busy {
+            assert_eq!(read_reply(client).unwrap().status, 200, "{path}");
+        }
+    }
+}
+
+/// A body that says that it is asked for, and waits to be let go.
+struct Waits {
+    reached: SyncSender<()>,
+    released: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Read for Waits {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        self.reached.send(()).unwrap();
+        self.released.lock().unwrap().recv().unwrap();
+        Ok(0)
+    }
+}
+
 #[test]
 fn what_came_in_time_is_not_late_because_every_worker_was_busy() {
     let ca = Ca::new("ca");

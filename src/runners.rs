@@ -1,0 +1,187 @@
+//! How many workers run at once. A running worker waits for events or drives a connection; it never blocks on a client, so
+//! as many as there are processors suffice, and more would only take the work from each other and fall asleep again.
+//! The others stand by: what may block is the handler, and whoever goes into one is away for as long. When the last
+//! runner goes away another worker is called at once; the timekeeper calls more if runners stay away.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug)]
+pub(crate) struct Runners {
+    most: usize,
+    running: AtomicUsize,
+    standby: Mutex<Standby>,
+    called: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Standby {
+    waiting: usize,
+    /// So many of the waiting have been called, and count as running already.
+    called: usize,
+    stopped: bool,
+}
+
+/// A worker that may block; it runs again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Away<'r>(&'r Runners);
+
+impl Runners {
+    /// With `processors`, but at least two: then a worker that is away for a moment need not call another.
+    pub(crate) fn new(processors: usize) -> Self {
+        let (running, standby) = (AtomicUsize::new(0), Mutex::default());
+        Self { most: processors.max(2), running, standby, called: Condvar::new() }
+    }
+
+    /// A worker begins: it runs, or stands by until it is called. `false`: it is not needed any more.
+    pub(crate) fn begin(&self) -> bool {
+        let begun = self.change(|running| (running < self.most).then_some(running + 1));
+        begun || self.stand_by()
+    }
+
+    /// A running worker goes on, or stands by if too many run. `false`: it is not needed any more.
+    pub(crate) fn go_on(&self) -> bool {
+        let ended = self.change(|running| (running > self.most).then(|| running - 1));
+        !ended || self.stand_by()
+    }
+
+    /// A running worker does what may block.
+    pub(crate) fn away(&self) -> Away<'_> {
+        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.call();
+        }
+        Away(self)
+    }
+
+    /// Calls as many as are missing, if there are any.
+    pub(crate) fn fill_up(&self) {
+        while self.running.load(Ordering::SeqCst) < self.most && self.call() {}
+    }
+
+    /// Ends all standing by.
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.called.notify_all();
+    }
+
+    fn call(&self) -> bool {
+        let mut standby = self.lock();
+        let is_one_there = standby.waiting > standby.called;
+        if is_one_there {
+            standby.called += 1;
+            self.running.fetch_add(1, Ordering::SeqCst);
+            self.called.notify_one();
+        }
+        is_one_there
+    }
+
+    fn stand_by(&self) -> bool {
+        let mut standby = self.lock();
+        // The last runner may have gone away just before, and found nobody to call.
+        if self.change(|running| (running == 0).then_some(1)) {
+            return true;
+        }
+        standby.waiting += 1;
+        let wait = self.called.wait_while(standby, |standby| standby.called == 0 && !standby.stopped);
+        let mut standby = wait.unwrap_or_else(PoisonError::into_inner);
+        standby.waiting -= 1;
+        let called = standby.called > 0;
+        standby.called -= usize::from(called);
+        called
+    }
+
+    fn change(&self, to: impl Fn(usize) -> Option<usize>) -> bool {
+        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, to).is_ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Standby> {
+        // Nothing panics while it is held.
+        self.standby.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn who_goes_away_last_calls_another_until_nobody_is_left() {
+        let runners = Runners::new(2);
+        let (say, heard) = mpsc::channel();
+        thread::scope(|scope| {
+            let _stop = Stop(&runners);
+            assert!(runners.begin() && runners.begin());
+            for number in 0..2 {
+                let (runners, say) = (&runners, say.clone());
+                scope.spawn(move || {
+                    if runners.begin() {
+                        say.send(number).unwrap();
+                    }
+                });
+            }
+            let first = runners.away();
+            assert!(heard.try_recv().is_err(), "one still runs");
+            let second = runners.away();
+            heard.recv_timeout(PATIENCE).unwrap();
+            let third = runners.away();
+            heard.recv_timeout(PATIENCE).unwrap();
+            let fourth = runners.away();
+            assert_eq!(runners.running.load(Ordering::SeqCst), 0);
+            drop((first, second, third, fourth));
+            assert_eq!(runners.running.load(Ordering::SeqCst), 4);
+        });
+    }
+
+    #[test]
+    fn too_many_stand_by_until_they_are_missed() {
+        let runners = Runners::new(2);
+        let (say, heard) = mpsc::channel();
+        thread::scope(|scope| {
+            let _stop = Stop(&runners);
+            assert!(runners.begin() && runners.begin() && runners.go_on());
+            let away = runners.away();
+            runners.running.fetch_add(1, Ordering::SeqCst);
+            drop(away);
+            scope.spawn(|| {
+                assert!(runners.go_on(), "the third of two");
+                say.send(()).unwrap();
+            });
+            while runners.lock().waiting == 0 {
+                thread::yield_now();
+            }
+            runners.fill_up();
+            assert!(heard.try_recv().is_err(), "none is missing");
+            let _away = runners.away();
+            runners.fill_up();
+            heard.recv_timeout(PATIENCE).unwrap();
+        });
+    }
+
+    #[test]
+    fn none_stands_by_after_the_stop() {
+        let runners = Runners::new(2);
+        runners.stop();
+        assert!(runners.begin() && runners.begin());
+        assert!(!runners.begin());
+    }
+
+    /// Ends the threads of a test, also if it fails.
+    struct Stop<'r>(&'r Runners);
+
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+}
