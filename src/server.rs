@@ -131,7 +131,11 @@ impl Server {
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, &control, drain);
-        started.map(|()| stopped).map_err(|error| Error::new("cannot start a thread").caused_by(error))
+        started.map(|()| stopped).map_err(|error| {
+            Error::new("cannot start a thread")
+                .caused_by(error)
+                .hint("have fewer workers, or raise the limit of memory or of threads (ulimit -v, -u)")
+        })
     }
 }
 

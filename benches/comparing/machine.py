@@ -31,15 +31,14 @@ def prepare():
         sys.exit("compare: npm cannot install express")
     cargo("build", "--release")
     cargo("build", "--release", "--manifest-path", str(ROOT / "benches/peers/Cargo.toml"))
-    cargo("build", "--profile", "smallest", "--no-default-features", "--features", "cli,ring", "--target", TARGET,
-          RUSTFLAGS="-C target-feature=+crt-static")
+    cargo("smallest", "--target", TARGET)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def cargo(*arguments, **environment):
+def cargo(*arguments):
     command = ["cargo", *arguments, "--locked", "--quiet"]
-    if subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}).returncode:
+    if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(f"compare: {' '.join(command)} failed")
 
 

@@ -1,4 +1,4 @@
-//! The tests against other programs: curl, openssl, node, Python, NSS, Java and Chromium. `tests/run` installs what is missing
+//! The tests against other programs: curl, openssl, node, Python, NSS, Java, Chromium; and of the smallest build. `tests/run` installs what is missing
 //! and runs them; none of them is skipped.
 
 #[path = "../it/support/mod.rs"]
@@ -12,4 +12,5 @@ mod openssl;
 mod pkcs12;
 mod python;
 mod revocation;
+mod smallest;
 mod tools;
