@@ -20,6 +20,8 @@ pub(super) fn run(
     program: &str,
     arguments: &[&str],
 ) -> Result<(), Failed> {
+    // What this process does for the first time (collecting randomness takes its library some 20 ms) is not the server's.
+    config.crypto_provider().secure_random.fill(&mut [0; 32]).map_err(|_| "no randomness")?;
     let begun = Instant::now();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
