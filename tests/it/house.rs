@@ -134,7 +134,7 @@ fn layers_point_down() {
         &["verifier", "server_certificate"],
         &["trust", "pki"],
         &["policy"],
-        &["http1", "parking", "deadline", "sys", "pem"],
+        &["http1", "parking", "runners", "deadline", "sys", "pem"],
         &["revocation_list"],
         &["identity"],
         &["certificate", "clock", "crypto"],
