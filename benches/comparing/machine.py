@@ -49,8 +49,8 @@ def versions():
         found = re.search(pattern, ran.stdout + ran.stderr)
         return found[1] if found else "?"
 
-    locked = (ROOT / "benches/peers/Cargo.lock").read_text()
-    crate = lambda name: re.search(rf'name = "{name}"\nversion = "([^"]+)"', locked)[1]
+    locked = {path: (ROOT / path / "Cargo.lock").read_text() for path in [".", "benches/peers"]}
+    crate = lambda name, path="benches/peers": re.search(rf'name = "{name}"\nversion = "([^"]+)"', locked[path])[1]
     package = (EXPRESS / "node_modules/express/package.json").read_text()
     return {
         "mtls-min": first(r"mtls-min (\S+)", OURS, "--version"),
@@ -60,7 +60,8 @@ def versions():
         "node": f"{first(r'v(.+)', 'node', '--version')} with express {re.search(r'.version.: .([0-9.]+)', package)[1]}",
         "hyper": f"{crate('hyper')} with tokio-rustls {crate('tokio-rustls')}",
         "tiny_http": crate("tiny_http"),
-        "rustls": crate("rustls"),
+        # tiny_http has an older one.
+        "rustls": crate("rustls", "."),
         "OpenSSL": first(r"OpenSSL (\S+)", "openssl", "version"),
         "rustc": first(r"rustc (\S+)", "rustc", "--version"),
     }

@@ -111,13 +111,11 @@ def svg(bench, versions, processor):
         for server, value in rows:
             length = max(1, (width - left - 120) * value / most)
             kind = "ours" if server.startswith("mtls-min") else "other"
+            label = f"{value:.0f} µs" if value >= 100 else f"{value:.1f} µs"
             middle = y + bar - 4
             parts.append(f'<text x="{left - 8}" y="{middle}" text-anchor="end">{html.escape(server)}</text>'
                          f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar}" class="{kind}"/>'
-                         f'<text x="{left + length + 6:.1f}" y="{middle}">{value:.0f} µs</text>' if value >= 100 else
-                         f'<text x="{left - 8}" y="{middle}" text-anchor="end">{html.escape(server)}</text>'
-                         f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar}" class="{kind}"/>'
-                         f'<text x="{left + length + 6:.1f}" y="{middle}">{value:.1f} µs</text>')
+                         f'<text x="{left + length + 6:.1f}" y="{middle}">{label}</text>')
             y += bar + gap
         y += 26
     caption = html.escape(f"{processor}, loopback; the floor is TLS in memory and a bare TCP connection")
