@@ -1,9 +1,9 @@
 //! The directory of authorised clients: certificates that are let in by themselves, each under the name of its file.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -42,20 +42,17 @@ pub(super) fn add(
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     // The order of a directory is any; of two that clash it is always the same one that is told.
     paths.sort_unstable();
-    let mut files = BTreeMap::<String, Vec<&Path>>::new();
-    for path in &paths {
-        if let Some(name) = client_name(path) {
-            files.entry(name).or_default().push(path);
-        }
-    }
+    // The files of one name side by side. There may be very many: no more is kept of them than their paths.
+    paths.sort_by_cached_key(|path| client_name(path));
     let (mut count, mut unread) = (0, Vec::new());
-    for (name, paths) in &files {
+    for paths in paths.chunk_by(|one, next| client_name(one) == client_name(next)) {
+        let Some(name) = client_name(&paths[0]) else { continue };
         let found = read_only_file(paths);
         // A link that leads nowhere holds nobody any more, and neither does a file with another's certificate.
         let is_unread = found.is_err() && paths.iter().any(|path| path.try_exists().unwrap_or(true));
         let pinned = found.and_then(|found| {
             let Some(found) = found else { return Ok(()) };
-            pin(trust, name, &found)?;
+            pin(trust, &name, &found)?;
             hints.insert(found.issuer);
             count += 1;
             Ok(())
@@ -75,7 +72,7 @@ pub(super) fn add(
     }
     // Last, when it is known which certificates other files have.
     for (before, name) in unread {
-        count += keep(trust, before, name);
+        count += keep(trust, before, &name);
     }
     trust.authorized_clients = Some(count);
     Ok(())
@@ -110,7 +107,7 @@ fn keep(trust: &mut Trust, before: &Trust, name: &str) -> usize {
 }
 
 /// What the file of a client holds, of which there is one. `None`: it vanished meanwhile.
-fn read_only_file(paths: &[&Path]) -> Result<Option<Found>, Error> {
+fn read_only_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
     let [path] = paths else {
         let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         return Err(Error::new(format!("{} are of one name", paths.join(" and ")))
