@@ -55,6 +55,7 @@ impl Pool {
     /// The timekeeper's life: expires what is past its deadline.
     pub(crate) fn keep_time(&self) {
         // Without connections there is nothing to expire and no reason to wake up.
+        let mut turns = 0;
         while self.lot.wait_while_empty() {
             if !sys::sleep_unless_stopped(&self.stop, TICK) {
                 return;
@@ -65,6 +66,7 @@ impl Pool {
             }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
             self.context.runners.fill_up();
+            turns = self.context.runners.rescue(turns, self.poller.has_events());
         }
     }
 

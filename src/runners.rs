@@ -1,15 +1,24 @@
 //! How many workers run at once. A running worker waits for events or drives a connection; it never blocks on a client, so
 //! as many as there are processors suffice, and more would only take the work from each other and fall asleep again.
 //! The others stand by: what may block is the handler, and whoever goes into one is away for as long. When the last
-//! runner goes away another worker is called at once; the timekeeper calls more if runners stay away.
+//! runner goes away another worker is called at once, and for each who goes while handlers are slow. The timekeeper calls
+//! more if runners stay away, or are stuck in what should not block: an observer, or the end of a body's reader.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Who was away for longer was missed.
+const SLOW: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Runners {
     most: usize,
     running: AtomicUsize,
+    /// The last who came back had been away for long: whoever goes next is replaced at once.
+    are_slow: AtomicBool,
+    /// So often has a runner come round to wait for an event.
+    turns: AtomicUsize,
     standby: Mutex<Standby>,
     called: Condvar,
 }
@@ -24,13 +33,19 @@ struct Standby {
 
 /// A worker that may block; it runs again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Away<'r>(&'r Runners);
+pub(crate) struct Away<'r>(&'r Runners, Instant);
 
 impl Runners {
     /// With `processors`, but at least two: then a worker that is away for a moment need not call another.
     pub(crate) fn new(processors: usize) -> Self {
-        let (running, standby) = (AtomicUsize::new(0), Mutex::default());
-        Self { most: processors.max(2), running, standby, called: Condvar::new() }
+        Self {
+            most: processors.max(2),
+            running: AtomicUsize::new(0),
+            are_slow: AtomicBool::new(false),
+            turns: AtomicUsize::new(0),
+            standby: Mutex::default(),
+            called: Condvar::new(),
+        }
     }
 
     /// A worker begins: it runs, or stands by until it is called. `false`: it is not needed any more.
@@ -41,21 +56,32 @@ impl Runners {
 
     /// A running worker goes on, or stands by if too many run. `false`: it is not needed any more.
     pub(crate) fn go_on(&self) -> bool {
+        self.turns.fetch_add(1, Ordering::Relaxed);
         let ended = self.change(|running| (running > self.most).then(|| running - 1));
         !ended || self.stand_by()
     }
 
     /// A running worker does what may block.
     pub(crate) fn away(&self) -> Away<'_> {
-        if self.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let left = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
+        if left == 0 || (left < self.most && self.are_slow.load(Ordering::Relaxed)) {
             self.call();
         }
-        Away(self)
+        Away(self, Instant::now())
     }
 
     /// Calls as many as are missing, if there are any.
     pub(crate) fn fill_up(&self) {
         while self.running.load(Ordering::SeqCst) < self.most && self.call() {}
+    }
+
+    /// Calls one more if events wait and no runner came round since `before`: they are stuck. Returns what to say next time.
+    pub(crate) fn rescue(&self, before: usize, events_wait: bool) -> usize {
+        let turns = self.turns.load(Ordering::Relaxed);
+        if turns == before && events_wait {
+            self.call();
+        }
+        turns
     }
 
     /// Ends all standing by.
@@ -102,6 +128,7 @@ impl Runners {
 
 impl Drop for Away<'_> {
     fn drop(&mut self) {
+        self.0.are_slow.store(self.1.elapsed() > SLOW, Ordering::Relaxed);
         self.0.running.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -165,6 +192,24 @@ mod tests {
             let _away = runners.away();
             runners.fill_up();
             heard.recv_timeout(PATIENCE).unwrap();
+        });
+    }
+
+    #[test]
+    fn who_goes_while_handlers_are_slow_is_replaced_at_once() {
+        let runners = Runners::new(2);
+        let (say, heard) = mpsc::channel();
+        thread::scope(|scope| {
+            let _stop = Stop(&runners);
+            assert!(runners.begin() && runners.begin());
+            scope.spawn(|| say.send(runners.begin()).unwrap());
+            while runners.lock().waiting == 0 {
+                thread::yield_now();
+            }
+            drop(Away(&runners, Instant::now().checked_sub(SLOW * 2).unwrap()));
+            runners.running.fetch_sub(1, Ordering::SeqCst);
+            let _away = runners.away();
+            assert!(heard.recv_timeout(PATIENCE).unwrap());
         });
     }
 

@@ -180,6 +180,11 @@ mod linux {
             let _ = epoll::delete(&self.epoll, socket);
         }
 
+        /// Whether there are events that no worker has taken.
+        pub(crate) fn has_events(&self) -> bool {
+            matches!(super::wait_for(&self.epoll, Interest::Readable, std::time::Duration::ZERO), Ok(true))
+        }
+
         /// Waits, without limit of time, for one event.
         pub(crate) fn wait(&self) -> io::Result<Ready> {
             let mut room = [MaybeUninit::uninit(); 1];
@@ -295,6 +300,12 @@ mod portable {
 
         pub(crate) fn remove(&self, _socket: impl AsFd, token: u64) {
             lock(&self.armed).remove(&token);
+        }
+
+        /// Whether there may be events that no worker has taken. Nobody knows without polling, and a worker more does no harm.
+        #[cfg(not(target_os = "linux"))]
+        pub(crate) fn has_events(&self) -> bool {
+            true
         }
 
         pub(crate) fn wait(&self) -> io::Result<Ready> {

@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mtls_min::{Access, Body, Observer, Request, Response, Trust};
+use mtls_min::{Access, Body, Event, Observer, Request, Response, Trust};
 
 use crate::support::client::{
     GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
 };
 use crate::support::pki::{Ca, Holder};
-use crate::support::server::{Running, start, start_with, trust};
+use crate::support::server::{Running, start, start_observed, start_with, trust};
 
 /// A handler whose path `/gate` says that it was reached, and waits to be let go.
 fn with_a_gate() -> (Gate, impl Fn(&mut Request<'_>) -> Response + Send + Sync) {
@@ -194,6 +194,41 @@ impl Read for Waits {
     }
 }
 
+/// Holds whoever tells it of a request for `/gate`.
+struct Holding {
+    reached: SyncSender<()>,
+    released: Mutex<Receiver<()>>,
+}
+
+impl Observer for Holding {
+    fn request(&self, access: &Access<'_>) {
+        if access.target == "/gate" {
+            self.reached.send(()).unwrap();
+            self.released.lock().unwrap().recv().unwrap();
+        }
+    }
+
+    fn event(&self, _: &Event<'_>) {}
+}
+
+#[test]
+fn workers_that_are_stuck_where_nothing_should_block_are_replaced() {
+    let runners = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let ca = Ca::new("ca");
+    let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
+    let observer = Holding { reached, released: Mutex::new(released) };
+    let gate = Gate { arrivals, release };
+    let running = start_observed(trust(&ca), |builder| builder.workers(runners + 1), observer);
+    let connected = || connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    let mut stuck: Vec<_> = (0..runners).map(|_| connected()).collect();
+    for client in &mut stuck {
+        assert_eq!(exchange(client, AT_THE_GATE).unwrap().status, 200);
+        gate.wait_for_one();
+    }
+    assert_eq!(exchange(&mut connected(), GET).unwrap().status, 200);
+    (0..runners).for_each(|_| gate.let_one_go());
+}
+
 #[test]
 fn what_came_in_time_is_not_late_because_every_worker_was_busy() {
     let ca = Ca::new("ca");
@@ -358,7 +393,7 @@ impl Observer for Panicking {
 fn an_observer_that_panics_costs_nobody_a_worker() {
     let ca = Ca::new("ca");
     let change = |builder: mtls_min::Builder| builder.workers(1);
-    let running = crate::support::server::start_observed(trust(&ca), change, Panicking);
+    let running = start_observed(trust(&ca), change, Panicking);
     let alice: Holder = ca.client("alice");
     for _ in 0..3 {
         assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
