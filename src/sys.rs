@@ -99,27 +99,20 @@ pub(crate) fn open_regular(path: &std::path::Path) -> io::Result<std::fs::File> 
 #[cfg(feature = "cli")]
 pub(crate) fn raise_open_files() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
-        limit = raised;
-    }
-    limit.current
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum)
 }
 
 fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
     let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
     loop {
-        let left = end.map(|end| timespec(end.saturating_duration_since(std::time::Instant::now())));
+        let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok()); // too long to be said: for ever
         match poll(fds, left.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             result => return Ok(result?),
         }
     }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }
 
 fn flags(interest: Interest) -> PollFlags {
@@ -302,8 +295,7 @@ mod portable {
             lock(&self.armed).remove(&token);
         }
 
-        /// Whether there may be events that no worker has taken. Nobody knows without polling, and a worker more does no harm.
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(not(target_os = "linux"))] // Nobody knows, and a worker more does no harm.
         pub(crate) fn has_events(&self) -> bool {
             true
         }
