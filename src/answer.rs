@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::caught::caught;
 use crate::handler::Content;
 use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
 use crate::tls::Session;
@@ -171,17 +171,11 @@ impl Answer {
 fn read_caught(reader: &mut Box<dyn Read + Send>, buffer: &mut [u8]) -> Result<usize, GivenUp> {
     loop {
         // The reader is not used again after a panic.
-        return match catch_unwind(AssertUnwindSafe(|| reader.read(buffer))) {
+        return match caught(|| reader.read(buffer)) {
             Ok(Ok(n)) => Ok(n.min(buffer.len())),
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
             Ok(Err(error)) => Err(GivenUp::Reader(error)),
-            Err(panic) => Err(GivenUp::Panicked(panic_message(&*panic))),
+            Err(message) => Err(GivenUp::Panicked(message)),
         };
     }
-}
-
-/// The text of a panic, for the operator.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without text").to_owned()
 }

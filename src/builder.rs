@@ -191,13 +191,17 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        // Handlers may block, so there are more workers than processors.
-        let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
-            workers: processors.saturating_mul(2).max(8),
+            // Handlers may block, so there are more workers than processors.
+            workers: processors().saturating_mul(2).max(8),
             max_connections: 1024,
             gate: Gate::Closed,
             handshakes: Handshakes::default(),
         }
     }
+}
+
+/// How many threads can compute at once.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }

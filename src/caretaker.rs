@@ -2,10 +2,10 @@
 //! refused, and warns of what is about to expire.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::answer::panic_message;
+use crate::caught::caught;
+use crate::clock::day;
 use crate::control::{Bell, Control};
 use crate::error::Error;
 use crate::observer::Event;
@@ -71,8 +71,8 @@ impl Caretaker<'_> {
         let observer = &self.pool.context.observer;
         let begun = Instant::now();
         // A bug in a parser must not be the end of all reading.
-        let read = catch_unwind(AssertUnwindSafe(|| self.try_reload()))
-            .unwrap_or_else(|panic| Err(Error::new(format!("reading them panicked: {}", panic_message(&*panic)))));
+        let read = caught(|| self.try_reload())
+            .unwrap_or_else(|message| Err(Error::new(format!("reading them panicked: {message}"))));
         match read {
             Ok(()) => {
                 observer.event(&Event::Reloaded { trust: &self.control.trust.current() });
@@ -132,7 +132,7 @@ struct Warned(HashMap<String, u64>);
 
 impl Warned {
     fn new_ones(&mut self, warnings: Vec<String>, now: SystemTime) -> Vec<String> {
-        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+        let today = day(now);
         self.0.retain(|_, day| *day == today);
         warnings.into_iter().filter(|warning| self.0.insert(warning.clone(), today).is_none()).collect()
     }

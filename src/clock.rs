@@ -24,6 +24,14 @@ impl Default for Clock {
     }
 }
 
+/// The seconds of a day.
+pub(crate) const DAY: u64 = 24 * 60 * 60;
+
+/// The number of the day, in UTC, by which is known what was told today.
+pub(crate) fn day(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY
+}
+
 /// A time as people and programs read it (RFC 3339, UTC, seconds). Years that X.509 cannot have are cut to the nearest
 /// that can be written.
 pub(crate) fn timestamp(time: SystemTime) -> String {

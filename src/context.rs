@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, DAY, day};
 use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
@@ -87,9 +87,6 @@ impl References {
     }
 }
 
-/// In seconds.
-const DAY: u64 = 24 * 60 * 60;
-
 /// Tells the operator of clients whose certificates expire soon: of each once a day.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
@@ -106,7 +103,7 @@ impl ExpiryNotices {
         if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
             return false;
         }
-        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY;
+        let today = day(now);
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if told.0 != today {
             *told = (today, HashSet::new());
@@ -117,8 +114,7 @@ impl ExpiryNotices {
     /// When it may be due next to tell of this client, for one that stays connected.
     pub(crate) fn next(identity: &Identity, now: SystemTime) -> SystemTime {
         let first = identity.not_after().checked_sub(Self::BEFORE);
-        let today = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY;
-        let tomorrow = SystemTime::UNIX_EPOCH + Duration::from_secs((today + 1) * DAY);
+        let tomorrow = SystemTime::UNIX_EPOCH + Duration::from_secs((day(now) + 1) * DAY);
         first.filter(|first| now <= *first).unwrap_or(tomorrow)
     }
 }

@@ -51,6 +51,7 @@
 mod answer;
 mod builder;
 mod caretaker;
+mod caught;
 mod certificate;
 mod clock;
 mod connection;

@@ -1,9 +1,9 @@
 //! What the server tells its operator: one record a request, and what else happens to connections.
 
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
+use crate::caught::caught;
 use crate::deadline::Phase;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -132,10 +132,10 @@ pub(crate) struct Guarded(pub(crate) Box<dyn Observer>);
 
 impl Observer for Guarded {
     fn request(&self, access: &Access<'_>) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.0.request(access)));
+        let _ = caught(|| self.0.request(access));
     }
 
     fn event(&self, event: &Event<'_>) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.0.event(event)));
+        let _ = caught(|| self.0.event(event));
     }
 }

@@ -1,14 +1,12 @@
 //! The workers: each takes a connection that can go on, drives it until it would wait, and parks it again.
 
-use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::answer::panic_message;
+use crate::caught::caught;
 use crate::connection::{Connection, Next, Polled};
 use crate::context::Context;
 use crate::deadline::Phase;
@@ -55,7 +53,6 @@ impl Pool {
     /// The timekeeper's life: expires what is past its deadline.
     pub(crate) fn keep_time(&self) {
         // Without connections there is nothing to expire and no reason to wake up.
-        let mut turns = 0;
         while self.lot.wait_while_empty() {
             if !sys::sleep_unless_stopped(&self.stop, TICK) {
                 return;
@@ -65,8 +62,7 @@ impl Pool {
                 self.lot.stir();
             }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
-            self.context.runners.fill_up();
-            turns = self.context.runners.rescue(turns, self.poller.has_events());
+            self.context.runners.relieve(|| self.poller.has_events());
         }
     }
 
@@ -228,10 +224,8 @@ impl Pool {
 
     /// A bug must cost one connection, not a thread.
     fn guarded<R>(&self, remote: SocketAddr, work: impl FnOnce() -> R) -> Option<R> {
-        let told = |panic: Box<dyn Any + Send>| {
-            self.context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
-        };
-        catch_unwind(AssertUnwindSafe(work)).map_err(told).ok()
+        let told = |message: String| self.context.observer.event(&Event::Panicked { remote, message: &message });
+        caught(work).map_err(told).ok()
     }
 
     /// `Some`: it can go on already.

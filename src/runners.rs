@@ -17,8 +17,8 @@ pub(crate) struct Runners {
     running: AtomicUsize,
     /// The last who came back had been away for long: whoever goes next is replaced at once.
     are_slow: AtomicBool,
-    /// So often has a runner come round to wait for an event.
-    turns: AtomicUsize,
+    /// A runner has come round to wait for an event since the timekeeper looked.
+    came_round: AtomicBool,
     standby: Mutex<Standby>,
     called: Condvar,
 }
@@ -42,7 +42,7 @@ impl Runners {
             most: processors.max(2),
             running: AtomicUsize::new(0),
             are_slow: AtomicBool::new(false),
-            turns: AtomicUsize::new(0),
+            came_round: AtomicBool::new(false),
             standby: Mutex::default(),
             called: Condvar::new(),
         }
@@ -56,32 +56,27 @@ impl Runners {
 
     /// A running worker goes on, or stands by if too many run. `false`: it is not needed any more.
     pub(crate) fn go_on(&self) -> bool {
-        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.came_round.store(true, Ordering::Relaxed);
         let ended = self.change(|running| (running > self.most).then(|| running - 1));
         !ended || self.stand_by()
     }
 
-    /// A running worker does what may block.
-    pub(crate) fn away(&self) -> Away<'_> {
+    /// A running worker does what may block, from `now` on.
+    pub(crate) fn away(&self, now: Instant) -> Away<'_> {
         let left = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
         if left == 0 || (left < self.most && self.are_slow.load(Ordering::Relaxed)) {
             self.call();
         }
-        Away(self, Instant::now())
+        Away(self, now)
     }
 
-    /// Calls as many as are missing, if there are any.
-    pub(crate) fn fill_up(&self) {
+    /// From time to time: calls as many as are missing; and one more if nobody came round since, though events wait, because
+    /// those who run are stuck.
+    pub(crate) fn relieve(&self, events_wait: impl FnOnce() -> bool) {
         while self.running.load(Ordering::SeqCst) < self.most && self.call() {}
-    }
-
-    /// Calls one more if events wait and no runner came round since `before`: they are stuck. Returns what to say next time.
-    pub(crate) fn rescue(&self, before: usize, events_wait: bool) -> usize {
-        let turns = self.turns.load(Ordering::Relaxed);
-        if turns == before && events_wait {
+        if !self.came_round.swap(false, Ordering::Relaxed) && events_wait() {
             self.call();
         }
-        turns
     }
 
     /// Ends all standing by.
@@ -157,13 +152,13 @@ mod tests {
                     }
                 });
             }
-            let first = runners.away();
+            let first = runners.away(Instant::now());
             assert!(heard.try_recv().is_err(), "one still runs");
-            let second = runners.away();
+            let second = runners.away(Instant::now());
             heard.recv_timeout(PATIENCE).unwrap();
-            let third = runners.away();
+            let third = runners.away(Instant::now());
             heard.recv_timeout(PATIENCE).unwrap();
-            let fourth = runners.away();
+            let fourth = runners.away(Instant::now());
             assert_eq!(runners.running.load(Ordering::SeqCst), 0);
             drop((first, second, third, fourth));
             assert_eq!(runners.running.load(Ordering::SeqCst), 4);
@@ -177,7 +172,7 @@ mod tests {
         thread::scope(|scope| {
             let _stop = Stop(&runners);
             assert!(runners.begin() && runners.begin() && runners.go_on());
-            let away = runners.away();
+            let away = runners.away(Instant::now());
             runners.running.fetch_add(1, Ordering::SeqCst);
             drop(away);
             scope.spawn(|| {
@@ -187,10 +182,10 @@ mod tests {
             while runners.lock().waiting == 0 {
                 thread::yield_now();
             }
-            runners.fill_up();
+            runners.relieve(|| false);
             assert!(heard.try_recv().is_err(), "none is missing");
-            let _away = runners.away();
-            runners.fill_up();
+            let _away = runners.away(Instant::now());
+            runners.relieve(|| false);
             heard.recv_timeout(PATIENCE).unwrap();
         });
     }
@@ -206,9 +201,8 @@ mod tests {
             while runners.lock().waiting == 0 {
                 thread::yield_now();
             }
-            drop(Away(&runners, Instant::now().checked_sub(SLOW * 2).unwrap()));
-            runners.running.fetch_sub(1, Ordering::SeqCst);
-            let _away = runners.away();
+            drop(runners.away(Instant::now().checked_sub(SLOW * 2).unwrap()));
+            let _away = runners.away(Instant::now());
             assert!(heard.recv_timeout(PATIENCE).unwrap());
         });
     }

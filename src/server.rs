@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::builder::{Builder, Settings};
+use crate::builder::{Builder, Settings, processors};
 use crate::caretaker::Caretaker;
 use crate::context::{Context, ExpiryNotices, Limits, References};
 use crate::control::{Control, ShutdownHandle, TrustHandle};
@@ -112,7 +112,7 @@ impl Server {
             clock: control.clock.clone(),
             references: References::new(),
             expiry_notices: ExpiryNotices::default(),
-            runners: Runners::new(thread::available_parallelism().map_or(1, usize::from)),
+            runners: Runners::new(processors()),
             draining: false.into(),
         };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;

@@ -63,6 +63,12 @@ def ab(server, keys, requests, clients, keep=False, stranger=False):
             "p50_us": 1000 * float(figure(r"\s50%\s+(\d+)")), "p99_us": 1000 * float(figure(r"\s99%\s+(\d+)"))}
 
 
+def figures_of(seen, seconds):
+    """Those of a load generator of ours, with the CPU time that the server spent meanwhile."""
+    return {"cpu_us": seconds / seen["count"] * 1e6, "per_second": seen["count"] / seen["seconds"],
+            "p50_us": seen["p50_us"], "p99_us": seen["p99_us"]}
+
+
 def alternate(bench, case, servers, measure):
     """Asks the servers in turn, round by round, after one that does not count."""
     for round in range(bench.rounds + 1):
@@ -122,9 +128,7 @@ class Held:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         self.seen = json.loads(self.process.stdout.readline())
-        spent, seen = self.server.cpu() - before, self.seen
-        return {"cpu_us": spent / seen["count"] * 1e6, "per_second": seen["count"] / seen["seconds"],
-                "p50_us": seen["p50_us"], "p99_us": seen["p99_us"]}
+        return figures_of(self.seen, self.server.cpu() - before)
 
     def close(self):
         self.process.stdin.close()
@@ -145,8 +149,7 @@ def resumed(bench):
         if server.peer is MTLS_MIN:
             before = server.cpu()
             seen = load("handshakes", server.address, keys, number, 4)
-            return {"cpu_us": (server.cpu() - before) / number * 1e6, "per_second": number / seen["seconds"],
-                    "p50_us": seen["p50_us"], "p99_us": seen["p99_us"]}
+            return figures_of(seen, server.cpu() - before)
         held = Held(server, "handshakes", server.address, keys, number, 4, "resume")
         figures = held.ask()
         held.close()

@@ -1,10 +1,10 @@
 """The machine: what has to be installed and built, and the versions of it."""
-import os, pathlib, re, resource, shutil, subprocess, sys
+import os, pathlib, platform, re, resource, shutil, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PEERS = ROOT / "benches/peers/target/release"
 OURS = ROOT / "target/release/mtls-min"
-TARGET = "x86_64-unknown-linux-gnu"
+TARGET = f"{platform.machine()}-unknown-linux-gnu"
 SMALLEST = ROOT / f"target/{TARGET}/smallest/mtls-min"
 
 PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "node": "nodejs", "npm": "npm", "ab": "apache2-utils",

@@ -1,5 +1,6 @@
-//! Writes the log from threads of its own, so that a reader that has stalled holds up no request: lines wait for it up to
-//! a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself came late.
+//! Writes the log from threads of its own, so that a reader that has stalled holds up nothing for longer than a moment: lines
+//! wait for it up to a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself
+//! came late.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

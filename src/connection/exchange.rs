@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,7 +9,8 @@ use http::{Method, StatusCode};
 
 use super::admission::Admission;
 use super::{Connection, Next, Stage, Step, close, wait};
-use crate::answer::{Answer, panic_message};
+use crate::answer::Answer;
+use crate::caught::caught;
 use crate::context::Context;
 use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};
@@ -244,10 +244,10 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
     let (time, started) = (context.clock.now(), Instant::now());
     let Client { verdict, remote, tls } = client;
     let mut request = Request { parts, verdict, remote, tls, body };
-    let away = context.runners.away();
+    let away = context.runners.away(started);
     // After a panic nothing of the request is used but its head, which the handler cannot change.
-    let response = catch_unwind(AssertUnwindSafe(|| context.handler.handle(&mut request))).unwrap_or_else(|panic| {
-        context.observer.event(&Event::Panicked { remote, message: &panic_message(&*panic) });
+    let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
+        context.observer.event(&Event::Panicked { remote, message: &message });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
     drop(away);

@@ -246,7 +246,7 @@ impl Connection {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
         let (keep, client_is_done) = (sending.keep, sending.client_is_done);
         let begun = Instant::now();
-        let away = sending.answer.has_reader().then(|| context.runners.away());
+        let away = sending.answer.has_reader().then(|| context.runners.away(begun));
         let advanced = sending.answer.advance(&mut self.session, !keep);
         drop(away);
         match advanced {

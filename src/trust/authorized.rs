@@ -47,7 +47,7 @@ pub(super) fn add(
     let (mut count, mut unread) = (0, Vec::new());
     for paths in paths.chunk_by(|one, next| client_name(one) == client_name(next)) {
         let Some(name) = client_name(&paths[0]) else { continue };
-        let found = read_only_file(paths);
+        let found = read_file(paths);
         // A link that leads nowhere holds nobody any more, and neither does a file with another's certificate.
         let is_unread = found.is_err() && paths.iter().any(|path| path.try_exists().unwrap_or(true));
         let pinned = found.and_then(|found| {
@@ -107,7 +107,7 @@ fn keep(trust: &mut Trust, before: &Trust, name: &str) -> usize {
 }
 
 /// What the file of a client holds, of which there is one. `None`: it vanished meanwhile.
-fn read_only_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
+fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
     let [path] = paths else {
         let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         return Err(Error::new(format!("{} are of one name", paths.join(" and ")))

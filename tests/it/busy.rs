@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mtls_min::{Access, Body, Event, Observer, Request, Response, Trust};
+use mtls_min::{Access, Body, Observer, Request, Response, Trust};
 
 use crate::support::client::{
     GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
@@ -15,23 +15,52 @@ use crate::support::client::{
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_observed, start_with, trust};
 
-/// A handler whose path `/gate` says that it was reached, and waits to be let go.
-fn with_a_gate() -> (Gate, impl Fn(&mut Request<'_>) -> Response + Send + Sync) {
+/// What is reached, and waits to be let go: the two sides of it.
+fn gate() -> (Gate, Arc<Barred>) {
     let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
-    let released = Mutex::new(released);
-    let handler = move |request: &mut Request<'_>| {
-        if request.uri().path() == "/gate" {
-            reached.send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-        }
-        Response::new("served".into())
-    };
-    (Gate { arrivals, release }, handler)
+    (Gate { arrivals, release }, Arc::new(Barred { reached, released: Mutex::new(released) }))
+}
+
+struct Barred {
+    reached: SyncSender<()>,
+    released: Mutex<Receiver<()>>,
+}
+
+impl Barred {
+    fn wait(&self) {
+        self.reached.send(()).unwrap();
+        self.released.lock().unwrap().recv().unwrap();
+    }
 }
 
 struct Gate {
     arrivals: Receiver<()>,
     release: SyncSender<()>,
+}
+
+/// A handler whose path `/gate` says that it was reached, and waits to be let go; so does the body of `/body`.
+fn with_a_gate() -> (Gate, impl Fn(&mut Request<'_>) -> Response + Send + Sync) {
+    let (gate, barred) = gate();
+    let handler = move |request: &mut Request<'_>| match request.uri().path() {
+        "/body" => Response::new(Body::from_reader(Waits(Arc::clone(&barred)), None)),
+        path => {
+            if path == "/gate" {
+                barred.wait();
+            }
+            Response::new("served".into())
+        }
+    };
+    (gate, handler)
+}
+
+/// An empty body that waits when it is asked for.
+struct Waits(Arc<Barred>);
+
+impl Read for Waits {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        self.0.wait();
+        Ok(0)
+    }
 }
 
 impl Gate {
@@ -147,22 +176,7 @@ fn who_is_let_in_by_a_change_of_trust_is_no_stranger_any_more() {
 fn as_many_handlers_run_at_once_as_there_are_workers() {
     const WORKERS: usize = 6;
     let ca = Ca::new("ca");
-    let (reached, arrivals) = sync_channel(100);
-    let (release, released) = sync_channel(100);
-    let released = Arc::new(Mutex::new(released));
-    let handler = move |request: &mut Request<'_>| match request.uri().path() {
-        "/body" => {
-            let waits = Waits { reached: reached.clone(), released: Arc::clone(&released) };
-            Response::new(Body::from_reader(waits, None))
-        }
-        "/gate" => {
-            reached.send(()).unwrap();
-            released.lock().unwrap().recv().unwrap();
-            Response::new("served".into())
-        }
-        _ => Response::new("served".into()),
-    };
-    let gate = Gate { arrivals, release };
+    let (gate, handler) = with_a_gate();
     let running = start_with(trust(&ca), |builder| builder.workers(WORKERS), handler);
     let connected = || connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
     for path in ["/gate", "/body"] {
@@ -180,45 +194,23 @@ fn as_many_handlers_run_at_once_as_there_are_workers() {
     }
 }
 
-/// A body that says that it is asked for, and waits to be let go.
-struct Waits {
-    reached: SyncSender<()>,
-    released: Arc<Mutex<Receiver<()>>>,
-}
-
-impl Read for Waits {
-    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        self.reached.send(()).unwrap();
-        self.released.lock().unwrap().recv().unwrap();
-        Ok(0)
-    }
-}
-
 /// Holds whoever tells it of a request for `/gate`.
-struct Holding {
-    reached: SyncSender<()>,
-    released: Mutex<Receiver<()>>,
-}
+struct Holding(Arc<Barred>);
 
 impl Observer for Holding {
     fn request(&self, access: &Access<'_>) {
         if access.target == "/gate" {
-            self.reached.send(()).unwrap();
-            self.released.lock().unwrap().recv().unwrap();
+            self.0.wait();
         }
     }
-
-    fn event(&self, _: &Event<'_>) {}
 }
 
 #[test]
 fn workers_that_are_stuck_where_nothing_should_block_are_replaced() {
     let runners = std::thread::available_parallelism().map_or(2, usize::from).max(2);
     let ca = Ca::new("ca");
-    let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
-    let observer = Holding { reached, released: Mutex::new(released) };
-    let gate = Gate { arrivals, release };
-    let running = start_observed(trust(&ca), |builder| builder.workers(runners + 1), observer);
+    let (gate, barred) = gate();
+    let running = start_observed(trust(&ca), |builder| builder.workers(runners + 1), Holding(barred));
     let connected = || connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
     let mut stuck: Vec<_> = (0..runners).map(|_| connected()).collect();
     for client in &mut stuck {
