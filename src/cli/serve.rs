@@ -145,7 +145,7 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
     }
     .ok_or_else(|| {
         Error::new(format!("--listen {address} is no address"))
-            .hint("write address:port with an IP address, like 0.0.0.0:443 or [::]:443")
+            .hint("write address:port with an IP address or localhost, like 0.0.0.0:443 or [::]:443")
     })?;
     TcpListener::bind(address).map_err(|error| {
         let hint = match error.kind() {

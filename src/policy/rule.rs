@@ -65,7 +65,9 @@ impl Rule {
             return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
         }
         if let Some(second) = second_rule(value) {
-            return Err(format!("{text:?} looks like two rules: {second:?} is the second; rules are joined by ` or `"));
+            return Err(format!(
+                "{text:?} looks like two rules: {second:?} is the second; --allow takes one and is given again for the next, a line of a policy joins them by ` or `"
+            ));
         }
         if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {
             return Err(format!("{text:?} can never match: its value is in quotes, which no name has"));
