@@ -11,6 +11,8 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry as oid;
 use x509_parser::x509::X509Name;
 
+use crate::distinguished_name::string;
+
 /// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
@@ -368,29 +370,7 @@ fn short_name(kind: &Oid<'_>) -> Option<&'static str> {
 
 /// Text of any of the kinds of string that X.509 knows.
 fn text(value: &Any<'_>) -> String {
-    const UTF8: u32 = 12;
-    const NUMERIC: u32 = 18;
-    const PRINTABLE: u32 = 19;
-    const T61: u32 = 20;
-    const IA5: u32 = 22;
-    const VISIBLE: u32 = 26;
-    const UNIVERSAL: u32 = 28;
-    const BMP: u32 = 30;
     let data = value.data;
-    let decoded = match value.tag().0 {
-        UTF8 => String::from_utf8(data.to_vec()).ok(),
-        NUMERIC | PRINTABLE | IA5 | VISIBLE => data.is_ascii().then(|| String::from_utf8_lossy(data).into_owned()),
-        // By the book a monster; in practice Latin 1.
-        T61 => Some(data.iter().map(|byte| char::from(*byte)).collect()),
-        BMP if data.len().is_multiple_of(2) => {
-            let units = data.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
-            char::decode_utf16(units).collect::<Result<_, _>>().ok()
-        }
-        UNIVERSAL if data.len().is_multiple_of(4) => {
-            let units = data.chunks_exact(4).map(|unit| u32::from_be_bytes([unit[0], unit[1], unit[2], unit[3]]));
-            units.map(char::from_u32).collect()
-        }
-        _ => None,
-    };
-    decoded.unwrap_or_else(|| std::iter::once("#".to_owned()).chain(data.iter().map(|b| format!("{b:02x}"))).collect())
+    string(value.tag().0, data)
+        .unwrap_or_else(|| std::iter::once("#".to_owned()).chain(data.iter().map(|b| format!("{b:02x}"))).collect())
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 pub use crate::certificate::Attribute;
 use crate::certificate::{Certificate, names_in};
+use crate::distinguished_name::normal_form;
 use crate::error::Error;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
@@ -72,6 +73,14 @@ impl Identity {
     /// are escaped, and so are control and direction-changing characters, so it is safe in a log or on a terminal.
     pub fn subject(&self) -> &str {
         &self.0.subject
+    }
+
+    /// The subject so written that two are equal by RFC 5280, section 7.1, if and only if these bytes are; `None` if it
+    /// cannot be read.
+    pub(crate) fn normal_subject(&self) -> Option<Box<[u8]>> {
+        // What was read once can be read again.
+        let certificate = Certificate::parse(&self.0.der).ok()?;
+        normal_form(certificate.subject)
     }
 
     /// The subject's attributes in the order of the certificate.

@@ -59,6 +59,7 @@ mod context;
 mod control;
 mod crypto;
 mod deadline;
+mod distinguished_name;
 mod error;
 mod handler;
 mod http1;

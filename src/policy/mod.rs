@@ -172,9 +172,10 @@ impl Policy {
         Ok(self)
     }
 
-    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA, or not this one, of which
-    /// `authorities` has the subjects; or by files of authorised clients, and there is no such directory.
-    pub(crate) fn check_against(&self, authorities: &[&str], has_authorized_clients: bool) -> Result<(), Error> {
+    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA, or not this one, among
+    /// `authorities`; or by files of authorised clients, and there is no such directory. And one by the name of a CA that
+    /// two have: it would mean both.
+    pub(crate) fn check_against(&self, authorities: &[&Identity], has_authorized_clients: bool) -> Result<(), Error> {
         let lines = self.lines.values().flatten().map(|line| (&line.who, line.place.as_str()));
         for (who, place) in lines.chain(self.everywhere.as_ref().map(|who| (who, "--allow"))) {
             let Who::Rules(rules) = who else { continue };
@@ -183,9 +184,21 @@ impl Policy {
                 if rule.needs_a_ca() && authorities.is_empty() {
                     return never("no CA is loaded that could vouch for a name; use sha256: or client:");
                 }
-                if rule.ca().is_some_and(|ca| !authorities.contains(&ca)) {
-                    let known = authorities.join(" and ");
-                    return never(&format!("no loaded CA is called that; it is the CA of --ca that is meant: {known}"));
+                if let Some(ca) = rule.ca() {
+                    let known = || authorities.iter().map(|known| known.subject()).collect::<Vec<_>>().join(" and ");
+                    let Some(meant) = authorities.iter().find(|known| known.subject() == ca) else {
+                        let known = known();
+                        return never(&format!(
+                            "no loaded CA is called that; it is the CA of --ca that is meant: {known}"
+                        ));
+                    };
+                    if let Some(other) = authorities.iter().find(|other| is_namesake(meant, other)) {
+                        return Err(Error::new(format!(
+                            "{place}: {rule} means two loaded CAs of one name with different keys, sha256 {} and {}",
+                            meant.sha256(),
+                            other.sha256()
+                        )));
+                    }
                 }
                 if rule.needs_authorized_clients() && !has_authorized_clients {
                     return never("it means a file of --authorized-clients, which was not given");
@@ -234,6 +247,13 @@ pub(crate) enum Allows {
     Anyone,
     Client,
     No,
+}
+
+/// Whether two CAs have one name (RFC 5280, section 7.1), but not one key. With one key they are one CA, renewed: whoever
+/// has the key can sign for both.
+fn is_namesake(one: &Identity, other: &Identity) -> bool {
+    let name = one.normal_subject();
+    name.is_some() && name == other.normal_subject() && one.spki_digest() != other.spki_digest()
 }
 
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
@@ -321,15 +341,45 @@ mod tests {
         assert!(error.to_string().contains("p, line 1"), "{error}");
     }
 
+    /// A CA of its own key, with one common name in this kind of string.
+    fn authority(name: rcgen::DnValue) -> Identity {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        Identity::from_der(certificate.der()).unwrap()
+    }
+
     #[test]
     fn a_rule_that_nothing_trusted_can_meet_is_an_error() {
+        let (a, b) = (&authority("a".into()), &authority("b".into()));
         assert!(Policy::allowing(["cn:a"]).unwrap().check_against(&[], true).is_err());
-        assert!(Policy::allowing(["client:a"]).unwrap().check_against(&["CN=a"], false).is_err());
+        assert!(Policy::allowing(["client:a"]).unwrap().check_against(&[a], false).is_err());
         assert!(Policy::allowing([format!("sha256:{}", "0".repeat(64))]).unwrap().check_against(&[], false).is_ok());
-        assert!(Policy::allowing(["issuer:CN=a"]).unwrap().check_against(&["CN=b", "CN=a"], false).is_ok());
-        let error = Policy::allowing(["issuer:a"]).unwrap().check_against(&["CN=b", "CN=a"], false).unwrap_err();
+        assert!(Policy::allowing(["issuer:CN=a"]).unwrap().check_against(&[b, a], false).is_ok());
+        let error = Policy::allowing(["issuer:a"]).unwrap().check_against(&[b, a], false).unwrap_err();
         assert!(error.to_string().contains("CN=b and CN=a"), "{error}");
         assert!(Policy::parse("/ cn:a\n", "p").unwrap().check_against(&[], true).is_err());
+    }
+
+    #[test]
+    fn a_rule_by_the_name_of_two_cas_is_an_error_whatever_kind_of_string_the_name_is() {
+        let policy = Policy::parse("/x cn:a or issuer:CN=Example\n", "p").unwrap();
+        let one = &authority("Example".into());
+        for name in [
+            "Example".into(),
+            rcgen::DnValue::PrintableString("Example".try_into().unwrap()),
+            "EXAMPLE".into(),
+            " Example ".into(),
+        ] {
+            let twin = &authority(name);
+            for both in [[one, twin], [twin, one]] {
+                let error = policy.check_against(&both, false).unwrap_err().to_string();
+                assert!(error.contains("p, line 1: issuer:CN=Example means two"), "{error}");
+                assert!(error.contains(one.sha256()) && error.contains(twin.sha256()), "{error}");
+            }
+        }
+        assert!(policy.check_against(&[one, &authority("Example 2".into())], false).is_ok());
     }
 
     #[test]

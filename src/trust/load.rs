@@ -186,7 +186,7 @@ impl TrustBuilder {
         }
         trust.note_revoked_authorities();
         trust.policy = self.read_policy()?;
-        let authorities: Vec<_> = trust.authorities.iter().map(|authority| authority.identity.subject()).collect();
+        let authorities: Vec<_> = trust.authorities.iter().map(|authority| &authority.identity).collect();
         trust.policy.check_against(&authorities, trust.authorized_clients.is_some())?;
         trust.hints = match hints.iter().map(|name: &Vec<u8>| name.len() + 2).sum::<usize>() {
             0..=MAX_HINTS => hints.into_iter().map(DistinguishedName::from).collect(),
