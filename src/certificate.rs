@@ -5,13 +5,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use x509_parser::asn1_rs::{Any, Class, FromDer, Oid};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::asn1_rs::{Any, FromDer, Oid};
+use x509_parser::certificate::Validity;
 use x509_parser::oid_registry as oid;
 use x509_parser::x509::X509Name;
 
+use crate::der::{NotDer, Reader, natural, tag};
 use crate::distinguished_name::string;
+use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
 
 /// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
 #[derive(Debug)]
@@ -38,22 +39,20 @@ pub(crate) struct Certificate<'a> {
     pub(crate) may_authenticate_clients: bool,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
+    /// Every subject alternative name as it stands; `None`: there is no such extension.
+    pub(crate) all_alternative_names: Option<Vec<GeneralName<'a>>>,
+    pub(crate) name_constraints: Option<NameConstraints<'a>>,
+    /// The full names of the distribution points whose lists its issuer itself signs.
+    pub(crate) distribution_points: Vec<GeneralName<'a>>,
+    /// A critical extension that is not known: its object identifier.
+    pub(crate) unknown_critical: Option<String>,
     /// The public key with its algorithm: the whole `SubjectPublicKeyInfo`.
     pub(crate) spki: &'a [u8],
     pub(crate) key: Key,
     /// What is signed, with which algorithm (the inside of its `AlgorithmIdentifier`), and the signature.
     pub(crate) signed: &'a [u8],
     pub(crate) signature_algorithm: &'a [u8],
-    pub(crate) signature: Vec<u8>,
-    parsed: X509Certificate<'a>,
-}
-
-/// RFC 5280, section 4.2.1.9.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BasicConstraints {
-    pub(crate) ca: bool,
-    /// How many intermediates may follow.
-    pub(crate) path_length: Option<u32>,
+    pub(crate) signature: &'a [u8],
 }
 
 /// The kind of a public key.
@@ -65,71 +64,55 @@ pub(crate) enum Key {
     Other(&'static str),
 }
 
-/// The bytes are no certificate.
+/// The bytes are not a certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct NotACertificate(String);
 
 impl<'a> Certificate<'a> {
-    /// Reads a certificate of any version. Never panics, whatever the bytes are.
+    /// Reads a certificate of any version (RFC 5280, section 4.1). Never panics, whatever the bytes are.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, NotACertificate> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| NotACertificate(error.to_string()))?;
-        if !rest.is_empty() {
-            return Err(NotACertificate("bytes after its end".to_owned()));
+        let parts = Parts::read(der).map_err(|_| NotACertificate("its structure is broken".to_owned()))?;
+        if parts.inner_algorithm != parts.signature_algorithm {
+            let why = "it names one algorithm for its signature within, and another one without";
+            return Err(NotACertificate(why.to_owned()));
         }
-        let tbs = &parsed.tbs_certificate;
-        let (signed, signature_algorithm) =
-            outer_parts(der).ok_or_else(|| NotACertificate("a broken outer structure".to_owned()))?;
-        if parsed.signature_value.unused_bits != 0 {
-            return Err(NotACertificate("a signature that is no whole number of octets".to_owned()));
-        }
-        let mut certificate = Self {
-            der,
-            version: tbs.version().0.saturating_add(1),
-            has_extensions: !tbs.extensions().is_empty(),
-            subject: tbs.subject.as_raw(),
-            issuer: tbs.issuer.as_raw(),
-            serial: tbs.raw_serial(),
-            not_before: time(tbs.validity.not_before.timestamp()),
-            not_after: time(tbs.validity.not_after.timestamp()),
-            basic_constraints: None,
-            may_sign_certificates: true,
-            may_sign_crls: true,
-            may_sign_handshakes: true,
-            may_authenticate_clients: true,
-            subject_key_id: None,
-            authority_key_id: None,
-            spki: tbs.subject_pki.raw,
-            key: key(tbs.subject_pki.raw, &tbs.subject_pki.subject_public_key.data),
-            signed,
-            signature_algorithm,
-            signature: parsed.signature_value.data.to_vec(),
-            parsed: parsed.clone(),
-        };
-        for extension in tbs.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(constraints) => {
-                    certificate.basic_constraints =
-                        Some(BasicConstraints { ca: constraints.ca, path_length: constraints.path_len_constraint });
-                }
-                ParsedExtension::KeyUsage(usage) => {
-                    certificate.may_sign_certificates = usage.key_cert_sign();
-                    certificate.may_sign_crls = usage.crl_sign();
-                    certificate.may_sign_handshakes = usage.digital_signature();
-                }
-                ParsedExtension::ExtendedKeyUsage(usage) => {
-                    certificate.may_authenticate_clients = usage.client_auth || usage.any;
-                }
-                ParsedExtension::SubjectKeyIdentifier(id) => certificate.subject_key_id = Some(id.0),
-                ParsedExtension::AuthorityKeyIdentifier(id) => {
-                    certificate.authority_key_id = id.key_identifier.as_ref().map(|id| id.0);
-                }
-                ParsedExtension::ParseError { .. } => {
-                    return Err(NotACertificate(format!("a broken extension {}", extension.oid)));
-                }
-                _ => {}
+        for (name, what) in [(parts.subject, "subject"), (parts.issuer, "issuer")] {
+            if !X509Name::from_der(name).is_ok_and(|(rest, _)| rest.is_empty()) {
+                return Err(NotACertificate(format!("a broken {what}")));
             }
         }
-        Ok(certificate)
+        let (_, validity) =
+            Validity::from_der(parts.validity).map_err(|_| NotACertificate("broken dates".to_owned()))?;
+        let extensions = parts.extensions.map(Extensions::read).transpose().map_err(NotACertificate)?;
+        let has_extensions = extensions.is_some();
+        let extensions = extensions.unwrap_or_default();
+        let usage = extensions.key_usage;
+        Ok(Self {
+            der,
+            version: parts.version.saturating_add(1),
+            has_extensions,
+            subject: parts.subject,
+            issuer: parts.issuer,
+            serial: parts.serial,
+            not_before: time(validity.not_before.timestamp()),
+            not_after: time(validity.not_after.timestamp()),
+            basic_constraints: extensions.basic_constraints,
+            may_sign_certificates: usage.is_none_or(|usage| usage.certificates),
+            may_sign_crls: usage.is_none_or(|usage| usage.crls),
+            may_sign_handshakes: usage.is_none_or(|usage| usage.handshakes),
+            may_authenticate_clients: extensions.purposes.is_none_or(|purposes| purposes.client),
+            subject_key_id: extensions.subject_key_id,
+            authority_key_id: extensions.authority_key_id,
+            all_alternative_names: extensions.alternative_names,
+            name_constraints: extensions.name_constraints,
+            distribution_points: extensions.distribution_points,
+            unknown_critical: extensions.unknown_critical,
+            spki: parts.spki,
+            key: key(parts.key_algorithm, parts.key),
+            signed: parts.signed,
+            signature_algorithm: parts.signature_algorithm,
+            signature: parts.signature,
+        })
     }
 
     /// Whether it is marked as a CA.
@@ -144,77 +127,35 @@ impl<'a> Certificate<'a> {
 
     /// The algorithm of its key: the inside of the `AlgorithmIdentifier`.
     pub(crate) fn key_algorithm(&self) -> Option<&'a [u8]> {
-        let (_, spki) = Any::from_der(self.spki).ok()?;
-        let (_, algorithm) = Any::from_der(spki.data).ok()?;
-        Some(algorithm.data)
+        Reader::of(self.spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE)).ok()
     }
 
     /// The subject's attributes, relative name by relative name.
     pub(crate) fn subject_names(&self) -> Vec<Vec<Attribute>> {
-        names(&self.parsed.tbs_certificate.subject)
+        names_in(self.subject)
     }
 
     pub(crate) fn issuer_names(&self) -> Vec<Vec<Attribute>> {
-        names(&self.parsed.tbs_certificate.issuer)
+        names_in(self.issuer)
     }
 
     /// The subject alternative names that can be read as what they claim to be.
     pub(crate) fn alternative_names(&self) -> AlternativeNames {
         let mut found = AlternativeNames::default();
-        for extension in self.parsed.tbs_certificate.extensions() {
-            let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else { continue };
-            for name in &names.general_names {
-                match name {
-                    GeneralName::DNSName(name) => found.dns.push((*name).to_owned()),
-                    GeneralName::RFC822Name(name) => found.emails.push((*name).to_owned()),
-                    GeneralName::URI(name) => found.uris.push((*name).to_owned()),
-                    GeneralName::IPAddress(bytes) => found.ips.extend(ip_address(bytes)),
-                    _ => {}
+        for name in self.all_alternative_names.iter().flatten() {
+            let list = match name.kind {
+                NameKind::Dns => &mut found.dns,
+                NameKind::Email => &mut found.emails,
+                NameKind::Uri => &mut found.uris,
+                NameKind::Ip => {
+                    found.ips.extend(ip_address(name.value));
+                    continue;
                 }
-            }
+                _ => continue,
+            };
+            list.extend(std::str::from_utf8(name.value).map(str::to_owned));
         }
         found
-    }
-}
-
-/// What a CA's name constraints say of DNS names and of addresses, each an address followed by its mask.
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-#[derive(Debug, Default)]
-pub(crate) struct Subtrees {
-    pub(crate) dns: Vec<String>,
-    pub(crate) ranges: Vec<Vec<u8>>,
-}
-
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-impl Certificate<'_> {
-    /// The subtrees of names that a CA may vouch for, and those that it may not.
-    pub(crate) fn name_constraints(&self) -> (Subtrees, Subtrees) {
-        let (mut permitted, mut excluded) = (Subtrees::default(), Subtrees::default());
-        for extension in self.parsed.tbs_certificate.extensions() {
-            let ParsedExtension::NameConstraints(constraints) = extension.parsed_extension() else { continue };
-            for (from, to) in
-                [(&constraints.permitted_subtrees, &mut permitted), (&constraints.excluded_subtrees, &mut excluded)]
-            {
-                for subtree in from.iter().flatten() {
-                    match &subtree.base {
-                        GeneralName::DNSName(name) => to.dns.push((*name).to_owned()),
-                        GeneralName::IPAddress(range) => to.ranges.push(range.to_vec()),
-                        _ => {}
-                    }
-                }
-            }
-        }
-        (permitted, excluded)
-    }
-
-    /// How many subject alternative names there are, those that [`alternative_names`](Self::alternative_names) cannot
-    /// read included.
-    pub(crate) fn count_alternative_names(&self) -> usize {
-        let count = |extension: &ParsedExtension<'_>| match extension {
-            ParsedExtension::SubjectAlternativeName(names) => names.general_names.len(),
-            _ => 0,
-        };
-        self.parsed.tbs_certificate.extensions().iter().map(|extension| count(extension.parsed_extension())).sum()
     }
 }
 
@@ -275,23 +216,83 @@ impl fmt::Display for NotACertificate {
 
 impl std::error::Error for NotACertificate {}
 
-/// The signed part with its header, and the inside of the signature's algorithm, which has to be the same within and without.
-fn outer_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    const SEQUENCE: u8 = 0x30;
-    const BIT_STRING: u8 = 0x03;
-    fn element(tag: u8, der: &[u8]) -> Option<(&[u8], Any<'_>)> {
-        Any::from_der(der).ok().filter(|_| der.first() == Some(&tag))
+/// What a certificate is made of, each part unread.
+struct Parts<'a> {
+    version: u32,
+    serial: &'a [u8],
+    inner_algorithm: &'a [u8],
+    issuer: &'a [u8],
+    /// The whole element.
+    validity: &'a [u8],
+    subject: &'a [u8],
+    /// The whole element, and the inside of its two parts.
+    spki: &'a [u8],
+    key_algorithm: &'a [u8],
+    key: &'a [u8],
+    extensions: Option<&'a [u8]>,
+    signed: &'a [u8],
+    signature_algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, NotDer> {
+        let mut outer = Reader::of(der, tag::SEQUENCE)?;
+        let signed = outer.expect_whole(tag::SEQUENCE)?;
+        let signature_algorithm = outer.expect(tag::SEQUENCE)?;
+        let signature = whole_octets(outer.expect(tag::BIT_STRING)?)?;
+        outer.end()?;
+        let mut inner = Reader::new(signed.content);
+        let version = match inner.optional(tag::constructed(0))? {
+            Some(version) => natural(only(version, tag::INTEGER)?)?,
+            None => 0,
+        };
+        let serial = inner.expect(tag::INTEGER)?;
+        let inner_algorithm = inner.expect(tag::SEQUENCE)?;
+        let issuer = inner.expect_whole(tag::SEQUENCE)?.whole;
+        let validity = inner.expect_whole(tag::SEQUENCE)?.whole;
+        let subject = inner.expect_whole(tag::SEQUENCE)?.whole;
+        let spki = inner.expect_whole(tag::SEQUENCE)?;
+        let mut key = Reader::new(spki.content);
+        let key_algorithm = key.expect(tag::SEQUENCE)?;
+        let key_bits = whole_octets(key.expect(tag::BIT_STRING)?)?;
+        key.end()?;
+        // The unique identifiers of section 4.1.2.8, which nobody uses.
+        inner.optional(tag::context(1))?;
+        inner.optional(tag::context(2))?;
+        let extensions = inner.optional(tag::constructed(3))?;
+        inner.end()?;
+        let (signed, spki) = (signed.whole, spki.whole);
+        let key = key_bits;
+        Ok(Self {
+            version,
+            serial,
+            inner_algorithm,
+            issuer,
+            validity,
+            subject,
+            spki,
+            key_algorithm,
+            key,
+            extensions,
+            signed,
+            signature_algorithm,
+            signature,
+        })
     }
-    let (_, outer) = element(SEQUENCE, der)?;
-    let (after_signed, tbs) = element(SEQUENCE, outer.data)?;
-    let signed = &outer.data[..outer.data.len() - after_signed.len()];
-    let (after_algorithm, algorithm) = element(SEQUENCE, after_signed)?;
-    element(BIT_STRING, after_algorithm).filter(|(rest, _)| rest.is_empty())?;
-    // After the version, if there is one, and the serial number.
-    let (after_first, first) = Any::from_der(tbs.data).ok()?;
-    let rest = if first.class() == Class::ContextSpecific { Any::from_der(after_first).ok()?.0 } else { after_first };
-    let (_, inner) = element(SEQUENCE, rest)?;
-    (inner.data == algorithm.data).then_some((signed, algorithm.data))
+}
+
+/// The content of the one element that `bytes` are.
+fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
+    let mut reader = Reader::new(bytes);
+    let content = reader.expect(tag)?;
+    reader.end()?;
+    Ok(content)
+}
+
+/// What a BIT STRING holds: the first octet counts the bits that do not count.
+fn whole_octets(content: &[u8]) -> Result<&[u8], NotDer> {
+    content.strip_prefix(&[0]).ok_or(NotDer)
 }
 
 /// Seconds since 1970, also before it; X.509 cannot leave the range that `SystemTime` has.
@@ -304,10 +305,8 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn key(spki: &[u8], bits: &[u8]) -> Key {
-    let algorithm = Any::from_der(spki).ok().and_then(|(_, spki)| Any::from_der(spki.data).ok());
-    let Some((_, algorithm)) = algorithm else { return Key::Other("unreadable") };
-    let Ok((parameters, kind)) = Oid::from_der(algorithm.data) else { return Key::Other("unreadable") };
+fn key(algorithm: &[u8], bits: &[u8]) -> Key {
+    let Ok((parameters, kind)) = Oid::from_der(algorithm) else { return Key::Other("unreadable") };
     let curve = || Oid::from_der(parameters).ok().map(|(_, curve)| curve);
     match () {
         () if kind == oid::OID_PKCS1_RSAENCRYPTION || kind == oid::OID_PKCS1_RSASSAPSS => Key::Rsa(modulus_bits(bits)),
@@ -325,9 +324,8 @@ fn key(spki: &[u8], bits: &[u8]) -> Key {
 
 /// Bits of the modulus of a PKCS#1 public key.
 fn modulus_bits(key: &[u8]) -> usize {
-    let modulus = Any::from_der(key).ok().and_then(|(_, key)| Any::from_der(key.data).ok());
-    let Some((_, modulus)) = modulus else { return 0 };
-    let significant = modulus.data.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &modulus.data[at..]);
+    let modulus = Reader::of(key, tag::SEQUENCE).and_then(|mut key| key.expect(tag::INTEGER)).unwrap_or_default();
+    let significant = modulus.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &modulus[at..]);
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 

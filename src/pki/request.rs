@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use rustls::pki_types::DnsName;
 
-use crate::certificate::{Certificate, Subtrees};
+use crate::certificate::Certificate;
 use crate::error::Error;
+use crate::extensions::{GeneralName, NameKind};
+use crate::name_constraints::{self, MOST_COMPARISONS};
 
 /// A client's certificate as it is asked for.
 #[derive(Debug, Clone)]
@@ -233,32 +235,15 @@ pub(super) fn check_hosts(hosts: &[&str]) -> Result<(), Error> {
 
 /// Whether the name constraints of a CA let it vouch for a host (RFC 5280, section 4.2.1.10).
 pub(super) fn may_vouch_for(ca: &Certificate<'_>, host: &str) -> bool {
-    let (permitted, excluded) = ca.name_constraints();
-    let unlimited = match host.parse::<IpAddr>() {
-        Ok(_) => permitted.ranges.is_empty(),
-        Err(_) => permitted.dns.is_empty(),
-    };
-    !covers(&excluded, host) && (unlimited || covers(&permitted, host))
-}
-
-fn covers(subtrees: &Subtrees, host: &str) -> bool {
+    let Some(constraints) = &ca.name_constraints else { return true };
     let octets = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.octets().to_vec(),
-        Ok(IpAddr::V6(address)) => address.octets().to_vec(),
-        Err(_) => {
-            let host = host.strip_prefix("*.").unwrap_or(host).to_ascii_lowercase();
-            return subtrees.dns.iter().any(|base| {
-                let base = base.to_ascii_lowercase();
-                let above = host.strip_suffix(&base);
-                above.is_some_and(|above| {
-                    above.is_empty() || base.is_empty() || base.starts_with('.') || above.ends_with('.')
-                })
-            });
-        }
+        Ok(IpAddr::V4(address)) => Some(address.octets().to_vec()),
+        Ok(IpAddr::V6(address)) => Some(address.octets().to_vec()),
+        Err(_) => None,
     };
-    // An address, then a mask as long.
-    subtrees.ranges.iter().any(|range| {
-        let (base, mask) = range.split_at(range.len() / 2);
-        base.len() == octets.len() && (0..octets.len()).all(|at| octets[at] & mask[at] == base[at] & mask[at])
-    })
+    let name = match &octets {
+        Some(octets) => GeneralName { kind: NameKind::Ip, value: octets },
+        None => GeneralName { kind: NameKind::Dns, value: host.as_bytes() },
+    };
+    name_constraints::permits(constraints, name, &mut MOST_COMPARISONS.clone()).is_ok()
 }

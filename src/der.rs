@@ -1,0 +1,202 @@
+//! Reading DER (X.690, section 10), strictly: every length is definite and minimal, nothing is left over unseen. What decides
+//! a verdict is read by this, so that two programs cannot read one certificate differently.
+
+/// Universal tags, with the bit of constructed ones.
+pub(crate) mod tag {
+    pub(crate) const BOOLEAN: u8 = 0x01;
+    pub(crate) const INTEGER: u8 = 0x02;
+    pub(crate) const BIT_STRING: u8 = 0x03;
+    pub(crate) const OCTET_STRING: u8 = 0x04;
+    pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+    pub(crate) const SEQUENCE: u8 = 0x30;
+
+    /// `[number]`, primitive.
+    pub(crate) const fn context(number: u8) -> u8 {
+        0x80 | number
+    }
+
+    /// `[number]`, constructed.
+    pub(crate) const fn constructed(number: u8) -> u8 {
+        0xa0 | number
+    }
+}
+
+/// The bytes are not the DER that was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotDer;
+
+/// One element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Element<'a> {
+    /// The identifier octet: class, constructed or not, and the number, which is below 31.
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
+    /// With its header.
+    pub(crate) whole: &'a [u8],
+}
+
+/// Reads one element after another.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The content of the one element with this tag that `bytes` are.
+    pub(crate) fn of(bytes: &'a [u8], tag: u8) -> Result<Self, NotDer> {
+        let mut reader = Self::new(bytes);
+        let content = reader.expect(tag)?;
+        reader.end()?;
+        Ok(Self::new(content))
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn end(&self) -> Result<(), NotDer> {
+        if self.is_at_end() { Ok(()) } else { Err(NotDer) }
+    }
+
+    /// The next element, whatever it is.
+    pub(crate) fn any(&mut self) -> Result<Element<'a>, NotDer> {
+        const NUMBER: u8 = 0x1f;
+        let &[tag, first, ref rest @ ..] = self.0 else { return Err(NotDer) };
+        if tag & NUMBER == NUMBER {
+            return Err(NotDer);
+        }
+        let (length, rest) = match first {
+            0..=0x7f => (usize::from(first), rest),
+            0x81..=0x84 => {
+                let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f)).ok_or(NotDer)?;
+                let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+                // As short as can be: neither a leading zero nor a length that fits the short form.
+                if octets[0] == 0 || length < 0x80 {
+                    return Err(NotDer);
+                }
+                (length, rest)
+            }
+            _ => return Err(NotDer),
+        };
+        let (content, rest) = rest.split_at_checked(length).ok_or(NotDer)?;
+        let whole = &self.0[..self.0.len() - rest.len()];
+        self.0 = rest;
+        Ok(Element { tag, content, whole })
+    }
+
+    /// The content of the next element, which has to have this tag.
+    pub(crate) fn expect(&mut self, tag: u8) -> Result<&'a [u8], NotDer> {
+        self.expect_whole(tag).map(|element| element.content)
+    }
+
+    /// The next element, which has to have this tag.
+    pub(crate) fn expect_whole(&mut self, tag: u8) -> Result<Element<'a>, NotDer> {
+        self.any().and_then(|element| if element.tag == tag { Ok(element) } else { Err(NotDer) })
+    }
+
+    /// The content of the next element, if it has this tag.
+    pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, NotDer> {
+        if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Ok(None) }
+    }
+
+    /// A BOOLEAN that is false where it is left out. That it is not left out, though false, is forgiven.
+    pub(crate) fn boolean_or_false(&mut self) -> Result<bool, NotDer> {
+        match self.optional(tag::BOOLEAN)? {
+            None | Some([0x00]) => Ok(false),
+            Some([0xff]) => Ok(true),
+            Some(_) => Err(NotDer),
+        }
+    }
+
+    /// An OBJECT IDENTIFIER: its content, each arc of it as short as can be.
+    pub(crate) fn object_identifier(&mut self) -> Result<&'a [u8], NotDer> {
+        let content = self.expect(tag::OBJECT_IDENTIFIER)?;
+        let starts = std::iter::once(&0).chain(content).zip(content).filter(|(before, _)| **before < 0x80);
+        let is_minimal = starts.into_iter().all(|(_, first)| *first != 0x80);
+        let is_whole = content.last().is_some_and(|last| *last < 0x80);
+        if is_minimal && is_whole { Ok(content) } else { Err(NotDer) }
+    }
+}
+
+/// An INTEGER's content, if it is as short as can be.
+pub(crate) fn integer(content: &[u8]) -> Result<&[u8], NotDer> {
+    match content {
+        [] | [0x00, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => Err(NotDer),
+        _ => Ok(content),
+    }
+}
+
+/// The same as a number from 0 on; what is larger than the largest `u32` is that.
+pub(crate) fn natural(content: &[u8]) -> Result<u32, NotDer> {
+    match integer(content)? {
+        [0x80..=0xff, ..] => Err(NotDer),
+        [octets @ .., last] if octets.len() < 5 => {
+            let number = octets.iter().chain([last]).fold(0, |number, octet| number << 8 | u64::from(*octet));
+            Ok(u32::try_from(number).unwrap_or(u32::MAX))
+        }
+        _ => Ok(u32::MAX),
+    }
+}
+
+/// An OBJECT IDENTIFIER's content with dots: `2.5.29.15`.
+pub(crate) fn dotted(content: &[u8]) -> String {
+    let mut arcs = Vec::new();
+    let mut arc: u128 = 0;
+    for octet in content {
+        // An arc that is larger than anybody's is shown wrong, and compared nowhere.
+        arc = arc << 7 | u128::from(octet & 0x7f);
+        if *octet < 0x80 {
+            if arcs.is_empty() {
+                let first = (arc / 40).min(2);
+                arcs.push(first.to_string());
+                arc -= first * 40;
+            }
+            arcs.push(arc.to_string());
+            arc = 0;
+        }
+    }
+    arcs.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_has_one_form() {
+        let long = [&[0x04, 0x81, 0x80][..], &[7; 128]].concat();
+        assert_eq!(Reader::of(&long, tag::OCTET_STRING).unwrap().0, [7; 128]);
+        let padded = [&[0x04, 0x82, 0x00, 0x80][..], &[7; 128]].concat();
+        for wrong in [&[0x04, 0x81, 0x01, 0x07][..], &padded, &[0x04, 0x80, 0x00, 0x00], &[0x04, 0x02, 0x07], &[0x04], &[]] {
+            assert!(Reader::of(wrong, tag::OCTET_STRING).is_err(), "{wrong:02x?}");
+        }
+        assert!(Reader::of(&[0x04, 0x00, 0x00], tag::OCTET_STRING).is_err(), "something is left over");
+        assert!(Reader::new(&[0x1f, 0x81, 0x00, 0x00]).any().is_err(), "a tag of several octets");
+    }
+
+    #[test]
+    fn arcs_are_not_padded() {
+        for right in [&[0x06, 0x03, 0x55, 0x1d, 0x25][..], &[0x06, 0x02, 0x81, 0x00], &[0x06, 0x01, 0x2a]] {
+            assert!(Reader::new(right).object_identifier().is_ok(), "{right:02x?}");
+        }
+        for wrong in [&[0x06, 0x04, 0x55, 0x1d, 0x80, 0x25][..], &[0x06, 0x02, 0x80, 0x55], &[0x06, 0x01, 0x81], &[0x06, 0x00]] {
+            assert!(Reader::new(wrong).object_identifier().is_err(), "{wrong:02x?}");
+        }
+        assert_eq!(dotted(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]), "1.3.6.1.5.5.7.3.2");
+        assert_eq!(dotted(&[0x88, 0x37, 0x01]), "2.999.1");
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_meant() {
+        assert_eq!([&[0][..], &[0x7f], &[0x00, 0xff], &[0x01, 0x2c]].map(natural), [Ok(0), Ok(127), Ok(255), Ok(300)]);
+        assert_eq!(natural(&[0x7f; 9]), Ok(u32::MAX));
+        assert_eq!(natural(&[0x00, 0xff, 0xff, 0xff, 0xff]), Ok(u32::MAX));
+        for wrong in [&[][..], &[0x80], &[0x00, 0x01], &[0xff, 0xff]] {
+            assert_eq!(natural(wrong), Err(NotDer), "{wrong:02x?}");
+        }
+        assert_eq!(Reader::new(&[0x01, 0x01, 0x01]).boolean_or_false(), Err(NotDer));
+    }
+}

@@ -1,0 +1,250 @@
+//! The extensions of a certificate that a verdict rests on (RFC 5280, section 4.2), read strictly.
+
+use crate::der::{NotDer, Reader, dotted, integer, natural, tag};
+
+/// What the extensions say, or what counts where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Extensions<'a> {
+    pub(crate) basic_constraints: Option<BasicConstraints>,
+    pub(crate) key_usage: Option<KeyUsage>,
+    pub(crate) purposes: Option<Purposes>,
+    pub(crate) subject_key_id: Option<&'a [u8]>,
+    pub(crate) authority_key_id: Option<&'a [u8]>,
+    /// Subject alternative names.
+    pub(crate) alternative_names: Option<Vec<GeneralName<'a>>>,
+    pub(crate) name_constraints: Option<NameConstraints<'a>>,
+    /// The full names of the distribution points whose lists the issuer itself signs.
+    pub(crate) distribution_points: Vec<GeneralName<'a>>,
+    /// A critical extension that is not known: its object identifier.
+    pub(crate) unknown_critical: Option<String>,
+}
+
+/// RFC 5280, section 4.2.1.9.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BasicConstraints {
+    pub(crate) ca: bool,
+    /// How many intermediates may follow.
+    pub(crate) path_length: Option<u32>,
+}
+
+/// RFC 5280, section 4.2.1.3: what its key may sign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyUsage {
+    pub(crate) handshakes: bool,
+    pub(crate) certificates: bool,
+    pub(crate) crls: bool,
+}
+
+/// RFC 5280, section 4.2.1.12: the extended key usage.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purposes {
+    /// clientAuth or any.
+    pub(crate) client: bool,
+    /// serverAuth or any.
+    pub(crate) server: bool,
+}
+
+/// A GeneralName (RFC 5280, section 4.2.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GeneralName<'a> {
+    pub(crate) kind: NameKind,
+    /// The inside: text, an address, a Name in DER.
+    pub(crate) value: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameKind {
+    Other,
+    Email,
+    Dns,
+    Directory,
+    Uri,
+    Ip,
+    /// x400Address, ediPartyName or registeredID.
+    Rare(u8),
+}
+
+/// RFC 5280, section 4.2.1.10.
+#[derive(Debug, Default)]
+pub(crate) struct NameConstraints<'a> {
+    pub(crate) permitted: Vec<GeneralName<'a>>,
+    pub(crate) excluded: Vec<GeneralName<'a>>,
+    /// It has a minimum or maximum, which this profile forbids.
+    pub(crate) has_distances: bool,
+}
+
+impl<'a> Extensions<'a> {
+    /// Reads the inside of `[3]`: a SEQUENCE of extensions. The error says which is broken, or there twice.
+    pub(crate) fn read(der: &'a [u8]) -> Result<Self, String> {
+        let broken = |_| "its list of extensions is broken".to_owned();
+        let mut list = Reader::of(der, tag::SEQUENCE).map_err(broken)?;
+        let (mut found, mut seen) = (Self::default(), Vec::new());
+        while !list.is_at_end() {
+            let mut extension = Reader::new(list.expect(tag::SEQUENCE).map_err(broken)?);
+            let id = extension.object_identifier().map_err(broken)?;
+            let critical = extension.boolean_or_false().map_err(broken)?;
+            let value = extension.expect(tag::OCTET_STRING).map_err(broken)?;
+            extension.end().map_err(broken)?;
+            // Section 4.2: "A certificate MUST NOT include more than one instance of a particular extension."
+            if seen.contains(&id) {
+                return Err(format!("the extension {} is there twice", dotted(id)));
+            }
+            seen.push(id);
+            found.take(id, critical, value).map_err(|_| format!("a broken extension {}", dotted(id)))?;
+        }
+        if seen.is_empty() { Err("its list of extensions is empty".to_owned()) } else { Ok(found) }
+    }
+
+    fn take(&mut self, id: &[u8], critical: bool, value: &'a [u8]) -> Result<(), NotDer> {
+        // id-ce, 2.5.29
+        match id {
+            [0x55, 0x1d, 14] => {
+                let mut reader = Reader::new(value);
+                self.subject_key_id = Some(reader.expect(tag::OCTET_STRING)?);
+                reader.end()?;
+            }
+            [0x55, 0x1d, 15] => self.key_usage = Some(key_usage(value)?),
+            [0x55, 0x1d, 17] => self.alternative_names = Some(general_names(Reader::of(value, tag::SEQUENCE)?)?),
+            [0x55, 0x1d, 19] => self.basic_constraints = Some(basic_constraints(value)?),
+            [0x55, 0x1d, 30] => self.name_constraints = Some(name_constraints(value)?),
+            [0x55, 0x1d, 31] => self.distribution_points = distribution_points(value)?,
+            [0x55, 0x1d, 35] => self.authority_key_id = authority_key_id(value)?,
+            [0x55, 0x1d, 37] => self.purposes = Some(purposes(value)?),
+            // Certificate policies: as no policy is asked for, any will do (section 6.1, with an initial set of any-policy).
+            [0x55, 0x1d, 32] => {}
+            _ if critical => self.unknown_critical = self.unknown_critical.take().or_else(|| Some(dotted(id))),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a> GeneralName<'a> {
+    fn next(reader: &mut Reader<'a>) -> Result<Self, NotDer> {
+        let element = reader.any()?;
+        let kind = match element.tag {
+            0xa0 => NameKind::Other,
+            0x81 => NameKind::Email,
+            0x82 => NameKind::Dns,
+            0xa4 => NameKind::Directory,
+            0x86 => NameKind::Uri,
+            0x87 => NameKind::Ip,
+            0xa3 | 0xa5 | 0x88 => NameKind::Rare(element.tag),
+            _ => return Err(NotDer),
+        };
+        Ok(Self { kind, value: element.content })
+    }
+
+    /// The value, if it is text, as all kinds of text in a GeneralName are ASCII.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.value).ok().filter(|text| text.is_ascii())
+    }
+}
+
+/// GeneralNames, of which there is one at least.
+fn general_names(mut reader: Reader<'_>) -> Result<Vec<GeneralName<'_>>, NotDer> {
+    let mut names = Vec::new();
+    while !reader.is_at_end() {
+        names.push(GeneralName::next(&mut reader)?);
+    }
+    if names.is_empty() { Err(NotDer) } else { Ok(names) }
+}
+
+fn key_usage(value: &[u8]) -> Result<KeyUsage, NotDer> {
+    let mut reader = Reader::new(value);
+    let bits = reader.expect(tag::BIT_STRING)?;
+    reader.end()?;
+    let [unused @ 0..=7, bits @ ..] = bits else { return Err(NotDer) };
+    if bits.is_empty() && *unused > 0 {
+        return Err(NotDer);
+    }
+    let bit = |number: u8| bits.first().is_some_and(|octet| octet & (0x80 >> number) != 0);
+    Ok(KeyUsage { handshakes: bit(0), certificates: bit(5), crls: bit(6) })
+}
+
+fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, NotDer> {
+    let mut reader = Reader::of(value, tag::SEQUENCE)?;
+    let ca = reader.boolean_or_false()?;
+    let path_length = reader.optional(tag::INTEGER)?.map(natural).transpose()?;
+    reader.end()?;
+    Ok(BasicConstraints { ca, path_length })
+}
+
+fn name_constraints(value: &[u8]) -> Result<NameConstraints<'_>, NotDer> {
+    let mut reader = Reader::of(value, tag::SEQUENCE)?;
+    let mut found = NameConstraints::default();
+    if reader.is_at_end() {
+        return Err(NotDer);
+    }
+    let (permitted, excluded) = (reader.optional(tag::constructed(0))?, reader.optional(tag::constructed(1))?);
+    reader.end()?;
+    for (subtrees, to) in [(permitted, &mut found.permitted), (excluded, &mut found.excluded)] {
+        let Some(subtrees) = subtrees else { continue };
+        let mut subtrees = Reader::new(subtrees);
+        while !subtrees.is_at_end() {
+            let mut subtree = Reader::new(subtrees.expect(tag::SEQUENCE)?);
+            to.push(GeneralName::next(&mut subtree)?);
+            // The default, 0, says nothing; neither is it to be there.
+            let minimum = subtree.optional(tag::context(0))?;
+            let maximum = subtree.optional(tag::context(1))?;
+            subtree.end()?;
+            found.has_distances |= minimum.is_some_and(|minimum| minimum != [0]) || maximum.is_some();
+        }
+        if to.is_empty() {
+            return Err(NotDer);
+        }
+    }
+    Ok(found)
+}
+
+/// RFC 5280, section 4.2.1.13. Points whose lists somebody else signs, or that are named relative to the issuer, have no name
+/// that a list of the issuer's could be told by.
+fn distribution_points(value: &[u8]) -> Result<Vec<GeneralName<'_>>, NotDer> {
+    let mut points = Reader::of(value, tag::SEQUENCE)?;
+    let mut names = Vec::new();
+    while !points.is_at_end() {
+        let mut point = Reader::new(points.expect(tag::SEQUENCE)?);
+        let name = point.optional(tag::constructed(0))?;
+        point.optional(tag::context(1))?;
+        let issuer = point.optional(tag::constructed(2))?;
+        point.end()?;
+        let Some(name) = name else { continue };
+        let mut name = Reader::new(name);
+        let full = name.optional(tag::constructed(0))?;
+        if full.is_none() {
+            name.expect(tag::constructed(1))?;
+        }
+        name.end()?;
+        if let (Some(full), None) = (full, issuer) {
+            names.extend(general_names(Reader::new(full))?);
+        }
+    }
+    Ok(names)
+}
+
+fn authority_key_id(value: &[u8]) -> Result<Option<&[u8]>, NotDer> {
+    let mut reader = Reader::of(value, tag::SEQUENCE)?;
+    let id = reader.optional(tag::context(0))?;
+    reader.optional(tag::constructed(1))?;
+    reader.optional(tag::context(2))?.map(integer).transpose()?;
+    reader.end()?;
+    Ok(id)
+}
+
+/// Compared as they stand: whoever decodes an arc may drop bits of a larger one.
+fn purposes(value: &[u8]) -> Result<Purposes, NotDer> {
+    const ANY: &[u8] = &[0x55, 0x1d, 37, 0];
+    const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+    let mut reader = Reader::of(value, tag::SEQUENCE)?;
+    let mut found = Purposes { client: false, server: false };
+    if reader.is_at_end() {
+        return Err(NotDer);
+    }
+    while !reader.is_at_end() {
+        let purpose = reader.object_identifier()?;
+        found.client |= purpose == CLIENT_AUTH || purpose == ANY;
+        found.server |= purpose == SERVER_AUTH || purpose == ANY;
+    }
+    Ok(found)
+}
