@@ -11,7 +11,7 @@ use x509_parser::oid_registry as oid;
 use x509_parser::x509::X509Name;
 
 use crate::der::{NotDer, Reader, natural, tag};
-use crate::distinguished_name::string;
+use crate::distinguished_name::{normal_form, string};
 use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
 
 /// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
@@ -120,14 +120,10 @@ impl<'a> Certificate<'a> {
         self.basic_constraints.is_some_and(|constraints| constraints.ca)
     }
 
-    /// Whether subject and issuer are the same.
+    /// Whether subject and issuer are the same (RFC 5280, section 7.1).
     pub(crate) fn is_self_issued(&self) -> bool {
-        self.subject == self.issuer
-    }
-
-    /// The algorithm of its key: the inside of the `AlgorithmIdentifier`.
-    pub(crate) fn key_algorithm(&self) -> Option<&'a [u8]> {
-        Reader::of(self.spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE)).ok()
+        let normal_subject = || normal_form(self.subject);
+        self.subject == self.issuer || normal_subject().is_some_and(|name| normal_form(self.issuer) == Some(name))
     }
 
     /// The subject's attributes, relative name by relative name.
@@ -305,11 +301,25 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// The kind of a public key, of which this is the `SubjectPublicKeyInfo`.
+pub(crate) fn key_of(spki: &[u8]) -> Key {
+    let parts = Reader::of(spki, tag::SEQUENCE).and_then(|mut key| {
+        let algorithm = key.expect(tag::SEQUENCE)?;
+        Ok((algorithm, whole_octets(key.expect(tag::BIT_STRING)?)?))
+    });
+    parts.map_or(Key::Other("unreadable"), |(algorithm, bits)| key(algorithm, bits))
+}
+
 fn key(algorithm: &[u8], bits: &[u8]) -> Key {
     let Ok((parameters, kind)) = Oid::from_der(algorithm) else { return Key::Other("unreadable") };
     let curve = || Oid::from_der(parameters).ok().map(|(_, curve)| curve);
     match () {
-        () if kind == oid::OID_PKCS1_RSAENCRYPTION || kind == oid::OID_PKCS1_RSASSAPSS => Key::Rsa(modulus_bits(bits)),
+        // RFC 3279, section 2.3.1: "The parameters field MUST have ASN.1 type NULL".
+        () if kind == oid::OID_PKCS1_RSAENCRYPTION && parameters == [5, 0] => Key::Rsa(modulus_bits(bits)),
+        () if kind == oid::OID_PKCS1_RSAENCRYPTION => {
+            Key::Other("RSA without the NULL that belongs beside its algorithm")
+        }
+        () if kind == oid::OID_PKCS1_RSASSAPSS => Key::Other("RSA for PSS only"),
         () if kind == oid::OID_SIG_ED25519 => Key::Other("Ed25519"),
         () if kind == oid::OID_SIG_ED448 => Key::Other("Ed448"),
         () if kind == oid::OID_KEY_TYPE_EC_PUBLIC_KEY => match curve() {

@@ -44,10 +44,13 @@ pub(crate) fn check(
     // The section asks for this where there are no alternative names; whoever reads an address there reads it in any case.
     let attributes: Vec<_> = certificate.subject_names().into_iter().flatten().collect();
     let addresses = attributes.iter().filter(|attribute| attribute.short_name == Some("emailAddress"));
-    let addresses =
-        addresses.map(|address| GeneralName { kind: NameKind::Email, value: address.value.as_bytes() });
+    let addresses = addresses.map(|address| GeneralName { kind: NameKind::Email, value: address.value.as_bytes() });
     let alternatives = certificate.all_alternative_names.iter().flatten().copied();
-    subject.into_iter().chain(addresses).chain(alternatives).try_for_each(|name| permits(constraints, name, comparisons))
+    subject
+        .into_iter()
+        .chain(addresses)
+        .chain(alternatives)
+        .try_for_each(|name| permits(constraints, name, comparisons))
 }
 
 /// Whether `constraints` permit one name.

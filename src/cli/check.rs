@@ -23,9 +23,12 @@ pub(super) struct Check {
     /// the certificate (with its chain): PEM, DER or PKCS#12; - for standard input
     #[argh(positional)]
     file: String,
-    /// as --ca of the server; the same goes for the next seven
+    /// as --ca of the server; the same goes for the next eight
     #[argh(option, arg_name = "file")]
     ca: Vec<String>,
+    /// CAs that complete the path to one of --ca
+    #[argh(option, arg_name = "file")]
+    intermediates: Vec<String>,
     /// revocation lists
     #[argh(option, arg_name = "file")]
     crl: Vec<String>,
@@ -91,6 +94,7 @@ impl Check {
         let join = |a: &[String], b: &[String]| [a, b].concat();
         CommandLine {
             ca: join(&line.ca, &self.ca),
+            intermediates: join(&line.intermediates, &self.intermediates),
             crl: join(&line.crl, &self.crl),
             crl_expired: self.crl_expired.or(line.crl_expired),
             crl_required: self.crl_required || line.crl_required,

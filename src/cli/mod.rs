@@ -62,6 +62,9 @@ struct CommandLine {
     key: Option<String>,
     #[argh(option, arg_name = "addr:port", description = "address to listen on; repeatable (default 127.0.0.1:4433)")]
     listen: Vec<String>,
+    /// PEM file of CAs that complete a client's path to a CA of --ca, and vouch for nobody by themselves; repeatable
+    #[argh(option, arg_name = "file")]
+    intermediates: Vec<String>,
     /// file of revocation lists of the CAs, PEM or DER; repeatable
     #[argh(option, arg_name = "file")]
     crl: Vec<String>,

@@ -28,6 +28,9 @@ pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
     for file in &line.ca {
         builder = builder.pem_file(file);
     }
+    for file in &line.intermediates {
+        builder = builder.intermediates_file(file);
+    }
     for file in &line.crl {
         builder = builder.crl_file(file);
     }

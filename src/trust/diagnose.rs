@@ -1,205 +1,82 @@
-//! Explains a refusal. It is asked after the answer was no, walks the chain that the client showed as far as it leads,
-//! and says where it ends. It changes no verdict.
+//! Says in words where a path ends that leads to no CA of trust. It changes no verdict.
 
-use std::time::SystemTime;
+use crate::certificate::Certificate;
+use crate::distinguished_name::normal_form;
+use crate::identity::{Attribute, Identity, name_text};
 
-use rustls::pki_types::CertificateDer;
-
-use crate::certificate::{Certificate, Key};
-use crate::identity::{Attribute, Identity};
-
-use super::judge::{Problem, date_problem};
+use super::judge::Problem;
 use super::refusal::RefusalCode;
-use super::signature::{Check, check};
-use super::{Authority, Trust};
+use super::signature::{Check, Unsupported, check};
+use super::{Trust, TrustKind};
 
-/// The deepest path that is followed: webpki's limit on intermediates, and one more to see that it is crossed.
-const DEEPEST: usize = 12;
+/// At most this many certificates of --ca that are not CAs are looked at.
+const MOST_PINS: usize = 8;
 
-/// So many CAs of the same name are tried.
-const MOST_NAMESAKES: usize = 8;
-
-/// Says why `end_entity` is refused.
-pub(super) fn diagnose(
-    end_entity: &Certificate<'_>,
-    sent: &[CertificateDer<'_>],
-    trust: &Trust,
-    now: SystemTime,
-) -> Problem {
-    let sent: Vec<Certificate<'_>> = sent.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-    // Of what may be thousands of CAs, only those that some certificate names as its issuer.
-    let is_named =
-        |ca: &Authority| sent.iter().chain([end_entity]).any(|certificate| *certificate.issuer == *ca.subject);
-    let named = trust.authorities.iter().filter(|ca| is_named(ca));
-    let authorities: Vec<Certificate<'_>> = named.filter_map(|ca| Certificate::parse(ca.identity.der()).ok()).collect();
-    let walk = Walk::from(end_entity, &sent, &authorities, trust);
-    match walk.end {
-        End::At(anchor) => fault_on_path(&walk.path, anchor, now, trust).under(&Identity::of(anchor)),
-        End::Impostor { key_id_fits } => other_key(&walk.path, key_id_fits),
-        End::Gap => gap(&walk.path, &sent, trust),
+/// Nobody is known who signed the topmost certificate of a path, which is from there down.
+pub(super) fn dead_end(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
+    let (last, position) = (from_top[0], from_top.len() - 1);
+    let namesakes: Vec<_> = normal_form(last.issuer).iter().flat_map(|name| trust.namesakes(name)).collect();
+    if !namesakes.is_empty() {
+        return other_key(last, position, &namesakes, trust);
     }
-}
-
-/// The presented path, from the client's certificate upwards, as far as each is signed by the next.
-struct Walk<'w> {
-    path: Vec<&'w Certificate<'w>>,
-    end: End<'w>,
-}
-
-/// Where the path ends.
-enum End<'w> {
-    /// At a CA of trust.
-    At(&'w Certificate<'w>),
-    /// At the name of one, whose key it was not.
-    Impostor { key_id_fits: bool },
-    /// Nowhere.
-    Gap,
-}
-
-impl<'w> Walk<'w> {
-    fn from(
-        end_entity: &'w Certificate<'w>,
-        sent: &'w [Certificate<'w>],
-        authorities: &'w [Certificate<'w>],
-        trust: &Trust,
-    ) -> Self {
-        let mut path = vec![end_entity];
-        let mut current = end_entity;
-        loop {
-            let namesakes = |known: &&Certificate<'_>| known.subject == current.issuer;
-            let candidates: Vec<_> = authorities.iter().filter(namesakes).take(MOST_NAMESAKES).collect();
-            let signed = |issuer: &&&Certificate<'_>| check(current, issuer.spki, &trust.algorithms) != Check::Bad;
-            if let Some(anchor) = candidates.iter().find(signed) {
-                return Self { path, end: End::At(anchor) };
-            }
-            let next = sent
-                .iter()
-                .filter(namesakes)
-                .filter(|next| !path.iter().any(|seen| seen.der == next.der))
-                .find(|next| check(current, next.spki, &trust.algorithms) != Check::Bad);
-            match next {
-                Some(next) if path.len() < DEEPEST => {
-                    path.push(next);
-                    current = next;
-                }
-                _ if candidates.is_empty() => return Self { path, end: End::Gap },
-                _ => {
-                    let fits = |ca: &&Certificate<'_>| {
-                        ca.subject_key_id.is_some() && ca.subject_key_id == current.authority_key_id
-                    };
-                    let key_id_fits = candidates.into_iter().any(|ca| fits(&ca));
-                    return Self { path, end: End::Impostor { key_id_fits } };
-                }
-            }
-        }
-    }
-}
-
-/// The path leads to a CA of trust, so one of its certificates is at fault.
-fn fault_on_path(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: SystemTime, trust: &Trust) -> Problem {
-    // First, whether the path is one at all: what cannot be checked proves nothing of those below it.
-    if let Some(problem) = fault_of_algorithms(path, anchor, trust) {
+    if let Some(problem) = by_loaded_non_ca(last, position, trust) {
         return problem;
     }
-    let (end_entity, intermediates) = (path[0], &path[1..]);
-    let version_accepted = trust.accept_v1 && intermediates.is_empty();
-    for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
-        // The anchor is trusted as it is, but for its dates.
-        let is_anchor = position == path.len();
-        if certificate.version != 3 && !is_anchor && !version_accepted {
-            let detail = format!("{} is of version {}", which(certificate, position), certificate.version);
-            return Problem::new(RefusalCode::X509V1, detail);
-        }
-        if let Some(problem) = date_problem(certificate, now) {
-            return Problem { detail: format!("{}: {}", which(certificate, position), problem.detail), ..problem };
-        }
-    }
-    if end_entity.is_ca() {
-        return Problem::new(RefusalCode::CaAsClient, format!("{} is marked as a CA", which(end_entity, 0)));
-    }
-    for (position, issuer) in (1..).zip(intermediates.iter().copied().chain([anchor])) {
-        let name = which(issuer, position);
-        let is_anchor = position == path.len();
-        if !is_anchor && !issuer.is_ca() {
-            return Problem::new(RefusalCode::IssuerNotCa, format!("{name} is not marked as a CA"));
-        }
-        if !is_anchor && !issuer.may_sign_certificates {
-            return Problem::new(RefusalCode::IssuerWithoutCertSign, format!("{name} lacks keyCertSign"));
-        }
-        let below = position - 1;
-        let allowed = issuer.basic_constraints.and_then(|constraints| constraints.path_length);
-        if let Some(allowed) = allowed.filter(|allowed| below > *allowed as usize) {
-            let detail = format!("{name} allows {allowed} intermediates below it, and there are {below}");
-            return Problem::new(RefusalCode::PathLength, detail);
-        }
-    }
-    if !end_entity.may_sign_handshakes {
-        let detail = format!("{} has a keyUsage without digitalSignature", which(end_entity, 0));
-        return Problem::new(RefusalCode::WrongUsage, detail);
-    }
-    for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
-        if !certificate.may_authenticate_clients {
-            let detail = format!("{} has an extendedKeyUsage without clientAuth", which(certificate, position));
-            return Problem::new(RefusalCode::WrongUsage, detail);
-        }
-    }
-    fault_by_webpki(path, anchor, now, trust)
+    gap(from_top, sent, trust)
 }
 
-fn fault_of_algorithms(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: &Trust) -> Option<Problem> {
-    let issuers = path[1..].iter().copied().chain([anchor]);
-    for (position, (certificate, issuer)) in path.iter().zip(issuers).enumerate() {
-        if check(certificate, issuer.spki, &trust.algorithms) != Check::Unsupported {
-            continue;
+/// The signature of `certificate` by `issuer` cannot be checked.
+pub(super) fn unsupported(
+    certificate: &Certificate<'_>,
+    issuer: &Certificate<'_>,
+    position: usize,
+    why: &Unsupported,
+) -> Problem {
+    match why {
+        Unsupported::Key(code, key) => {
+            let detail = format!(
+                "{} was signed with a key of {}: {key}",
+                which(certificate, position),
+                which(issuer, position + 1)
+            );
+            Problem::new(*code, detail).repaired_by("make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, and issue its certificates anew")
         }
-        return Some(match issuer.key {
-            Key::Rsa(..2048) => {
-                let detail = format!("{} signs with a key of {}", which(issuer, position + 1), issuer.key);
-                Problem::new(RefusalCode::WeakKey, detail)
+        Unsupported::Algorithm(name) => {
+            let detail =
+                format!("{} is signed by an algorithm that is not accepted: {name}", which(certificate, position));
+            let problem = Problem::new(RefusalCode::UnsupportedSignature, detail);
+            match name.starts_with("RSA-PSS") {
+                true => problem.repaired_by(
+                    "sign the certificate again with SHA-256 and a salt as long as the hash (openssl: -sigopt rsa_pss_saltlen:digest)",
+                ),
+                false => problem,
             }
-            _ => {
-                let detail = format!("{} is signed by an algorithm that is not accepted", which(certificate, position));
-                Problem::new(RefusalCode::UnsupportedSignature, detail)
-            }
-        });
-    }
-    None
-}
-
-/// What is left can only be told by the error of the path building itself.
-fn fault_by_webpki(path: &[&Certificate<'_>], anchor: &Certificate<'_>, now: SystemTime, trust: &Trust) -> Problem {
-    use webpki::Error as E;
-    let error = super::judge::path_error(path, trust, now);
-    let detail = |what: &str| format!("{} under {}: {what}", which(path[0], 0), Identity::of(anchor).subject());
-    match error {
-        Some(
-            E::NameConstraintViolation
-            | E::UnsupportedNameType
-            | E::MalformedNameConstraint
-            | E::InvalidNetworkMaskConstraint,
-        ) => Problem::new(RefusalCode::NameConstraint, detail("a name that a CA on the path does not permit")),
-        Some(E::UnsupportedCriticalExtension) => {
-            Problem::new(RefusalCode::UnsupportedExtension, detail("a critical extension that is not known"))
         }
-        Some(
-            E::MaximumPathDepthExceeded
-            | E::MaximumPathBuildCallsExceeded
-            | E::MaximumSignatureChecksExceeded
-            | E::MaximumNameConstraintComparisonsExceeded,
-        ) => Problem::new(RefusalCode::ChainTooLong, detail("the path is longer than is followed")),
-        Some(E::PathLenConstraintViolated) => {
-            Problem::new(RefusalCode::PathLength, detail("more intermediates than a CA on the path allows"))
-        }
-        Some(error) => Problem::new(RefusalCode::Malformed, detail(&error.to_string())),
-        None => Problem::new(RefusalCode::Malformed, detail("it cannot be followed")),
     }
 }
 
-/// The last certificate names a CA of trust as its issuer, but that CA's key did not sign it.
-fn other_key(path: &[&Certificate<'_>], key_id_fits: bool) -> Problem {
-    let (last, name) = last_of(path);
-    let issuer = Identity::of(last).issuer().to_owned();
-    if key_id_fits {
+/// The name of an extension that may be critical and is not supported.
+pub(super) fn extension_name(id: &str) -> Option<&'static str> {
+    let known = [
+        ("2.5.29.18", "issuerAltName"),
+        ("2.5.29.33", "policyMappings"),
+        ("2.5.29.36", "policyConstraints"),
+        ("2.5.29.54", "inhibitAnyPolicy"),
+        ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate"),
+    ];
+    known.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
+}
+
+/// The topmost certificate names a CA of trust as its issuer, but that CA's key did not sign it.
+fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust: &Trust) -> Problem {
+    let name = which(last, position);
+    let issuer = name_text(last.issuer);
+    let names_the_key = |at: &usize| {
+        let id = trust.authorities[*at].subject_key_id.as_deref();
+        id.is_some() && id == last.authority_key_id
+    };
+    let could_have_signed = |at: &usize| check(last, &trust.authorities[*at].spki, &trust.algorithms) == Check::Bad;
+    if namesakes.iter().find(|at| names_the_key(at)).is_some_and(could_have_signed) {
         let detail = format!("{name} names the key of {issuer}, whose signature it does not bear");
         return Problem::new(RefusalCode::BadSignature, detail);
     }
@@ -208,21 +85,54 @@ fn other_key(path: &[&Certificate<'_>], key_id_fits: bool) -> Problem {
     Problem::new(RefusalCode::SameNameOtherKey, detail)
 }
 
-/// Nobody is known who signed the last certificate.
-fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
-    let (last, name) = last_of(path);
-    if last.is_self_issued() {
-        return match path.len() {
-            1 => Problem::new(RefusalCode::SelfSigned, format!("{name} is signed by itself")),
-            _ => Problem::new(RefusalCode::UnknownRoot, format!("the chain ends at {name}, which is no loaded CA")),
+/// A certificate of --ca that may not vouch for others signed it.
+fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> Option<Problem> {
+    let name = normal_form(last.issuer)?;
+    let pins = trust.entries.iter().filter(|entry| entry.kind() == TrustKind::PinnedClient);
+    let namesakes = pins.filter(|entry| entry.identity().normal_subject().is_some_and(|subject| subject == name));
+    namesakes.take(MOST_PINS).find_map(|entry| {
+        let issuer = Certificate::parse(entry.identity().der()).ok()?;
+        // A certificate that signed itself is just not known.
+        if issuer.der == last.der || check(last, issuer.spki, &trust.algorithms) != Check::Good {
+            return None;
+        }
+        let by = format!("{} was signed by {}", which(last, position), name_text(last.issuer));
+        Some(match () {
+            () if issuer.version != 3 => {
+                let detail = format!("{by}, which --ca loads, but it is of version {} and not signed by itself", issuer.version);
+                Problem::new(RefusalCode::IssuerNotCa, detail).repaired_by(
+                    "make that CA anew with extensions (version 3, basicConstraints CA:TRUE), and issue its certificates anew",
+                )
+            }
+            () if !issuer.is_ca() => {
+                let detail = format!("{by}, which --ca loads, but it is not marked as a CA");
+                Problem::new(RefusalCode::IssuerNotCa, detail)
+                    .repaired_by("make the certificate of that CA anew with basicConstraints CA:TRUE")
+            }
+            () => {
+                let detail = format!("{by}, which --ca loads, but its keyUsage lacks keyCertSign");
+                Problem::new(RefusalCode::IssuerWithoutCertSign, detail)
+                    .repaired_by("make the certificate of that CA anew with keyUsage keyCertSign")
+            }
+        })
+    })
+}
+
+fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
+    let (last, position) = (from_top[0], from_top.len() - 1);
+    let name = which(last, position);
+    if last.is_self_issued() && is_signed_by_itself(last, trust) {
+        return match position {
+            0 => Problem::new(RefusalCode::SelfSigned, format!("{name} is signed by itself")),
+            _ => Problem::new(RefusalCode::UnknownRoot, format!("the chain ends at {name}, which is not a loaded CA")),
         };
     }
-    let issuer = Identity::of(last).issuer().to_owned();
-    let detail = format!("{name} was issued by {issuer}, which is no loaded CA and was not sent");
+    let issuer = name_text(last.issuer);
+    let detail = format!("{name} was issued by {issuer}, which is not a loaded CA and was not sent");
     // That the chain is ours: a CA of ours came with it, more came that does not link, or the organisation is ours.
     let authorities = || trust.authorities.iter().map(|ca| &ca.identity);
     let sent_ours = sent.iter().any(|sent| authorities().any(|ca| ca.der() == sent.der));
-    let sent_unlinked = sent.len() >= path.len();
+    let sent_unlinked = sent.len() > position;
     let organisation = organisation(last);
     let same_organisation = organisation.is_some()
         && authorities().any(|ca| first_organisation(ca.attributes()) == organisation.as_deref());
@@ -231,6 +141,12 @@ fn gap(path: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Pr
         false => RefusalCode::UnknownIssuer,
     };
     Problem::new(code, detail)
+}
+
+/// One whose signature cannot be checked is taken at its word.
+fn is_signed_by_itself(certificate: &Certificate<'_>, trust: &Trust) -> bool {
+    certificate.is_self_issued()
+        && matches!(check(certificate, certificate.spki, &trust.algorithms), Check::Good | Check::Unsupported(_))
 }
 
 fn organisation(certificate: &Certificate<'_>) -> Option<String> {
@@ -242,13 +158,8 @@ fn first_organisation(names: &[Attribute]) -> Option<&str> {
     names.iter().find(|attribute| attribute.short_name() == Some("O")).map(Attribute::value)
 }
 
-fn last_of<'w>(path: &[&'w Certificate<'w>]) -> (&'w Certificate<'w>, String) {
-    // A path begins with the client's certificate.
-    let position = path.len() - 1;
-    (path[position], which(path[position], position))
-}
-
-fn which(certificate: &Certificate<'_>, position: usize) -> String {
+/// A certificate on a path, in words; `position` counts from the client's upwards.
+pub(super) fn which(certificate: &Certificate<'_>, position: usize) -> String {
     match position {
         0 => "the client's certificate".to_owned(),
         _ => format!("the certificate of {}", Identity::of(certificate).subject()),

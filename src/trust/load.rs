@@ -7,27 +7,19 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::DistinguishedName;
-use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use webpki::anchor_from_trusted_cert;
 
-use crate::certificate::Certificate;
-use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
-use crate::identity::{Identity, sha256};
 use crate::pem::PemProblem;
 use crate::policy::Policy;
 use crate::sys;
 
-use super::blocks::blocks;
-use super::judge::date_problem;
+use super::blocks::{Block, blocks};
 use super::known::KnownClients;
-use super::refusal::RefusalCode;
 use super::revocation::{self, RevocationRules, StaleCrl};
-use super::signature::{Check, check};
-use super::{Authority, Pin, Trust, TrustEntry, TrustKind, authorized};
+use super::{Trust, authorities, authorized};
 
 /// The largest file of trusted certificates, or of a policy, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -42,6 +34,7 @@ const MAX_HINTS: usize = 32 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct TrustBuilder {
     certificates: Vec<Source>,
+    intermediates: Vec<Source>,
     crls: Vec<Source>,
     authorized_clients: Option<PathBuf>,
     policy: Policy,
@@ -67,6 +60,20 @@ impl TrustBuilder {
     /// Adds the certificates of PEM text in memory; `name` stands for the file in errors.
     pub fn pem(mut self, pem: impl Into<Vec<u8>>, name: impl Into<String>) -> Self {
         self.certificates.push(Source::Memory { bytes: pem.into(), name: name.into() });
+        self
+    }
+
+    /// Adds the intermediates of a PEM file of at most 16 MiB: CAs that complete the path from a client that sends only its own
+    /// certificate to a CA of trust, and whose revocation lists count. They vouch for nobody by themselves, so the limits of the
+    /// CA above them hold.
+    pub fn intermediates_file(mut self, file: impl AsRef<Path>) -> Self {
+        self.intermediates.push(Source::File(file.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds the intermediates of PEM text in memory; `name` stands for the file in errors.
+    pub fn intermediates(mut self, pem: impl Into<Vec<u8>>, name: impl Into<String>) -> Self {
+        self.intermediates.push(Source::Memory { bytes: pem.into(), name: name.into() });
         self
     }
 
@@ -146,10 +153,11 @@ impl TrustBuilder {
         let provider = crypto::provider()?;
         let mut trust = Trust {
             entries: Vec::new(),
-            anchors: Vec::new(),
             authorities: Vec::new(),
+            namesakes: HashMap::new(),
             pins: HashMap::new(),
             authorized_clients: None,
+            notes: Vec::new(),
             left_as_they_were: Vec::new(),
             accept_v1: self.accept_v1,
             revocation: self.revocation,
@@ -164,17 +172,16 @@ impl TrustBuilder {
         let now = self.now.unwrap_or_else(SystemTime::now);
         let mut hints = BTreeSet::new();
         for source in &self.certificates {
-            let (pem, name) = source.read("the CA file", MAX_FILE)?;
-            for block in blocks(&pem, &name, "CERTIFICATE", "certificate")? {
-                let der = CertificateDer::from_pem_slice(block.pem).map_err(|error| {
-                    Error::new(format!("{}: this certificate is broken", block.place)).caused_by(PemProblem(error)).hint(
-                        "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
-                         -----END CERTIFICATE-----",
-                    )
-                })?;
-                add(&mut trust, &mut hints, &der, &block.place, now, before)?;
+            for (der, place) in source.certificates("the CA file")? {
+                authorities::add_trusted(&mut trust, &mut hints, &der, &place, now, before)?;
             }
         }
+        for source in &self.intermediates {
+            for (der, place) in source.certificates("the file of intermediates")? {
+                authorities::add_intermediate(&mut trust, &mut hints, &der, &place)?;
+            }
+        }
+        authorities::link(&mut trust);
         if let Some(directory) = &self.authorized_clients {
             authorized::add(&mut trust, &mut hints, directory, before)?;
         }
@@ -186,7 +193,8 @@ impl TrustBuilder {
         }
         trust.note_revoked_authorities();
         trust.policy = self.read_policy()?;
-        let authorities: Vec<_> = trust.authorities.iter().map(|authority| &authority.identity).collect();
+        let anchors = trust.authorities.iter().filter(|authority| authority.is_anchor);
+        let authorities: Vec<_> = anchors.map(|authority| &authority.identity).collect();
         trust.policy.check_against(&authorities, trust.authorized_clients.is_some())?;
         trust.hints = match hints.iter().map(|name: &Vec<u8>| name.len() + 2).sum::<usize>() {
             0..=MAX_HINTS => hints.into_iter().map(DistinguishedName::from).collect(),
@@ -211,10 +219,11 @@ impl TrustBuilder {
 
     /// The files that it reads, a directory among them.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let sources = self.certificates.iter().chain(&self.crls).filter_map(|source| match source {
-            Source::File(path) => Some(path),
-            Source::Memory { .. } => None,
-        });
+        let sources =
+            self.certificates.iter().chain(&self.intermediates).chain(&self.crls).filter_map(|source| match source {
+                Source::File(path) => Some(path),
+                Source::Memory { .. } => None,
+            });
         sources.chain(&self.policy_file).map(PathBuf::as_path)
     }
 
@@ -233,67 +242,26 @@ impl TrustBuilder {
 }
 
 impl Source {
+    /// The certificates of a file in PEM, with where each stands; `what` names the kind of file in errors.
+    fn certificates(&self, what: &str) -> Result<Vec<(CertificateDer<'static>, String)>, Error> {
+        let (pem, name) = self.read(what, MAX_FILE)?;
+        let read = |block: Block<'_>| {
+            let der = CertificateDer::from_pem_slice(block.pem).map_err(|error| {
+                Error::new(format!("{}: this certificate is broken", block.place)).caused_by(PemProblem(error)).hint(
+                    "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
+                     -----END CERTIFICATE-----",
+                )
+            })?;
+            Ok((der, block.place))
+        };
+        blocks(&pem, &name, "CERTIFICATE", "certificate")?.into_iter().map(read).collect()
+    }
+
     fn read(&self, what: &str, max: u64) -> Result<(Cow<'_, [u8]>, String), Error> {
         match self {
             Source::File(path) => Ok((read(path, what, max)?.into(), path.display().to_string())),
             Source::Memory { bytes, name } => Ok((bytes.as_slice().into(), name.clone())),
         }
-    }
-}
-
-fn add(
-    trust: &mut Trust,
-    hints: &mut BTreeSet<Vec<u8>>,
-    der: &CertificateDer<'_>,
-    place: &str,
-    now: SystemTime,
-    before: Option<&Trust>,
-) -> Result<(), Error> {
-    if trust.pins.insert(sha256(der), Pin::default()).is_some() {
-        return Ok(());
-    }
-    let broken = || {
-        Error::new(format!("{place}: this certificate cannot be read"))
-            .hint("take it out of the file, or get it again from where it was issued")
-    };
-    let certificate = Certificate::parse(der).map_err(|error| broken().caused_by(error))?;
-    let identity = Identity::of(&certificate);
-    let kind = match is_authority(&certificate, &trust.algorithms) {
-        true => TrustKind::Ca,
-        false => TrustKind::PinnedClient,
-    };
-    if kind == TrustKind::Ca {
-        let expired = date_problem(&certificate, now).is_some_and(|problem| problem.code == RefusalCode::Expired);
-        if expired && !before.is_some_and(|before| before.has_authority(der)) {
-            let until = timestamp(certificate.not_after);
-            return Err(Error::new(format!("{place}: the CA {} expired on {until}", identity.subject()))
-                .hint("remove it from the file, or make the CA anew; if the clock is wrong, set it"));
-        }
-        let anchor = anchor_from_trusted_cert(der).map_err(|error| broken().caused_by(error))?;
-        trust.anchors.push(anchor.to_owned());
-        trust.authorities.push(Authority {
-            identity: identity.clone(),
-            subject: certificate.subject.into(),
-            spki: certificate.spki.into(),
-            may_sign_crls: certificate.may_sign_crls,
-            may_authenticate_clients: certificate.may_authenticate_clients,
-            path_length: certificate.basic_constraints.and_then(|constraints| constraints.path_length),
-            crl: None,
-            revoked: None,
-        });
-    }
-    // Browsers offer the certificates that were issued by one of these names.
-    hints.insert(if kind == TrustKind::Ca { certificate.subject.into() } else { certificate.issuer.into() });
-    trust.entries.push(TrustEntry { kind, identity });
-    Ok(())
-}
-
-/// Whether a certificate that the operator named may vouch for others.
-fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
-    match certificate.version {
-        3 => certificate.is_ca() && certificate.may_sign_certificates,
-        // Without extensions only the old custom tells: a root signs itself.
-        _ => certificate.is_self_issued() && check(certificate, certificate.spki, algorithms) == Check::Good,
     }
 }
 
@@ -307,6 +275,7 @@ pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> 
             (ErrorKind::NotFound, "the CA file") => {
                 error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file")
             }
+            (ErrorKind::NotFound, "the file of intermediates") => error.hint("--intermediates names it"),
             (ErrorKind::NotFound, "the file of revocation lists") => {
                 error.hint("`mtls-min certs crl` signs one; --crl names another file")
             }

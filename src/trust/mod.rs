@@ -3,12 +3,15 @@
 //! [`Trust`] is a snapshot: what is in hand is valid. [`judge()`] is a function of the client's chain, the snapshot and the
 //! time; nothing else ever decides. `diagnose` explains a refusal afterwards and can change no verdict.
 
+mod authorities;
 mod authorized;
 mod blocks;
 mod diagnose;
+mod faults;
 mod judge;
 mod known;
 mod load;
+mod path;
 mod possession;
 mod refusal;
 mod revocation;
@@ -22,7 +25,6 @@ use std::time::{Duration, SystemTime};
 
 use rustls::DistinguishedName;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::TrustAnchor;
 
 use crate::clock::timestamp;
 use crate::error::Error;
@@ -30,6 +32,7 @@ use crate::identity::{Identity, sha256};
 use crate::policy::Policy;
 
 pub(crate) use authorized::client_name;
+use judge::Problem;
 pub use judge::{Judgement, Verdict, judge};
 use known::KnownClients;
 pub use load::TrustBuilder;
@@ -55,12 +58,15 @@ pub(crate) use store::TrustStore;
 /// ```
 pub struct Trust {
     entries: Vec<TrustEntry>,
-    /// One for each entry that is a CA, in the same order as `authorities`.
-    anchors: Vec<TrustAnchor<'static>>,
+    /// The CAs, anchors and intermediates, in the order of their files.
     authorities: Vec<Authority>,
+    /// The places of those of one name, by its normal form (RFC 5280, section 7.1).
+    namesakes: HashMap<Box<[u8]>, Vec<usize>>,
     pins: HashMap<Digest, Pin>,
     /// How many of the pins are from the directory of authorised clients; `None`: there is none.
     authorized_clients: Option<usize>,
+    /// What the operator should know of the CAs, one sentence each.
+    notes: Vec<String>,
     /// Why files in that directory were not read, one sentence each.
     left_as_they_were: Vec<String>,
     accept_v1: bool,
@@ -84,16 +90,18 @@ struct Pin {
 /// A CA of trust: what the judgement needs of it at hand.
 struct Authority {
     identity: Identity,
-    /// Raw DER, as it is compared.
-    subject: Box<[u8]>,
+    /// The normal form of its subject (RFC 5280, section 7.1).
+    name: Box<[u8]>,
     spki: Box<[u8]>,
+    subject_key_id: Option<Box<[u8]>>,
     may_sign_crls: bool,
-    may_authenticate_clients: bool,
-    /// How many intermediates may follow it.
-    path_length: Option<u32>,
+    /// It vouches for what it signed; otherwise it only completes the path to one that does.
+    is_anchor: bool,
+    /// The places of the anchors that its own path leads to; of one, its own.
+    anchors: Vec<usize>,
     crl: Option<Crl>,
     /// A loaded list revokes it: how.
-    revoked: Option<String>,
+    revoked: Option<Problem>,
 }
 
 impl Trust {
@@ -111,7 +119,7 @@ impl Trust {
         TrustBuilder::default()
     }
 
-    /// The certificates of the CA files, in their order, each once.
+    /// The certificates of the files of CAs and intermediates, in their order, each once.
     pub fn entries(&self) -> &[TrustEntry] {
         &self.entries
     }
@@ -130,30 +138,41 @@ impl Trust {
     /// without one, CAs that expire within 30 days, a clock that is wrong, files of authorised clients that could not be read
     /// while the server ran.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
-        const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
         let mut warnings = self.left_as_they_were.clone();
         warnings.extend(self.crl_warnings(now));
-        let mut authorities = self.authorities.iter().map(|authority| &authority.identity).peekable();
-        if authorities.peek().is_some()
-            && self.authorities.iter().all(|authority| now < authority.identity.not_before())
-        {
+        warnings.extend(self.notes.clone());
+        warnings.extend(self.warnings_of_authorities(now));
+        warnings
+    }
+
+    fn warnings_of_authorities(&self, now: SystemTime) -> Vec<String> {
+        const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+        let mut warnings = Vec::new();
+        let anchors = || self.authorities.iter().filter(|authority| authority.is_anchor);
+        let first = anchors().map(|authority| authority.identity.not_before()).min();
+        if let Some(first) = first.filter(|first| now < *first) {
             // Without the time of now: a warning that is met again is the same warning.
-            let first = self.authorities.iter().map(|authority| authority.identity.not_before()).min();
-            let first = first.map_or_else(String::new, timestamp);
+            let first = timestamp(first);
             warnings.push(format!(
                 "the system clock is wrong: by it no CA is valid yet, the first from {first} on; set it, or nobody is let in"
             ));
         }
-        for identity in authorities {
-            let until = timestamp(identity.not_after());
+        for Authority { identity, is_anchor, anchors, .. } in &self.authorities {
+            let (kind, subject, until) = (
+                if *is_anchor { "the CA" } else { "the intermediate" },
+                identity.subject(),
+                timestamp(identity.not_after()),
+            );
             match identity.expires_in(now) {
-                None => {
-                    warnings.push(format!("the CA {} expired on {until}: its clients are refused", identity.subject()))
-                }
-                Some(left) if left < MONTH => {
-                    warnings.push(format!("the CA {} expires on {until}", identity.subject()))
-                }
+                None => warnings.push(format!("{kind} {subject} expired on {until}: its clients are refused")),
+                Some(left) if left < MONTH => warnings.push(format!("{kind} {subject} expires on {until}")),
                 Some(_) => {}
+            }
+            if anchors.is_empty() {
+                warnings.push(format!(
+                    "{kind} {subject} leads to no CA of trust, so it completes no path; load the CA that issued it (--ca), \
+                     or the intermediate above it (--intermediates)"
+                ));
             }
         }
         warnings
@@ -177,9 +196,14 @@ impl Trust {
         if self.pins.is_empty() { None } else { self.pins.get(&sha256(end_entity)) }
     }
 
-    /// The anchors with the CAs they were made of.
-    fn authorities(&self) -> impl Iterator<Item = (&TrustAnchor<'static>, &Authority)> {
-        self.anchors.iter().zip(&self.authorities)
+    /// The places of the CAs of a name, which is in its normal form.
+    fn namesakes(&self, name: &[u8]) -> impl Iterator<Item = usize> {
+        self.namesakes.get(name).into_iter().flatten().copied()
+    }
+
+    fn add_authority(&mut self, authority: Authority) {
+        self.namesakes.entry(authority.name.clone()).or_default().push(self.authorities.len());
+        self.authorities.push(authority);
     }
 }
 
@@ -211,13 +235,15 @@ impl TrustEntry {
     }
 }
 
-/// What a certificate in a `--ca` file is trusted to do.
+/// What a certificate in a file of trust is trusted to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustKind {
     /// It vouches for the certificates that it signed (and is let in itself).
     Ca,
     /// It is let in itself, and never vouches for another.
     PinnedClient,
+    /// It completes the path from a client to a CA, and its revocation lists count; by itself it vouches for nobody.
+    Intermediate,
 }
 
 impl fmt::Display for TrustKind {
@@ -225,6 +251,7 @@ impl fmt::Display for TrustKind {
         f.write_str(match self {
             TrustKind::Ca => "ca",
             TrustKind::PinnedClient => "pinned client",
+            TrustKind::Intermediate => "intermediate",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Why a client is not authorised: a stable code for programs, the facts for the log, and the repair for the operator.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::identity::Identity;
@@ -202,12 +203,21 @@ impl fmt::Display for RefusalCode {
 pub struct Refusal {
     code: RefusalCode,
     detail: String,
+    repair: Cow<'static, str>,
     certificate: Option<Identity>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, detail: impl Into<String>, certificate: Option<Identity>) -> Self {
-        Self { code, detail: detail.into(), certificate }
+        Self { code, detail: detail.into(), repair: code.repair().into(), certificate }
+    }
+
+    /// With a repair for this case, where that of the code would not help.
+    pub(crate) fn with_repair(self, repair: Option<Cow<'static, str>>) -> Self {
+        match repair {
+            Some(repair) => Self { repair, ..self },
+            None => self,
+        }
     }
 
     /// The stable code.
@@ -220,9 +230,9 @@ impl Refusal {
         &self.detail
     }
 
-    /// How to mend it.
-    pub fn repair(&self) -> &'static str {
-        self.code.repair()
+    /// How to mend it: as a rule the repair of the [code](RefusalCode::repair), or what helps in this case.
+    pub fn repair(&self) -> &str {
+        &self.repair
     }
 
     /// What the client showed. Nothing in it is verified: never decide by it.

@@ -137,19 +137,36 @@ impl Trust {
         self.authorities.iter().filter_map(|authority| authority.crl.as_ref())
     }
 
-    /// The list that the holder of this name and key issued.
-    pub(super) fn crl_of(&self, issuer: &Certificate<'_>) -> Option<&Crl> {
-        let same = |known: &&Authority| *known.subject == *issuer.subject && *known.spki == *issuer.spki;
-        self.authorities.iter().filter(same).find_map(|authority| authority.crl.as_ref())
+    /// Whether a certificate counts that the holder of `issuer_spki` issued, on a path to the anchor at `anchor`; `Ok`: until then.
+    pub(super) fn check_revocation(
+        &self,
+        certificate: &Certificate<'_>,
+        issuer_spki: &[u8],
+        _anchor: usize,
+        now: SystemTime,
+    ) -> Result<Option<SystemTime>, Problem> {
+        let same = |known: &&Authority| *known.spki == *issuer_spki;
+        let crl = self.issuers_of(certificate).filter(same).find_map(|authority| authority.crl.as_ref());
+        self.revocation.check(certificate, crl, now)
+    }
+
+    fn issuers_of(&self, certificate: &Certificate<'_>) -> impl Iterator<Item = &Authority> {
+        let name = crate::distinguished_name::normal_form(certificate.issuer);
+        let places = name.map(|name| self.namesakes(&name).collect::<Vec<_>>()).unwrap_or_default();
+        places.into_iter().map(|at| &self.authorities[at])
     }
 
     /// The list of the loaded CA that signed a certificate itself; if there is no telling, of one that may have.
     #[cfg(feature = "cli")]
     pub(crate) fn crl_for(&self, certificate: &Certificate<'_>) -> Option<&Crl> {
-        let issuers = || self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
-        [Check::Good, Check::Unsupported].into_iter().find_map(|wanted| {
+        let issuers = || self.issuers_of(certificate);
+        [true, false].into_iter().find_map(|good| {
             issuers()
-                .filter(|issuer| check(certificate, &issuer.spki, &self.algorithms) == wanted)
+                .filter(|issuer| match check(certificate, &issuer.spki, &self.algorithms) {
+                    Check::Good => good,
+                    Check::Unsupported(_) => !good,
+                    _ => false,
+                })
                 .find_map(|issuer| issuer.crl.as_ref())
         })
     }
@@ -157,10 +174,11 @@ impl Trust {
     /// Whether a loaded CA has revoked a certificate that it signed itself, wherever a path would lead. With a signature that
     /// is not checked (SHA-1), it counts as the signer: its list says so.
     pub(super) fn revocation_of(&self, certificate: &Certificate<'_>) -> Option<Problem> {
-        let issuers = self.authorities.iter().filter(|authority| *authority.subject == *certificate.issuer);
+        let issuers = self.issuers_of(certificate);
         issuers.filter_map(|issuer| Some((issuer, issuer.crl.as_ref()?))).find_map(|(issuer, crl)| {
             let problem = revoked(certificate, crl)?;
-            (check(certificate, &issuer.spki, &self.algorithms) != Check::Bad).then_some(problem)
+            matches!(check(certificate, &issuer.spki, &self.algorithms), Check::Good | Check::Unsupported(_))
+                .then_some(problem)
         })
     }
 
@@ -214,7 +232,8 @@ impl Trust {
     pub(super) fn note_revoked_authorities(&mut self) {
         let revoked_one = |authority: &Authority| {
             let certificate = Certificate::parse(authority.identity.der()).ok()?;
-            Some(format!("the CA {}", self.revocation_of(&certificate)?.detail))
+            let problem = self.revocation_of(&certificate)?;
+            Some(Problem { detail: format!("the CA {}", problem.detail), ..problem })
         };
         let revoked: Vec<_> = self.authorities.iter().map(revoked_one).collect();
         for (authority, revoked) in self.authorities.iter_mut().zip(revoked) {
@@ -226,7 +245,7 @@ impl Trust {
     pub(super) fn check_not_rolled_back(&self, before: &Trust) -> Result<(), Error> {
         for known in &before.authorities {
             let Some(in_force) = &known.crl else { continue };
-            let same_key = |now: &&Authority| now.subject == known.subject && now.spki == known.spki;
+            let same_key = |now: &&Authority| now.name == known.name && now.spki == known.spki;
             let Some(authority) = self.authorities.iter().find(same_key) else { continue };
             let (number, issuer) = (in_force.number(), in_force.issuer.subject());
             let Some(crl) = &authority.crl else {
@@ -260,7 +279,7 @@ impl Trust {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let mut warnings = Vec::new();
         for authority in &self.authorities {
-            warnings.extend(authority.revoked.clone());
+            warnings.extend(authority.revoked.as_ref().map(|problem| problem.detail.clone()));
             let Some(crl) = &authority.crl else {
                 let subject = authority.identity.subject();
                 if self.revocation.required {
@@ -313,7 +332,8 @@ fn issuers(
     authorities: &[Authority],
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<Vec<usize>, Error> {
-    let namesakes = || authorities.iter().enumerate().filter(|(_, authority)| *authority.subject == *list.issuer);
+    let name = crate::distinguished_name::normal_form(&list.issuer);
+    let namesakes = || authorities.iter().enumerate().filter(|(_, authority)| Some(&authority.name) == name.as_ref());
     let issuer = || name_text(&list.issuer);
     if namesakes().next().is_none() {
         return Err(Error::new(format!(

@@ -23,21 +23,19 @@ fn accepting_v1(ca: &Ca) -> Trust {
     Trust::builder().pem(ca.pem(), "ca").accept_v1().build().unwrap()
 }
 
-/// Path building tries every order of certificates that share a name; ten of them, padded, cost two seconds.
+/// Path building that tries every order of certificates that share a name took two seconds for ten of them, padded.
 #[test]
-fn d3_many_intermediates_of_one_name_are_refused_before_any_path_is_tried() {
+fn d3_many_intermediates_of_one_name_are_followed_where_a_signature_leads() {
     let padded = |params: &mut CertificateParams| {
         params.custom_extensions =
-            (0..500_u64).map(|n| CustomExtension::from_oid_content(&[1, 3, 6, n % 100], Vec::new())).collect();
+            (0..400_u64).map(|n| CustomExtension::from_oid_content(&[1, 3, 6, n], Vec::new())).collect();
     };
     let trusted = trust(&Ca::new("ca"));
     let namesakes: Vec<Ca> = (0..10).map(|_| Ca::with("x", padded)).collect();
-    for (sent, expected) in
-        [(2, RefusalCode::UnknownRoot), (3, RefusalCode::ChainTooLong), (10, RefusalCode::ChainTooLong)]
-    {
+    for sent in [2, 3, 10] {
         let mut chain = vec![namesakes[0].client("mallory").chain[0].clone()];
         chain.extend(namesakes[..sent].iter().map(|ca| ca.der.clone()));
-        assert_eq!(code(&chain, &trusted), Some(expected), "{sent}");
+        assert_eq!(code(&chain, &trusted), Some(RefusalCode::UnknownRoot), "{sent}");
     }
     // A renewed intermediate beside the old one is fine, in any order.
     let root = Ca::new("root");

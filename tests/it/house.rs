@@ -74,17 +74,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("rcgen::", &["src/pki/authority.rs"]),
         ("p12_keystore::", &["src/pki/pkcs12.rs"]),
         ("getrandom::", &["src/pki/authority.rs", "src/pki/pkcs12.rs"]),
-        (
-            "webpki::",
-            &[
-                "src/trust/judge.rs",
-                "src/trust/diagnose.rs",
-                "src/trust/signature.rs",
-                "src/trust/possession.rs",
-                "src/trust/load.rs",
-                "src/revocation_list.rs",
-            ],
-        ),
+        ("webpki::", &["src/trust/signature.rs", "src/trust/possession.rs", "src/revocation_list.rs"]),
         ("ServerConnection", &["src/tls.rs"]),
     ];
     for (name, text) in sources("src") {
@@ -101,7 +91,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
 fn meaning_is_made_without_io_or_clock() {
     let pure = |name: &str| {
         name.starts_with("src/http1/")
-            || ["judge", "diagnose", "signature", "refusal", "revocation", "blocks"]
+            || ["judge", "path", "faults", "diagnose", "signature", "refusal", "revocation", "blocks"]
                 .iter()
                 .any(|file| *name == format!("src/trust/{file}.rs"))
             || [

@@ -1,0 +1,180 @@
+//! The certificates that the operator names: which of them vouch for others, which complete paths, which are only let in.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::CertificateDer;
+
+use crate::certificate::Certificate;
+use crate::clock::timestamp;
+use crate::distinguished_name::normal_form;
+use crate::error::Error;
+use crate::identity::{Identity, sha256};
+
+use super::judge::date_problem;
+use super::path::anchors_of;
+use super::refusal::RefusalCode;
+use super::signature::{Check, check, key_problem};
+use super::{Authority, Pin, Trust, TrustEntry, TrustKind};
+
+/// Adds a certificate of a file of CAs. `before`: what it takes the place of, while a server runs.
+pub(super) fn add_trusted(
+    trust: &mut Trust,
+    hints: &mut BTreeSet<Vec<u8>>,
+    der: &CertificateDer<'_>,
+    place: &str,
+    now: SystemTime,
+    before: Option<&Trust>,
+) -> Result<(), Error> {
+    if trust.pins.insert(sha256(der), Pin::default()).is_some() {
+        return Ok(());
+    }
+    let certificate = read(der, place)?;
+    let identity = Identity::of(&certificate);
+    let kind = match is_authority(&certificate, &trust.algorithms) {
+        true => TrustKind::Ca,
+        false => TrustKind::PinnedClient,
+    };
+    if kind == TrustKind::Ca {
+        let expired = date_problem(&certificate, now).is_some_and(|problem| problem.code == RefusalCode::Expired);
+        if expired && !before.is_some_and(|before| before.has_authority(der)) {
+            let until = timestamp(certificate.not_after);
+            return Err(Error::new(format!("{place}: the CA {} expired on {until}", identity.subject()))
+                .hint("remove it from the file, or make the CA anew; if the clock is wrong, set it"));
+        }
+        trust.add_authority(authority(&certificate, &identity, true, place)?);
+    }
+    trust.notes.extend(note(&certificate, &identity, kind, &trust.algorithms));
+    // Browsers offer the certificates that were issued by one of these names.
+    hints.insert(if kind == TrustKind::Ca { certificate.subject.into() } else { certificate.issuer.into() });
+    trust.entries.push(TrustEntry { kind, identity });
+    Ok(())
+}
+
+/// Adds a certificate of a file of intermediates. One that is a CA of trust too is that.
+pub(super) fn add_intermediate(
+    trust: &mut Trust,
+    hints: &mut BTreeSet<Vec<u8>>,
+    der: &CertificateDer<'_>,
+    place: &str,
+) -> Result<(), Error> {
+    if trust.has_authority(der) {
+        return Ok(());
+    }
+    let certificate = read(der, place)?;
+    let identity = Identity::of(&certificate);
+    let fault = match () {
+        () if certificate.version != 3 => Some("it is of version 1 or 2, which cannot say that it is a CA"),
+        () if !certificate.is_ca() => Some("it is not marked as a CA (basicConstraints CA:TRUE)"),
+        () if !certificate.may_sign_certificates => Some("its keyUsage lacks keyCertSign"),
+        () => None,
+    };
+    if let Some(fault) = fault {
+        return Err(Error::new(format!("{place}: {} can complete no path: {fault}", identity.subject())).hint(
+            "take it out of the file; a client's own certificate that is to be let in goes with --ca or --authorized-clients",
+        ));
+    }
+    trust.add_authority(authority(&certificate, &identity, false, place)?);
+    trust.notes.extend(weak_key(&certificate, &identity, &trust.algorithms));
+    hints.insert(certificate.subject.into());
+    trust.entries.push(TrustEntry { kind: TrustKind::Intermediate, identity });
+    Ok(())
+}
+
+/// Once all are there: which anchors the path of each leads to, whatever the date is.
+pub(super) fn link(trust: &mut Trust) {
+    let anchors = trust.authorities.iter().enumerate().map(|(at, authority)| match authority.is_anchor {
+        true => vec![at],
+        false => Certificate::parse(authority.identity.der()).map_or_else(|_| Vec::new(), |ca| anchors_of(&ca, trust)),
+    });
+    let anchors: Vec<_> = anchors.collect();
+    for (authority, anchors) in trust.authorities.iter_mut().zip(anchors) {
+        authority.anchors = anchors;
+    }
+}
+
+fn read<'d>(der: &'d CertificateDer<'_>, place: &str) -> Result<Certificate<'d>, Error> {
+    Certificate::parse(der).map_err(|error| {
+        Error::new(format!("{place}: this certificate cannot be read"))
+            .caused_by(error)
+            .hint("take it out of the file, or get it again from where it was issued")
+    })
+}
+
+fn authority(
+    certificate: &Certificate<'_>,
+    identity: &Identity,
+    is_anchor: bool,
+    place: &str,
+) -> Result<Authority, Error> {
+    let name = normal_form(certificate.subject).ok_or_else(|| {
+        Error::new(format!("{place}: the subject of this CA cannot be read")).hint("take it out of the file")
+    })?;
+    Ok(Authority {
+        identity: identity.clone(),
+        name,
+        spki: certificate.spki.into(),
+        subject_key_id: certificate.subject_key_id.map(Into::into),
+        may_sign_crls: certificate.may_sign_crls,
+        is_anchor,
+        anchors: Vec::new(),
+        crl: None,
+        revoked: None,
+    })
+}
+
+/// Whether a certificate that the operator named may vouch for others.
+fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
+    match certificate.version {
+        3 => certificate.is_ca() && certificate.may_sign_certificates,
+        // Without extensions only the old custom tells: a root signs itself.
+        _ => is_self_signed(certificate, algorithms),
+    }
+}
+
+fn is_self_signed(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
+    // What cannot be checked is taken at its word, but by itself vouches for nobody.
+    certificate.is_self_issued()
+        && match check(certificate, certificate.spki, algorithms) {
+            Check::Good => true,
+            Check::Unsupported(_) => certificate.version == 3,
+            Check::Bad | Check::OtherKey => false,
+        }
+}
+
+/// What the operator should know of a certificate of --ca, which may be other than it was meant to be.
+fn note(
+    certificate: &Certificate<'_>,
+    identity: &Identity,
+    kind: TrustKind,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<String> {
+    let subject = identity.subject();
+    match kind {
+        TrustKind::Ca => weak_key(certificate, identity, algorithms).or_else(|| {
+            (!is_self_signed(certificate, algorithms)).then(|| {
+                format!(
+                    "the CA {subject} was issued by {}, and is an anchor of its own: what its issuer limits or revokes does not \
+                     count; --intermediates takes it as what it is",
+                    identity.issuer()
+                )
+            })
+        }),
+        _ if certificate.is_ca() => Some(format!(
+            "{subject} is marked as a CA, but its keyUsage lacks keyCertSign: it is let in itself, and vouches for nobody"
+        )),
+        _ => None,
+    }
+}
+
+/// What a CA signs with a key that is not accepted is refused.
+fn weak_key(
+    certificate: &Certificate<'_>,
+    identity: &Identity,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Option<String> {
+    key_problem(certificate, algorithms)?;
+    let (subject, key) = (identity.subject(), &certificate.key);
+    Some(format!("the CA {subject} has a key that is not accepted ({key}): its clients are refused; make it anew"))
+}

@@ -1,0 +1,148 @@
+//! What may be wrong with a path whose signatures hold (RFC 5280, sections 6.1.3 and 6.1.4; the anchor's own limits count too,
+//! as RFC 5937 has it), and with a client's certificate in TLS. The first fault is the one that is told.
+
+use std::time::SystemTime;
+
+use crate::certificate::Certificate;
+use crate::name_constraints::{self, Violation};
+
+use super::Trust;
+use super::diagnose::{extension_name, which};
+use super::judge::{Problem, date_problem};
+use super::refusal::RefusalCode;
+
+/// What is wrong with a path, which is from the client's certificate upwards, to a CA of trust.
+pub(super) fn fault_on_path(
+    path: &[&Certificate<'_>],
+    anchor: &Certificate<'_>,
+    trust: &Trust,
+    now: SystemTime,
+    comparisons: &mut usize,
+) -> Option<Problem> {
+    let client = path[0];
+    let dates = || path.iter().copied().chain([anchor]).enumerate();
+    let fault = fault_of_version(path, anchor, trust)
+        .or_else(|| dates().find_map(|(position, certificate)| fault_of_dates(certificate, position, now)))
+        .or_else(|| fault_of_issuers(path, anchor));
+    if fault.is_some() {
+        return fault;
+    }
+    if client.is_ca() {
+        return Some(Problem::new(RefusalCode::CaAsClient, format!("{} is marked as a CA", which(client, 0))));
+    }
+    if !client.may_sign_handshakes {
+        let detail = format!("{} has a keyUsage without digitalSignature", which(client, 0));
+        return Some(Problem::new(RefusalCode::WrongUsage, detail));
+    }
+    for (position, certificate) in path.iter().copied().chain([anchor]).enumerate() {
+        if !certificate.may_authenticate_clients {
+            let detail = format!("{} has an extendedKeyUsage without clientAuth", which(certificate, position));
+            return Some(Problem::new(RefusalCode::WrongUsage, detail));
+        }
+    }
+    fault_of_extensions(path).or_else(|| fault_of_names(path, anchor, comparisons))
+}
+
+/// A certificate of version 1 has no extensions, so nothing in it can be held against the limits of a CA.
+fn fault_of_version(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: &Trust) -> Option<Problem> {
+    let client = path[0];
+    if client.version == 3 {
+        return None;
+    }
+    if !trust.accept_v1 || client.version != 1 || client.has_extensions {
+        let detail = format!("{} is of version {}", which(client, 0), client.version);
+        return Some(Problem::new(RefusalCode::X509V1, detail));
+    }
+    let why_not = match () {
+        () if path.len() > 1 => "is not a CA of --ca",
+        () if anchor.name_constraints.is_some() => "may vouch for certain names only",
+        () => return None,
+    };
+    let issuer = which(path.get(1).copied().unwrap_or(anchor), 1);
+    let detail = format!("the client's certificate is of version 1, and {issuer}, which issued it, {why_not}");
+    let repair = "issue the certificate with extensions (version 3): openssl x509 -req … -extfile FILE";
+    Some(Problem::new(RefusalCode::X509V1, detail).repaired_by(repair))
+}
+
+/// What is wrong with a path from a CA upwards, whatever the date is, and whatever the CA is for.
+pub(super) fn fault_of_authority(
+    path: &[&Certificate<'_>],
+    anchor: &Certificate<'_>,
+    comparisons: &mut usize,
+) -> Option<Problem> {
+    fault_of_issuers(path, anchor)
+        .or_else(|| fault_of_extensions(path))
+        .or_else(|| fault_of_names(path, anchor, comparisons))
+}
+
+/// Section 6.1.3 (b) and (c), for every CA on the path.
+fn fault_of_names(path: &[&Certificate<'_>], anchor: &Certificate<'_>, comparisons: &mut usize) -> Option<Problem> {
+    for (position, issuer) in (1..).zip(path[1..].iter().copied().chain([anchor])) {
+        let Some(constraints) = &issuer.name_constraints else { continue };
+        for (below, certificate) in path[..position].iter().enumerate() {
+            // "If certificate i is self-issued and it is not the final certificate in the path, skip this step".
+            if below > 0 && certificate.is_self_issued() {
+                continue;
+            }
+            let Err(violation) = name_constraints::check(constraints, certificate, comparisons) else {
+                continue;
+            };
+            let (subject, issuer) = (which(certificate, below), which(issuer, position));
+            return Some(match violation {
+                Violation::Name(why) => {
+                    let detail = format!("{subject}, below the name constraints of {issuer}: {why}");
+                    Problem::new(RefusalCode::NameConstraint, detail)
+                }
+                Violation::TooMany => {
+                    let detail = format!("{subject} has more names than are held against the limits of {issuer}");
+                    Problem::new(RefusalCode::ChainTooLong, detail)
+                }
+            });
+        }
+    }
+    None
+}
+
+/// Versions, marks and path lengths of those that issued (section 6.1.4 (k) to (n)). The anchor is trusted as it is.
+fn fault_of_issuers(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Option<Problem> {
+    for (position, issuer) in (1..).zip(path[1..].iter().copied().chain([anchor])) {
+        let is_anchor = position == path.len();
+        let name = which(issuer, position);
+        if !is_anchor && issuer.version != 3 {
+            let detail = format!("{name} is of version {}", issuer.version);
+            return Some(Problem::new(RefusalCode::X509V1, detail).repaired_by(
+                "issue the intermediate anew with extensions (version 3, basicConstraints CA:TRUE, keyUsage keyCertSign)",
+            ));
+        }
+        if !is_anchor && !issuer.is_ca() {
+            return Some(Problem::new(RefusalCode::IssuerNotCa, format!("{name} is not marked as a CA")));
+        }
+        if !is_anchor && !issuer.may_sign_certificates {
+            return Some(Problem::new(RefusalCode::IssuerWithoutCertSign, format!("{name} lacks keyCertSign")));
+        }
+        // Those that have the same name above and below do not count.
+        let below = path[1..position].iter().filter(|certificate| !certificate.is_self_issued()).count();
+        let allowed = issuer.basic_constraints.and_then(|constraints| constraints.path_length);
+        if let Some(allowed) = allowed.filter(|allowed| below > *allowed as usize) {
+            let detail = format!("{name} allows {allowed} intermediates below it, and there are {below}");
+            return Some(Problem::new(RefusalCode::PathLength, detail));
+        }
+    }
+    None
+}
+
+fn fault_of_dates(certificate: &Certificate<'_>, position: usize, now: SystemTime) -> Option<Problem> {
+    let problem = date_problem(certificate, now)?;
+    Some(Problem { detail: format!("{}: {}", which(certificate, position), problem.detail), ..problem })
+}
+
+/// Section 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does not
+/// recognize".
+fn fault_of_extensions(path: &[&Certificate<'_>]) -> Option<Problem> {
+    path.iter().enumerate().find_map(|(position, certificate)| {
+        let id = certificate.unknown_critical.as_deref()?;
+        let name = extension_name(id).map_or_else(String::new, |name| format!(" ({name})"));
+        let detail = format!("{} has the critical extension {id}{name}", which(certificate, position));
+        Some(Problem::new(RefusalCode::UnsupportedExtension, detail))
+    })
+}

@@ -1,0 +1,310 @@
+//! Certification paths (RFC 5280, section 6): found, from a certificate up to a CA of trust, and validated from there down.
+//!
+//! What is sent is a stranger's until a signature says otherwise, so the search is bounded: in signatures that do not verify,
+//! in steps, and in depth. Everything a path is refused for is said by whoever refuses it, so that the reason is the true one.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use crate::certificate::Certificate;
+use crate::distinguished_name::normal_form;
+use crate::name_constraints::MOST_COMPARISONS;
+
+use super::diagnose;
+use super::faults::{fault_of_authority, fault_on_path};
+use super::judge::{Problem, after, last_moment};
+use super::refusal::RefusalCode;
+use super::signature::{Check, check};
+use super::{Authority, Trust};
+
+/// At most this many intermediates are between a client's certificate and a CA of trust.
+pub(super) const MOST_INTERMEDIATES: usize = 6;
+
+/// At most this many signatures that do not verify are checked for one certificate that says which key signed it (section
+/// 4.2.1.1), and for one that does not, where several CAs have the name of its issuer.
+const MOST_BAD_SIGNATURES: usize = 2;
+const MOST_BAD_SIGNATURES_WITHOUT_KEY_ID: usize = 8;
+
+/// At most this many signatures that do not verify are checked for one chain.
+const MOST_BAD_SIGNATURES_IN_ALL: usize = 8;
+
+/// At most this many certificates are tried on the way up.
+const MOST_STEPS: usize = 100;
+
+/// What a path proves.
+pub(super) struct Proof<'t> {
+    pub(super) anchor: &'t Authority,
+    /// As long as all that it rests on holds.
+    pub(super) until: SystemTime,
+}
+
+/// A path from `end_entity`, a client's certificate, to a CA of trust, over `sent` and the intermediates of trust.
+pub(super) fn prove<'t>(
+    end_entity: &Certificate<'_>,
+    sent: &[Certificate<'_>],
+    trust: &'t Trust,
+    now: SystemTime,
+) -> Result<Proof<'t>, Problem> {
+    let mut search = Search::new(sent, trust, now, Purpose::Client);
+    let proof = search.climb(&Path { certificate: end_entity, below: None }, None);
+    proof.ok_or_else(|| search.problem())
+}
+
+/// The places, in the authorities of trust, of all anchors that a path leads to from the CA `authority`.
+pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usize> {
+    let mut search = Search::new(&[], trust, SystemTime::UNIX_EPOCH, Purpose::Anchors(Vec::new()));
+    search.climb(&Path { certificate: authority, below: None }, None);
+    match search.purpose {
+        Purpose::Anchors(found) => found,
+        Purpose::Client => Vec::new(),
+    }
+}
+
+/// A path on the way up: its topmost certificate, and what that one signed.
+struct Path<'p> {
+    certificate: &'p Certificate<'p>,
+    below: Option<&'p Path<'p>>,
+}
+
+impl<'p> Path<'p> {
+    /// From the topmost certificate down.
+    fn certificates(&self) -> impl Iterator<Item = &'p Certificate<'p>> + '_ {
+        std::iter::successors(Some(self), |path| path.below).map(|path| path.certificate)
+    }
+
+    fn upwards(&self) -> Vec<&'p Certificate<'p>> {
+        let mut certificates: Vec<_> = self.certificates().collect();
+        certificates.reverse();
+        certificates
+    }
+}
+
+enum Purpose {
+    Client,
+    /// To learn where a CA leads to, whatever the date is. It goes on after each.
+    Anchors(Vec<usize>),
+}
+
+struct Search<'s, 't> {
+    sent: &'s [Certificate<'s>],
+    /// The normal forms of their subjects.
+    sent_names: Vec<Option<Box<[u8]>>>,
+    trust: &'t Trust,
+    now: SystemTime,
+    purpose: Purpose,
+    steps: usize,
+    bad_signatures: usize,
+    comparisons: usize,
+    /// The best reason found so far, and how far it is from being let in.
+    reason: Option<(Distance, Problem)>,
+}
+
+/// How near a path that failed came: what is revoked says more than what does not hold, and that more than what leads nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Distance {
+    /// It ends this many certificates up.
+    Nowhere(usize),
+    Unproven,
+    AtAnchor,
+    Revoked,
+}
+
+/// Who may have issued a certificate.
+#[derive(Clone, Copy)]
+enum Candidate {
+    /// Of trust, at this place.
+    Loaded(usize),
+    Sent(usize),
+}
+
+impl<'s, 't> Search<'s, 't> {
+    fn new(sent: &'s [Certificate<'s>], trust: &'t Trust, now: SystemTime, purpose: Purpose) -> Self {
+        let sent_names = sent.iter().map(|certificate| normal_form(certificate.subject)).collect();
+        Self {
+            sent,
+            sent_names,
+            trust,
+            now,
+            purpose,
+            steps: 0,
+            bad_signatures: 0,
+            comparisons: MOST_COMPARISONS,
+            reason: None,
+        }
+    }
+
+    /// Tries every issuer of the topmost certificate. `flaw`: a signature further down cannot be checked, so this path can only
+    /// explain.
+    fn climb(&mut self, path: &Path<'_>, flaw: Option<&Problem>) -> Option<Proof<'t>> {
+        let current = path.certificate;
+        let depth = path.certificates().count();
+        let candidates = self.candidates(current);
+        let mut linked = false;
+        let mut bad_keys = HashSet::new();
+        let most_bad = match current.authority_key_id {
+            Some(_) => MOST_BAD_SIGNATURES,
+            None => MOST_BAD_SIGNATURES_WITHOUT_KEY_ID,
+        };
+        for candidate in candidates {
+            let Some(issuer) = self.read(candidate) else { continue };
+            if is_on(path, &issuer) || bad_keys.contains(issuer.spki) {
+                continue;
+            }
+            self.steps += 1;
+            let exhausted = bad_keys.len() >= most_bad || self.bad_signatures >= MOST_BAD_SIGNATURES_IN_ALL;
+            if self.steps > MOST_STEPS || exhausted {
+                break;
+            }
+            let own_flaw = match check(current, issuer.spki, &self.trust.algorithms) {
+                Check::Good => None,
+                Check::OtherKey => continue,
+                Check::Bad => {
+                    bad_keys.insert(issuer.spki.to_vec());
+                    self.bad_signatures += 1;
+                    continue;
+                }
+                Check::Unsupported(why) => Some(diagnose::unsupported(current, &issuer, depth - 1, &why)),
+            };
+            linked = true;
+            let flaw = own_flaw.as_ref().or(flaw);
+            let proof = match candidate {
+                Candidate::Loaded(at) if self.trust.authorities[at].is_anchor => self.arrive(path, at, &issuer, flaw),
+                _ if depth > MOST_INTERMEDIATES => {
+                    let detail = format!("the path has more than {MOST_INTERMEDIATES} intermediates");
+                    self.note(Distance::Unproven, Problem::new(RefusalCode::ChainTooLong, detail));
+                    None
+                }
+                _ => self.climb(&Path { certificate: &issuer, below: Some(path) }, flaw),
+            };
+            if proof.is_some() {
+                return proof;
+            }
+        }
+        if !linked {
+            let certificates: Vec<_> = path.certificates().collect();
+            let problem = diagnose::dead_end(&certificates, self.sent, self.trust);
+            self.note(Distance::Nowhere(depth), problem);
+        }
+        None
+    }
+
+    /// Those whose subject is the issuer of `current` (section 7.1): first those whose key it names, then those of whom there is
+    /// no telling, last those with another key identifier, which is a hint and no proof.
+    fn candidates(&self, current: &Certificate<'_>) -> Vec<Candidate> {
+        let Some(name) = normal_form(current.issuer) else { return Vec::new() };
+        let loaded = self.trust.namesakes(&name).map(|at| {
+            let id = self.trust.authorities[at].subject_key_id.as_deref();
+            (key_rank(current, id), Candidate::Loaded(at))
+        });
+        let sent = self.sent.iter().zip(&self.sent_names).enumerate();
+        let sent = sent.filter(|(_, (_, subject))| subject.as_ref() == Some(&name));
+        let sent = sent.map(|(at, (sent, _))| (key_rank(current, sent.subject_key_id), Candidate::Sent(at)));
+        let mut candidates: Vec<_> = loaded.chain(sent).collect();
+        // Stable: of equals those of trust come first, in the order of their files.
+        candidates.sort_by_key(|(rank, _)| *rank);
+        candidates.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    fn read(&self, candidate: Candidate) -> Option<Certificate<'s>>
+    where
+        't: 's,
+    {
+        let der = match candidate {
+            Candidate::Loaded(at) => self.trust.authorities[at].identity.der(),
+            Candidate::Sent(at) => self.sent[at].der,
+        };
+        // Of what was read before.
+        Certificate::parse(der).ok()
+    }
+
+    /// The path has come to a CA of trust.
+    fn arrive(
+        &mut self,
+        path: &Path<'_>,
+        at: usize,
+        anchor: &Certificate<'_>,
+        flaw: Option<&Problem>,
+    ) -> Option<Proof<'t>> {
+        let authority = &self.trust.authorities[at];
+        if let Purpose::Anchors(_) = self.purpose {
+            let certificates = path.upwards();
+            let holds = flaw.is_none() && fault_of_authority(&certificates, anchor, &mut self.comparisons).is_none();
+            if let Purpose::Anchors(found) = &mut self.purpose
+                && holds
+                && !found.contains(&at)
+            {
+                found.push(at);
+            }
+            return None;
+        }
+        let (distance, problem) = match flaw {
+            Some(flaw) => (Distance::Unproven, flaw.clone()),
+            None => match self.validate(path, at, anchor) {
+                Ok(until) => return Some(Proof { anchor: authority, until }),
+                Err(problem) => problem,
+            },
+        };
+        self.note(distance, problem.under(&authority.identity));
+        None
+    }
+
+    /// Section 6.1, with the anchor's own limits (RFC 5937), and what TLS asks of a client's certificate.
+    fn validate(
+        &mut self,
+        path: &Path<'_>,
+        at: usize,
+        anchor: &Certificate<'_>,
+    ) -> Result<SystemTime, (Distance, Problem)> {
+        let certificates = path.upwards();
+        let fault = fault_on_path(&certificates, anchor, self.trust, self.now, &mut self.comparisons);
+        if let Some(problem) = fault {
+            return Err((Distance::AtAnchor, problem));
+        }
+        let dates = certificates.iter().map(|certificate| last_moment(certificate));
+        let mut until = dates.fold(after(anchor.not_after), SystemTime::min);
+        if let Some(revoked) = &self.trust.authorities[at].revoked {
+            return Err((Distance::Revoked, revoked.clone()));
+        }
+        let issuers = certificates[1..].iter().copied().chain([anchor]);
+        for (certificate, issuer) in certificates.iter().zip(issuers) {
+            let checked = self.trust.check_revocation(certificate, issuer.spki, at, self.now);
+            if let Some(next_update) = checked.map_err(|problem| (Distance::Revoked, problem))? {
+                until = until.min(next_update);
+            }
+        }
+        Ok(until)
+    }
+
+    fn note(&mut self, distance: Distance, problem: Problem) {
+        let until = [self.reason.as_ref().and_then(|(_, known)| known.until), problem.until];
+        if self.reason.as_ref().is_none_or(|(known, _)| *known < distance) {
+            self.reason = Some((distance, problem));
+        }
+        if let Some((_, reason)) = &mut self.reason {
+            // Whatever may change first may change the verdict.
+            reason.until = until.into_iter().flatten().min();
+        }
+    }
+
+    fn problem(self) -> Problem {
+        let unknown = || Problem::new(RefusalCode::ChainTooLong, "there are more ways to a CA than are tried");
+        self.reason.map_or_else(unknown, |(_, problem)| problem)
+    }
+}
+
+/// Whether name and key of an issuer are on the path already.
+fn is_on(path: &Path<'_>, issuer: &Certificate<'_>) -> bool {
+    let same_name = |certificate: &Certificate<'_>| {
+        certificate.subject == issuer.subject || normal_form(certificate.subject) == normal_form(issuer.subject)
+    };
+    path.certificates().any(|certificate| certificate.spki == issuer.spki && same_name(certificate))
+}
+
+/// How well a key identifier fits, the best first.
+fn key_rank(certificate: &Certificate<'_>, issuer_key_id: Option<&[u8]>) -> u8 {
+    match (certificate.authority_key_id, issuer_key_id) {
+        (Some(wanted), Some(id)) if wanted == id => 0,
+        (Some(_), Some(_)) => 2,
+        _ => 1,
+    }
+}
