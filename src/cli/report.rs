@@ -83,7 +83,11 @@ impl Report {
         }
         if let Decision::Refused(code) | Decision::Anyone(code) = decision {
             facts.push(Fact::words("because", because.to_owned()));
-            facts.push(Fact::words("repair", code.repair().to_owned()));
+            let repair = match &verdict {
+                Verdict::Refused(refusal) => refusal.repair(),
+                Verdict::Authorised(_) => code.repair(),
+            };
+            facts.push(Fact::words("repair", repair.to_owned()));
         }
         let subject = identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.subject().to_owned());
         Self { decision, subject, facts }
@@ -170,7 +174,9 @@ fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
             Some(name) => format!("none: let in by itself, as the authorised client {name}"),
             None => "none: let in by itself, since it stands in a --ca file".to_owned(),
         },
-        (Verdict::Refused(_), None) => "none: the chain leads to no loaded CA".to_owned(),
+        (Verdict::Refused(_), None) => {
+            "none: as far as signatures can be checked, the chain does not lead to a loaded CA".to_owned()
+        }
     };
     Fact::new("anchor", text, "null".to_owned())
 }

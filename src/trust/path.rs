@@ -237,15 +237,17 @@ impl<'s, 't> Search<'s, 't> {
             }
             return None;
         }
-        let (distance, problem) = match flaw {
-            Some(flaw) => (Distance::Unproven, flaw.clone()),
-            None => match self.validate(path, at, anchor) {
-                Ok(until) => return Some(Proof { anchor: authority, until }),
-                Err(problem) => problem,
-            },
-        };
-        self.note(distance, problem.under(&authority.identity));
-        None
+        if let Some(flaw) = flaw {
+            self.note(Distance::Unproven, flaw.clone());
+            return None;
+        }
+        match self.validate(path, at, anchor) {
+            Ok(until) => Some(Proof { anchor: authority, until }),
+            Err((distance, problem)) => {
+                self.note(distance, problem.under(&authority.identity));
+                None
+            }
+        }
     }
 
     /// Section 6.1, with the anchor's own limits (RFC 5937), and what TLS asks of a client's certificate.
@@ -306,5 +308,52 @@ fn key_rank(certificate: &Certificate<'_>, issuer_key_id: Option<&[u8]>) -> u8 {
         (Some(wanted), Some(id)) if wanted == id => 0,
         (Some(_), Some(_)) => 2,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+
+    fn params(name: &str, is_ca: bool, key_ids: bool) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        params.use_authority_key_identifier_extension = key_ids;
+        params
+    }
+
+    /// The signatures that did not verify, for a certificate of a stranger's CA beside `loaded` CAs of its name.
+    fn cost_of_a_stranger(loaded: usize, key_ids: bool) -> (usize, RefusalCode) {
+        let authority = || (params("ca", true, key_ids), KeyPair::generate().unwrap());
+        let pem = |(params, key): (CertificateParams, KeyPair)| params.self_signed(&key).unwrap().pem();
+        let trust =
+            Trust::builder().pem((0..loaded).map(|_| pem(authority())).collect::<String>(), "ca").build().unwrap();
+        let (own, key) = authority();
+        let issuer = Issuer::from_params(&own, &key);
+        let der = params("mallory", false, key_ids).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        let certificate = Certificate::parse(der.der()).unwrap();
+        let mut search = Search::new(&[], &trust, SystemTime::now(), Purpose::Client);
+        assert!(search.climb(&Path { certificate: &certificate, below: None }, None).is_none());
+        (search.bad_signatures, search.problem().code)
+    }
+
+    /// RFC 5280, section 4.2.1.1.
+    #[test]
+    fn t20_a_stranger_costs_no_more_than_two_signatures_among_a_hundred_cas_of_his_issuers_name() {
+        for loaded in [1, 2, 3, 100] {
+            let (signatures, code) = cost_of_a_stranger(loaded, true);
+            assert_eq!(
+                (signatures, code),
+                (loaded.min(MOST_BAD_SIGNATURES), RefusalCode::SameNameOtherKey),
+                "{loaded}"
+            );
+        }
+        for loaded in [8, 9, 100] {
+            let (signatures, _) = cost_of_a_stranger(loaded, false);
+            assert_eq!(signatures, MOST_BAD_SIGNATURES_WITHOUT_KEY_ID, "{loaded}, where nothing says whose key it was");
+        }
     }
 }

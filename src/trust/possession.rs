@@ -4,12 +4,10 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
-};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved};
-use webpki::{EndEntityCert, RawPublicKeyEntity};
+use webpki::RawPublicKeyEntity;
 
 use crate::certificate::Certificate;
 use crate::identity::Identity;
@@ -19,8 +17,9 @@ use super::signature::key_problem;
 
 /// Checks the signature `dss` over `message` with the key of `cert`.
 ///
-/// What webpki can read is checked as rustls does. What it cannot (version 1, unknown critical extensions) is checked
-/// with the bare key, by the same algorithms; then the verdict can still be a 401.
+/// It is checked with the bare key, by the same algorithms as rustls does it: what else a certificate is or has matters for
+/// the verdict only, which can then still be a 401. A certificate that cannot be read has no key, and one with a key that
+/// cannot be checked proves nothing: there the handshake fails, and the error says why.
 pub(crate) fn prove_possession(
     message: &[u8],
     cert: &CertificateDer<'_>,
@@ -28,13 +27,17 @@ pub(crate) fn prove_possession(
     tls13: bool,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let proven = match EndEntityCert::try_from(cert) {
-        Ok(_) if tls13 => verify_tls13_signature(message, cert, dss, algorithms),
-        Ok(_) => verify_tls12_signature(message, cert, dss, algorithms),
-        Err(_) => prove_with_bare_key(message, cert, dss, tls13, algorithms),
-    };
-    // A key that cannot prove anything fails like a wrong signature; the log is to tell the two apart.
-    proven.map_err(|error| unusable_key(cert, algorithms).unwrap_or(error))
+    let certificate = Certificate::parse(cert)
+        .map_err(|error| refused(Refusal::new(RefusalCode::Malformed, error.to_string(), None)))?;
+    if let Some(code) = key_problem(&certificate, algorithms) {
+        let detail = format!("the client's key is {}", certificate.key);
+        return Err(refused(Refusal::new(code, detail, Some(Identity::of(&certificate)))));
+    }
+    let spki = SubjectPublicKeyInfoDer::from(certificate.spki);
+    match tls13 {
+        true => verify_tls13_signature_with_raw_key(message, &spki, dss, algorithms),
+        false => verify_tls12_signature(message, &spki, dss, algorithms),
+    }
 }
 
 /// Why a certificate was refused in the handshake, if that is what the error says.
@@ -50,21 +53,15 @@ pub(crate) fn refusal_in(error: &Error) -> Option<Refusal> {
     }
 }
 
-fn prove_with_bare_key(
+/// RFC 5246, section 7.4.8. A scheme of TLS 1.2 does not name the curve, so there may be several candidates.
+fn verify_tls12_signature(
     message: &[u8],
-    cert: &CertificateDer<'_>,
+    spki: &SubjectPublicKeyInfoDer<'_>,
     dss: &DigitallySignedStruct,
-    tls13: bool,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let bad_encoding = || Error::InvalidCertificate(CertificateError::BadEncoding);
-    let certificate = Certificate::parse(cert).map_err(|_| bad_encoding())?;
-    let spki = SubjectPublicKeyInfoDer::from(certificate.spki);
-    if tls13 {
-        return verify_tls13_signature_with_raw_key(message, &spki, dss, algorithms);
-    }
-    let key = RawPublicKeyEntity::try_from(&spki).map_err(|_| bad_encoding())?;
-    // In TLS 1.2 a scheme does not name the curve, so there may be several candidates.
+    let key =
+        RawPublicKeyEntity::try_from(spki).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let mut candidates =
         algorithms.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme).flat_map(|(_, algs)| *algs).peekable();
     if candidates.peek().is_none() {
@@ -76,10 +73,6 @@ fn prove_with_bare_key(
     Err(Error::InvalidCertificate(CertificateError::BadSignature))
 }
 
-fn unusable_key(cert: &CertificateDer<'_>, algorithms: &WebPkiSupportedAlgorithms) -> Option<Error> {
-    let certificate = Certificate::parse(cert).ok()?;
-    let code = key_problem(&certificate, algorithms)?;
-    let detail = format!("the client's key is {}", certificate.key);
-    let refusal = Refusal::new(code, detail, Some(Identity::of(&certificate)));
-    Some(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal)))))
+fn refused(refusal: Refusal) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
 }

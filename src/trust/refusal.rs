@@ -139,13 +139,15 @@ impl RefusalCode {
                 "if you trust this certificate, put it into the directory of --authorized-clients: it is then let in by itself"
             }
             Self::UnknownIssuer => {
-                "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too"
+                "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too, or add it with \
+                 --intermediates"
             }
             Self::UnknownRoot => {
                 "if you trust this root, add it with --ca; otherwise issue the client a certificate of yours"
             }
             Self::MissingIntermediate => {
-                "have the client send the intermediate too (append it to the client's certificate file), or add it with --ca"
+                "have the client send the intermediate too (append it to the client's certificate file), or add it with \
+                 --intermediates"
             }
             Self::SameNameOtherKey => {
                 "the CA was made anew under its old name: add the old ca.pem with a second --ca, or issue the client a new \

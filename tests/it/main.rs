@@ -17,6 +17,7 @@ mod house;
 mod http;
 #[cfg(feature = "cli")]
 mod options;
+mod paths;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;

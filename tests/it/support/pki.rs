@@ -150,6 +150,14 @@ impl Ca {
         Self { der, params, key, above: Vec::new() }
     }
 
+    /// The same key and certificate; what it issues has this name for its issuer's.
+    pub(crate) fn as_named(&self, name: DistinguishedName) -> Self {
+        let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
+        let mut params = self.params.clone();
+        params.distinguished_name = name;
+        Self { der: self.der.clone(), params, key, above: self.above.clone() }
+    }
+
     pub(crate) fn pem(&self) -> String {
         pem(&self.der)
     }
