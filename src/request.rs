@@ -56,7 +56,8 @@ impl Request<'_> {
     }
 
     /// The target in origin form, its path normalised: no empty, `.` or `..` segments, and no character encoded without
-    /// need, so that a path means one thing. `*` for `OPTIONS *`.
+    /// need, or without encoding where RFC 3986 (section 3.3) has it encoded, so that a path means one thing. The query is as
+    /// it was sent, and need not be well encoded; but `"`, `<` and `>` in it are encoded. `*` for `OPTIONS *`.
     pub fn uri(&self) -> &Uri {
         &self.parts.uri
     }

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Version};
 use super::fields::{check_field_line, is_token};
 use super::framing::{self, Framing};
 use super::rejection::Rejection;
-use super::target;
+use super::target::{self, Authority};
 
 /// How large a head may be.
 #[derive(Debug, Clone)]
@@ -186,15 +186,15 @@ fn interpret(head: &[u8]) -> Result<Head, Rejection> {
 }
 
 /// RFC 9112, section 3.2: exactly one `Host`, and the same as in an absolute target. HTTP/1.0 may leave it out.
-fn check_host(fields: &HeaderMap, version: Version, target: Option<&http::uri::Authority>) -> Result<(), Rejection> {
+fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), Rejection> {
     let mut hosts = fields.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => target::authority(host.as_bytes())?,
+        (Some(host), None) => Authority::parse(host.as_bytes())?,
         (Some(_), Some(_)) => return Err(Rejection::bad("more than one Host")),
         (None, _) if version == Version::HTTP_10 => return Ok(()),
         (None, _) => return Err(Rejection::bad("no Host")),
     };
-    if target.is_some_and(|target| !target::same_authority(target, &host)) {
+    if target.is_some_and(|target| *target != host) {
         return Err(Rejection::bad("a Host that is not the target's"));
     }
     Ok(())

@@ -1,21 +1,30 @@
 //! The request target, in a normal form, so that a path means the same to a rule and to a handler (RFC 3986).
 
+use std::net::Ipv6Addr;
+
 use http::Method;
-use http::uri::{Authority, PathAndQuery, Uri};
+use http::uri::{PathAndQuery, Uri};
 
 use super::rejection::Rejection;
 
 /// A target that was read.
-pub(super) struct Target {
+pub(super) struct Target<'t> {
     /// Path and query, normalised; or `*`.
     pub(super) uri: Uri,
-    /// The host (and port) of a target in absolute form.
-    pub(super) authority: Option<Authority>,
+    /// The host and port of a target in absolute form.
+    pub(super) authority: Option<Authority<'t>>,
+}
+
+/// A host and the port of it, in an absolute target or in `Host`. Two are equal that name the same place.
+#[derive(Debug)]
+pub(super) struct Authority<'t> {
+    host: &'t str,
+    port: u16,
 }
 
 /// Reads a target of one of the forms that a server like this one is asked for (RFC 9112, section 3.2): origin form
 /// (`/path?query`), absolute form (`https://host/path`; `http:` names another resource, RFC 9110, section 4.2), and `*` with OPTIONS.
-pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Target, Rejection> {
+pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>, Rejection> {
     if target == b"*" {
         return match *method == Method::OPTIONS {
             true => Ok(Target { uri: Uri::from_static("*"), authority: None }),
@@ -24,12 +33,13 @@ pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Target, Rejection>
     }
     let (authority, rest) = match target.first() {
         Some(b'/') => (None, target),
-        _ => {
-            let (authority, rest) = split_absolute(target)?;
-            (Some(authority), rest)
-        }
+        _ => split_absolute(target).map(|(authority, rest)| (Some(authority), rest))?,
     };
-    let normal = normalise(rest)?;
+    let normal = match rest.first() {
+        Some(b'/') => normalise(rest)?,
+        // An empty path of an absolute target is the same as `/` (RFC 9110, section 4.2.3).
+        _ => normalise(&[b"/", rest].concat())?,
+    };
     let path_and_query =
         PathAndQuery::try_from(normal.as_slice()).map_err(|_| Rejection::bad("a target that is no path"))?;
     Ok(Target { uri: Uri::from(path_and_query), authority })
@@ -51,98 +61,117 @@ pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
     String::from_utf8(normal).map_err(|_| "a path that is no text")
 }
 
-/// An authority as in `Host`: a name or an address, and perhaps a port.
-pub(super) fn authority(value: &[u8]) -> Result<Authority, Rejection> {
-    let bad = || Rejection::bad("a host that is none");
-    if value.contains(&b'@') {
-        return Err(Rejection::bad("user information in a host"));
-    }
-    let authority = Authority::try_from(value).map_err(|_| bad())?;
-    // The crate takes more than RFC 3986 does: an empty or overlong port, brackets anywhere.
-    let (host, port) = split_port(authority.as_str());
-    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok() && port.bytes().all(|b| b.is_ascii_digit()));
-    let host_fits = match host.strip_prefix('[') {
-        Some(address) => address.strip_suffix(']').is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)),
-    };
-    if port_fits && host_fits { Ok(authority) } else { Err(bad()) }
-}
-
-/// Whether two authorities name the same place, with 443 as the port that may be left out.
-pub(super) fn same_authority(a: &Authority, b: &Authority) -> bool {
-    let (a_host, a_port) = split_port(a.as_str());
-    let (b_host, b_port) = split_port(b.as_str());
-    a_host.eq_ignore_ascii_case(b_host) && a_port.unwrap_or("443") == b_port.unwrap_or("443")
-}
-
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
+impl<'t> Authority<'t> {
+    /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and has to be there, as for
+    /// `https` it must (RFC 9110, section 4.2.2); a port that is empty or left out is 443 (RFC 3986, section 3.2.3).
+    pub(super) fn parse(value: &'t [u8]) -> Result<Self, Rejection> {
+        if value.contains(&b'@') {
+            return Err(Rejection::bad("user information in a host"));
+        }
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port),
+            _ => (text, ""),
+        };
+        match read_port(port) {
+            Some(port) if is_host(host) => Ok(Self { host, port }),
+            _ => Err(Rejection::bad("a host that is none")),
+        }
     }
 }
 
-fn split_absolute(target: &[u8]) -> Result<(Authority, &[u8]), Rejection> {
+impl PartialEq for Authority<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+    }
+}
+
+/// `*DIGIT`, and a number that a port can have.
+fn read_port(port: &str) -> Option<u16> {
+    match port {
+        "" => Some(443),
+        _ if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
+        _ => None,
+    }
+}
+
+/// `IP-literal / IPv4address / reg-name` (RFC 3986, section 3.2.2), but nothing encoded: names of that kind are read in
+/// more than one way.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(|byte| is_unreserved(byte) || is_sub_delim(byte)),
+    }
+}
+
+/// The authority of a target in absolute form, and what follows it.
+fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), Rejection> {
     const SCHEME: &[u8] = b"https://";
     let (scheme, after) = target.split_at(target.len().min(SCHEME.len()));
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return Err(Rejection::bad("a target that is neither a path nor an address of https"));
     }
     let end = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
-    let (host, rest) = after.split_at(end);
-    Ok((authority(host)?, if rest.is_empty() { b"/" } else { rest }))
+    let (authority, rest) = after.split_at(end);
+    Ok((Authority::parse(authority)?, rest))
 }
 
-/// Decodes what may stand in a path as it is, and upper-cases the rest, so that a path is seen in one way whoever decodes
-/// it; refuses what two programs could read differently.
+/// Path and query in a normal form: what may stand in a path as it is, is decoded, and the rest is encoded, so that a path is
+/// seen in one way whoever decodes it. Refuses what two programs could read differently.
 fn normalise(target: &[u8]) -> Result<Vec<u8>, Rejection> {
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
-    if path.first() != Some(&b'/') {
-        return Err(Rejection::bad("a path that does not begin with a slash"));
-    }
     let mut normal = Vec::with_capacity(target.len());
     copy_path(path, &mut normal)?;
     check_segments(&normal)?;
     if let Some(query) = query {
-        check_query(query)?;
         normal.push(b'?');
-        normal.extend_from_slice(query);
+        copy_query(query, &mut normal)?;
     }
     Ok(normal)
 }
 
-fn copy_path(path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
-    let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        at += 1;
-        if byte != b'%' {
-            if !is_path_byte(byte) {
-                return Err(Rejection::bad("a character in the path that does not belong there"));
+fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+    while let Some((&byte, rest)) = path.split_first() {
+        path = rest;
+        match byte {
+            b'%' => {
+                let (decoded, rest) = decode(rest)?;
+                path = rest;
+                match decoded {
+                    b'/' | b'\\' | 0..=0x1f | 0x7f => {
+                        return Err(Rejection::bad("an encoded slash, backslash or control character in the path"));
+                    }
+                    _ if is_path_byte(decoded) => out.push(decoded),
+                    _ => push_encoded(decoded, out),
+                }
             }
-            out.push(byte);
-            continue;
+            _ if is_path_byte(byte) => out.push(byte),
+            _ if SENT_RAW_IN_PATHS.contains(&byte) => push_encoded(byte, out),
+            _ => return Err(Rejection::bad("a character in the path that does not belong there")),
         }
-        let decoded = encoded_byte(path, at)?;
-        match decoded {
-            b'/' | b'\\' | 0..=0x1f | 0x7f => {
-                return Err(Rejection::bad("an encoded slash, backslash or control character in the path"));
-            }
-            decoded if is_path_byte(decoded) => out.push(decoded),
-            _ => {
-                out.push(b'%');
-                out.extend(path[at..at + 2].iter().map(u8::to_ascii_uppercase));
-            }
-        }
-        at += 2;
     }
     Ok(())
 }
 
+/// What is sent in a path as it is, though RFC 3986 has it encoded: `|`, `[`, `]` and, until lately, `^` by browsers (URL
+/// Standard, path percent-encode set), the others by frameworks. To no program does one of these mean anything. Not among
+/// them: `"`, `<`, `>` and `#`, which no browser sends; and the backslash, which is a slash to some programs.
+const SENT_RAW_IN_PATHS: &[u8] = b"|[]{}^`";
+
+/// With digits in upper case (RFC 3986, section 6.2.2.1).
+fn push_encoded(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+}
+
 fn check_segments(path: &[u8]) -> Result<(), Rejection> {
-    let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
+    let Some((b'/', after)) = path.split_first() else {
+        return Err(Rejection::bad("a path that does not begin with a slash"));
+    };
+    let mut segments = after.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         match segment {
             b"." | b".." => return Err(Rejection::bad("a path with . or ..")),
@@ -154,34 +183,43 @@ fn check_segments(path: &[u8]) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn check_query(query: &[u8]) -> Result<(), Rejection> {
-    for (at, byte) in query.iter().enumerate() {
-        if *byte == b'%' {
-            encoded_byte(query, at + 1)?;
-        } else if !is_path_byte(*byte) && !IN_QUERIES.contains(byte) {
-            return Err(Rejection::bad("a character in the query that does not belong there"));
+/// A query is the application's own affair, and no rule looks at it: it stays as it was sent, encoded well or not. But a `#`
+/// would end it for some programs; and `Uri` does not hold `"`, `<` and `>`, which no browser sends (URL Standard, query
+/// percent-encode set), so these are encoded.
+fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+    for &byte in query {
+        match byte {
+            b'"' | b'<' | b'>' => push_encoded(byte, out),
+            b'!'..=b'~' if byte != b'#' => out.push(byte),
+            _ => return Err(Rejection::bad("a character in the query that does not belong there")),
         }
     }
     Ok(())
 }
 
-/// What browsers send in a query as it is, beyond RFC 3986 (URL Standard, query percent-encode set). No rule looks at a query.
-const IN_QUERIES: &[u8] = br"?[]{}|^`\";
-
-fn encoded_byte(bytes: &[u8], at: usize) -> Result<u8, Rejection> {
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    match (digit(at), digit(at + 1)) {
+/// The byte that the two digits after a percent sign stand for, and what follows them.
+fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), Rejection> {
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    if let [high, low, rest @ ..] = after_percent
+        && let (Some(high), Some(low)) = (value(*high), value(*low))
+    {
         // Two digits of base 16 fit a byte.
-        (Some(high), Some(low)) => Ok((high * 16 + low) as u8),
-        _ => Err(Rejection::bad("a percent sign that encodes nothing")),
+        return Ok(((high * 16 + low) as u8, rest));
     }
+    Err(Rejection::bad("a percent sign that encodes nothing"))
 }
 
+/// RFC 3986, section 2.3.
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// RFC 3986, section 2.2.
+fn is_sub_delim(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// `pchar` and `/` (RFC 3986, section 3.3).
 fn is_path_byte(byte: u8) -> bool {
-    is_unreserved(byte) || b"!$&'()*+,;=:@/".contains(&byte)
+    is_unreserved(byte) || is_sub_delim(byte) || matches!(byte, b':' | b'@' | b'/')
 }

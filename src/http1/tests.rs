@@ -163,15 +163,41 @@ fn framing_is_read_from_exact_fields() {
 #[test]
 fn there_is_one_host_and_it_is_one() {
     assert_eq!(status("GET / HTTP/1.1\r\n\r\n"), 400);
-    for host in
-        ["", "a b", "a@b", "a/b", "a,b", "[::1", "[::1]x", "[zz]", "a:", "a:x", "a:99999", "a:+1", "é", "a?b", "::1"]
-    {
+    for host in [
+        "", ":", ":443", "a b", "a, b", "a@b", "a/b", "[::1", "[::1]x", "[]", "[zz]", "[v1.a]", "a:x", "a:65536",
+        "a:+1", "a::", "a:1:2", "é", "a?b", "a#b", "::1", "%61", "a%zz", "a\"b", "a<b", "a|b", "a\\b", "a{b}", "a^b",
+        "a`b",
+    ] {
         assert_eq!(status(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")), 400, "{host:?}");
     }
-    for host in ["a", "a.test:8443", "127.0.0.1", "[::1]", "[::1]:443", "A_b-c"] {
+    for host in ["a", "a.test:8443", "a:65535", "127.0.0.1", "[::1]", "[::1]:443", "A_b-c~d."] {
         accepted(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     }
     accepted("GET / HTTP/1.0\r\n\r\n");
+}
+
+#[test]
+fn a_name_is_made_of_unreserved_characters_and_sub_delims_and_a_port_may_be_empty() {
+    // RFC 3986, sections 2.2, 3.2.2 and 3.2.3.
+    for sub_delim in "!$&'()*+,;=".chars() {
+        accepted(&format!("GET / HTTP/1.1\r\nHost: a{sub_delim}b\r\n\r\n"));
+        accepted(&format!("GET https://a{sub_delim}b/ HTTP/1.1\r\nHost: A{sub_delim}b:443\r\n\r\n"));
+    }
+    for (target, host, same) in [
+        ("a", "a:", true),
+        ("a:", "a", true),
+        ("a:", "a:443", true),
+        ("a:0443", "a", true),
+        ("[::1]", "[::1]:", true),
+        ("A.test", "a.TEST", true),
+        ("a:444", "a:", false),
+        ("a:444", "a:444", true),
+        ("a", "a.", false),
+        ("a=b", "a=c", false),
+    ] {
+        let text = format!("GET https://{target}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(parse(&text).is_ok(), same, "{target} {host}");
+    }
 }
 
 /// Row H5: a path means one thing, or it is refused.
@@ -190,7 +216,14 @@ fn h5_paths_are_normal_or_400() {
         ("https://a.test", "/"),
         ("/a%40b%2B%3b%2A", "/a@b+;*"),
         ("/a%25b", "/a%25b"),
-        ("/?a[]={b|c}^`\\", "/?a[]={b|c}^`\\"),
+        ("/posts/[id].js", "/posts/%5Bid%5D.js"),
+        ("/a|b{c}^`", "/a%7Cb%7Bc%7D%5E%60"),
+        ("/a%7cb%7bc%7d%5e%60", "/a%7Cb%7Bc%7D%5E%60"),
+        ("/a%3Fb%23", "/a%3Fb%23"),
+        ("/a%22%3c%3E", "/a%22%3C%3E"),
+        ("https://a.test?x", "/?x"),
+        ("https://a.test:?x=https://b.test", "/?x=https://b.test"),
+        ("https://a.test:443", "/"),
         ("/...", "/..."),
         ("/a;b=c,d", "/a;b=c,d"),
     ] {
@@ -218,14 +251,21 @@ fn h5_paths_are_normal_or_400() {
         "/a#b",
         "/a\"b",
         "/a<b",
-        "/a{b",
-        "/a|b",
-        "/a^b",
-        "/a`b",
+        "/a>b",
+        "/a|b\\c",
+        "/[/../]",
+        "/|//|",
+        "/a|%2f",
+        "/[%",
+        "https://?x",
+        "https://#x",
+        "https://a.test#x",
+        "https://a.test?x#y",
+        "https://a.test\\x",
+        "https://a.test/a//b",
+        "https:?x",
+        "https:/a",
         "/?a#b",
-        "/?%",
-        "/?a\"",
-        "/?a<b",
         "/?a b",
         "http://a.test",
         "https://",
@@ -237,12 +277,44 @@ fn h5_paths_are_normal_or_400() {
         "https:///",
         "https://a.test:444/",
         "ftp://a.test/",
-        "https://a.test?x",
         "a.test:443",
     ] {
         assert_eq!(status(&asking(target)), 400, "{target}");
     }
     assert_eq!(accepted("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").parts.uri, "*");
+}
+
+/// RFC 9112, section 3.2, and RFC 3986, section 3.4: what is in a query is for the application to read.
+#[test]
+fn a_query_passes_as_it_was_sent() {
+    let uri = |query: &str| accepted(&asking(&format!("/a?{query}"))).parts.uri;
+    for query in ["", "?", "q=100%", "%zz", "%", "%%%", "%2", "%00%0d%0a%2f%5C", "//../.", "[]={b|c}^`\\", "q=%7c|"] {
+        assert_eq!(uri(query).query(), Some(query));
+        assert_eq!(uri(query).path(), "/a");
+    }
+    for byte in (b'!'..=b'~').filter(|byte| !b"#\"<>".contains(byte)) {
+        let query = char::from(byte).to_string();
+        assert_eq!(uri(&query).query(), Some(query.as_str()));
+    }
+    assert_eq!(uri("\"<>"), "/a?%22%3C%3E", "the type that holds it has no room for them");
+    for query in ["#", "x#y", "a b", "\u{e9}", "a\tb", "a\u{7f}"] {
+        assert_eq!(status(&asking(&format!("/a?{query}"))), 400, "{query}");
+    }
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn h5_check_and_the_policy_see_the_path_that_a_handler_sees() {
+    for (target, path) in
+        [("/posts/[id]?x", "/posts/%5Bid%5D"), ("/a%7cb", "/a%7Cb"), ("/%61", "/a"), ("https://a.test?x", "/")]
+    {
+        assert_eq!(path_of(&Method::GET, target).unwrap(), path);
+        assert_eq!(normal_path(path).unwrap(), path);
+    }
+    assert_eq!(normal_path("/posts/[id]").unwrap(), "/posts/%5Bid%5D");
+    for bad in ["/a\\b", "/a#b", "//", "?x", "\u{e9}"] {
+        assert!(path_of(&Method::GET, bad).is_err() && normal_path(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]
@@ -547,6 +619,18 @@ proptest! {
         prop_assert_eq!(head.parts.uri, target.as_str());
         prop_assert_eq!(format!("{:?}", second.parts), format!("{:?}", accepted(&text).parts));
         prop_assert_eq!(head.framing, length.map_or(Framing::None, Framing::Length));
+    }
+
+    /// Row H5: what a rule is compared with is what a handler sees, and there is one spelling of it.
+    #[test]
+    fn h5_a_normal_target_is_its_own_normal_form(target in "/[ -~]{0,12}(%[0-9a-f]{2}){0,3}[ -~]{0,12}") {
+        if let Ok(Some((head, _))) = parse(&asking(&target)) {
+            let normal = head.parts.uri.to_string();
+            prop_assert_eq!(accepted(&asking(&normal)).parts.uri.to_string(), normal.clone());
+            let path = normal.split('?').next().unwrap();
+            prop_assert_eq!(normal_path(path).unwrap(), path);
+            prop_assert_eq!(normal_path(target.split('?').next().unwrap()).unwrap(), path);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use mtls_min::http::{HeaderValue, Method, StatusCode};
-use mtls_min::{Body, Request, Response, Verdict};
+use mtls_min::{Access, Body, Observer, Policy, Request, Response, Trust, Verdict};
 
 use crate::support::client::{self, GET, TLS13, Tls, VERSIONS, config, connect, exchange, read_reply, read_to_end};
 use crate::support::pki::{self, CN, Ca};
@@ -94,15 +94,64 @@ fn h4_a_pipelined_request_after_a_change_of_trust_is_judged_anew() {
 fn h5_the_handler_sees_one_form_of_a_path() {
     let (running, ca) = echo();
     let mut stream = authorised(&running, &ca);
-    for target in ["/admin", "/%61dmin", "https://localhost/admin"] {
-        let reply = exchange(&mut stream, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).unwrap();
-        assert_eq!(reply.body, "GET /admin ", "{target}");
+    for (target, seen) in [
+        ("/admin", "/admin"),
+        ("/%61dmin", "/admin"),
+        ("https://localhost/admin", "/admin"),
+        ("https://localhost?x", "/?x"),
+        ("/posts/[id].js", "/posts/%5Bid%5D.js"),
+        ("/posts/%5bid%5D.js", "/posts/%5Bid%5D.js"),
+        ("/a|b{c}^`", "/a%7Cb%7Bc%7D%5E%60"),
+        ("/?q=100%&r=%zz[|]", "/?q=100%&r=%zz[|]"),
+    ] {
+        let reply = exchange(&mut stream, format!("GET {target} HTTP/1.1\r\nHost: localhost:\r\n\r\n")).unwrap();
+        assert_eq!(reply.body, format!("GET {seen} "), "{target}");
     }
-    for target in ["//admin", "/x/../admin", "/admin%2f", "/x/%2e%2e/admin", "/admin\\"] {
+    for target in [
+        "//admin",
+        "/x/../admin",
+        "/admin%2f",
+        "/x/%2e%2e/admin",
+        "/admin\\",
+        "/a\"b",
+        "/a<b",
+        "/a>b",
+        "/a%zz",
+        "/?a#b",
+        "/\u{e9}",
+    ] {
         let mut stream = authorised(&running, &ca);
         let reply = exchange(&mut stream, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).unwrap();
         assert_eq!(reply.status, 400, "{target}");
     }
+}
+
+#[test]
+fn h5_a_rule_is_met_by_each_spelling_of_what_browsers_send_raw() {
+    let ca = Ca::new("ca");
+    let policy = "/ any\n/posts/%5Bid%5D cn:bob\n/a%7Cb cn:bob\n";
+    let trusted = |policy: &str| {
+        let policy = Policy::parse(policy, "policy")?;
+        Trust::builder().pem(ca.pem(), "ca").policy(policy).build()
+    };
+    let running = start(trusted(policy).unwrap());
+    let mut stream = authorised(&running, &ca);
+    for (target, status) in [
+        ("/posts/[id]", 403),
+        ("/posts/%5bid]/x", 403),
+        ("/posts/[%69d%5D?x", 403),
+        ("https://a/posts/[id]", 403),
+        ("/a|b", 403),
+        ("/%61%7cb/", 403),
+        ("/posts/[ID]", 200),
+        ("/posts/id", 200),
+        ("/a?|b", 200),
+    ] {
+        let reply = exchange(&mut stream, format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
+        assert_eq!(reply.status, status, "{target}");
+    }
+    let error = trusted("/posts/[id] cn:bob\n").unwrap_err().to_string();
+    assert!(error.contains("policy, line 1") && error.contains("requests are seen as \"/posts/%5Bid%5D\""), "{error}");
 }
 
 #[test]
