@@ -19,7 +19,7 @@ pub(crate) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
 /// The longest chunk line, and the longest line of a trailer, in bytes.
 const MAX_LINE: usize = 512;
 
-/// All chunk extensions of a body together, and all its trailers together, in bytes.
+/// All chunk extensions and trailers of a body together, in bytes.
 const MAX_EXTRA: usize = 4096;
 
 /// Decodes a chunked body as it arrives.
@@ -131,7 +131,7 @@ impl ChunkedDecoder {
                 let digits = self.line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
                 let size = chunk_size(&self.line[..digits])?;
                 check_extensions(&self.line[digits..])?;
-                self.count_extra(self.line.len() - digits)?;
+                self.count_extra(self.line.len() - digits.min(PLAIN_DIGITS))?;
                 self.state = if size == 0 { State::Trailer } else { State::Data { left: size } };
             }
             _ if self.line.is_empty() => self.state = State::Done,
@@ -153,32 +153,44 @@ impl ChunkedDecoder {
     }
 }
 
+/// `1*HEXDIG`, of which leading zeros mean nothing.
 fn chunk_size(digits: &[u8]) -> Result<u64, Rejection> {
-    // 16 digits of base 16 always fit a u64.
-    if digits.is_empty() || digits.len() > 16 {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    if digits.is_empty() || digits.len() - zeros > PLAIN_DIGITS {
         return Err(Rejection::bad("a chunk size that is not a plain number"));
     }
     let digit = |byte: &u8| u64::from(char::from(*byte).to_digit(16).unwrap_or_default());
     Ok(digits.iter().fold(0, |size, byte| size << 4 | digit(byte)))
 }
 
-/// `*( ";" name [ "=" ( token / quoted-string ) ] )`, without spaces. They mean nothing to us, but have to be what they
-/// seem.
+/// So many digits of base 16 always fit a u64. More of them are zeros in front, and count as extra.
+const PLAIN_DIGITS: usize = 16;
+
+/// Extensions mean nothing to us, but have to be what they seem.
 fn check_extensions(mut rest: &[u8]) -> Result<(), Rejection> {
-    let bad = Rejection::bad("a chunk extension that is none");
-    while let Some((first, after)) = rest.split_first() {
-        if *first != b';' {
-            return Err(bad);
-        }
-        rest = skip_token(after).ok_or(bad)?;
-        if let Some(value) = rest.strip_prefix(b"=") {
-            rest = match value.strip_prefix(b"\"") {
-                Some(quoted) => skip_quoted(quoted).ok_or(bad)?,
-                None => skip_token(value).ok_or(bad)?,
-            };
-        }
+    while !rest.is_empty() {
+        rest = skip_extension(rest).ok_or(Rejection::bad("a chunk extension that is none"))?;
     }
     Ok(())
+}
+
+/// `BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ]` (RFC 9112, section 7.1.1): there is white space around the
+/// signs, but none after the last word.
+fn skip_extension(bytes: &[u8]) -> Option<&[u8]> {
+    let name = skip_space(bytes).strip_prefix(b";")?;
+    let after = skip_token(skip_space(name))?;
+    let Some(value) = skip_space(after).strip_prefix(b"=") else { return Some(after) };
+    let value = skip_space(value);
+    match value.strip_prefix(b"\"") {
+        Some(quoted) => skip_quoted(quoted),
+        None => skip_token(value),
+    }
+}
+
+/// "Bad" white space (RFC 9110, section 5.6.3).
+fn skip_space(bytes: &[u8]) -> &[u8] {
+    let length = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &bytes[length..]
 }
 
 fn skip_token(bytes: &[u8]) -> Option<&[u8]> {

@@ -56,6 +56,10 @@ fn h1_what_could_smuggle_a_request_is_answered_400_and_the_next_request_never() 
         "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\na\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1 \n;a\r\na\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1; a \r\na\r\n0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n00000000000000000fffffffffffffffff\r\na\r\n0\r\n\r\n",
     ] {
         let mut stream = authorised(&running, &ca);
         let reply = exchange(&mut stream, format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}{smuggled}")).unwrap();
@@ -268,6 +272,17 @@ fn the_same_bytes_split_otherwise_get_the_same_answers() {
     for step in [1, 2, 3, 7, 50] {
         assert_eq!(answers(step), whole, "in steps of {step}");
     }
+}
+
+/// RFC 9112, sections 7.1 and 7.1.1.
+#[test]
+fn a_chunked_body_with_zeros_before_its_sizes_and_white_space_around_its_extensions_is_read() {
+    let (running, ca) = echo();
+    let mut stream = authorised(&running, &ca);
+    let post = "POST /a HTTP/1.1\r\nHost: a=b\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000003 ; x = \"y z\"\r\nabc\r\n\
+                000; ieof\r\n\r\n";
+    assert_eq!(exchange(&mut stream, format!("{post}{GET}")).unwrap().body, "POST /a abc");
+    assert_eq!(read_reply(&mut stream).unwrap().body, "GET / ", "the next request is found");
 }
 
 #[test]
