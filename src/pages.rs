@@ -5,8 +5,16 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use crate::handler::{Body, Response};
 
-/// For a client that speaks HTTP to this port without TLS.
-pub(crate) const SPEAK_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+/// For a client that speaks HTTP to this port without TLS; to HEAD, without the content (RFC 9110, section 9.3.2).
+pub(crate) fn speak_https(with_content: bool) -> &'static [u8] {
+    match with_content {
+        true => SPEAK_HTTPS,
+        false => &SPEAK_HTTPS[..SPEAK_HTTPS.len() - SPEAK_HTTPS_CONTENT],
+    }
+}
+
+const SPEAK_HTTPS_CONTENT: usize = 46;
+const SPEAK_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 Content-Type: text/plain; charset=utf-8\r\n\
 Content-Length: 46\r\n\
 Connection: close\r\n\
@@ -220,9 +228,10 @@ mod tests {
 
     #[test]
     fn the_plain_answer_states_its_true_length() {
-        let text = std::str::from_utf8(SPEAK_HTTPS).unwrap();
+        let text = std::str::from_utf8(speak_https(true)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
+        assert_eq!(speak_https(false), format!("{head}\r\n\r\n").as_bytes());
     }
 
     #[test]

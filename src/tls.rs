@@ -13,6 +13,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 
+use crate::http1::is_head_request;
 use crate::resumption::{self, Sessions};
 use crate::server_certificate::ServerCertificate;
 use crate::sys::{self, Signal};
@@ -130,8 +131,8 @@ pub(crate) enum Received {
 pub(crate) enum Broken {
     /// The client broke the TLS protocol, or its certificate or signature was refused; an alert was sent.
     Tls(rustls::Error),
-    /// The client speaks HTTP without TLS.
-    PlainHttp,
+    /// The client speaks HTTP without TLS, and does (or does not) want content with its answer.
+    PlainHttp { wants_content: bool },
     /// The network failed, or the client vanished.
     Network,
 }
@@ -204,7 +205,9 @@ impl Session {
                     false => Ok(Received::Bytes),
                 }
             }
-            Err(_) if self.tls.is_handshaking() && self.first.is_plain_http() => Err(Broken::PlainHttp),
+            Err(_) if self.tls.is_handshaking() && self.first.is_plain_http() => {
+                Err(Broken::PlainHttp { wants_content: self.first.wants_content() })
+            }
             Err(error) => {
                 // The alert; if it cannot be sent now, the client learns less.
                 let _ = self.flush();
@@ -341,6 +344,11 @@ impl FirstBytes {
     fn is_plain_http(&self) -> bool {
         let method = self.bytes[..self.len].split(|byte| *byte == b' ').next().unwrap_or_default();
         !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
+    }
+
+    /// Not with HEAD, nor when that is all that has come.
+    fn wants_content(&self) -> bool {
+        is_head_request(&self.bytes[..self.len]) == Some(false)
     }
 }
 

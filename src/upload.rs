@@ -160,7 +160,9 @@ impl Upload<'_> {
         match self.session.receive() {
             Ok(Received::Bytes) => {}
             Ok(Received::Nothing) => self.wait(Interest::Readable)?,
-            Ok(Received::End) | Err(Broken::Tls(_) | Broken::PlainHttp | Broken::Network) => return Err(Failure::Gone),
+            Ok(Received::End) | Err(Broken::Tls(_) | Broken::PlainHttp { .. } | Broken::Network) => {
+                return Err(Failure::Gone);
+            }
         }
         if matches!(self.decoder.framing, DecoderState::Chunked(_)) {
             self.session.take_plaintext(self.input);

@@ -71,7 +71,7 @@ impl Connection {
             Admission::Refused(refusal) => self.refuse(head, refusal, context),
             Admission::Client => match BodyDecoder::new(head.framing, context.limits.body) {
                 Ok(decoder) => self.call_with_upload(head, decoder, &verdict, context),
-                Err(rejection) => self.reject(Some(head), rejection, context),
+                Err(rejection) => self.reject(head, rejection, context),
             },
             Admission::Stranger => match BodyDecoder::new(head.framing, context.limits.unauthenticated_body) {
                 Ok(decoder) => {
@@ -80,7 +80,7 @@ impl Connection {
                     }
                     self.enter(Stage::Body(Box::new(BodyInAdvance { head, decoder, body: Vec::new() })), context);
                 }
-                Err(rejection) => self.reject(Some(head), rejection, context),
+                Err(rejection) => self.reject(head, rejection, context),
             },
         }
         if self.is_authorised() == was_authorised { Step::Go } else { Step::Stop(Next::Classified) }
@@ -111,7 +111,7 @@ impl Connection {
                     }
                 }
             }
-            Err(rejection) => self.reject(None, rejection, context),
+            Err(rejection) => self.reject_body(rejection, context),
         }
         Step::Go
     }
@@ -174,10 +174,30 @@ impl Connection {
         }
     }
 
-    /// Answers what is not an acceptable request; `head` if that much could be read.
-    pub(super) fn reject(&mut self, head: Option<Head>, rejection: Rejection, context: &Context) {
-        let asked = head.map_or_else(|| Asked::unread(context), |head| Asked::new(head, context));
-        self.answer(asked, pages::rejected(rejection.status), Some(rejection.reason), context);
+    /// Answers what is no request, or not the whole of one, as far as its head has come.
+    pub(super) fn reject_head(&mut self, rejection: Rejection, context: &Context) {
+        let mut response = pages::rejected(rejection.status);
+        let is_head_request = match &self.stage {
+            Stage::Head(parser) => parser.is_head_request(&self.input),
+            _ => None,
+        };
+        if is_head_request.is_none() {
+            // An answer without content is right for every method.
+            *response.body_mut() = Body::empty();
+        }
+        let method = if is_head_request == Some(true) { Method::HEAD } else { Method::GET };
+        self.answer(Asked::unread(method, context), response, Some(rejection.reason), context);
+    }
+
+    /// Answers a request whose body, as far as it has come, is not acceptable.
+    pub(super) fn reject_body(&mut self, rejection: Rejection, context: &Context) {
+        if let Stage::Body(advance) = std::mem::replace(&mut self.stage, Stage::Idle) {
+            self.reject(advance.head, rejection, context);
+        }
+    }
+
+    fn reject(&mut self, head: Head, rejection: Rejection, context: &Context) {
+        self.answer(Asked::new(head, context), pages::rejected(rejection.status), Some(rejection.reason), context);
     }
 
     /// Starts to send a response. `last`: why no further request can be read on this connection.
@@ -265,9 +285,10 @@ impl Asked {
         Self { time, started, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict: None }
     }
 
-    /// Stands for a request whose head could not be read. It is answered as HTTP/1.1.
-    fn unread(context: &Context) -> Self {
-        let (parts, ()) = http::Request::new(()).into_parts();
+    /// Stands for a request whose head could not be read. It is answered as HTTP/1.1, and as if its method was this.
+    fn unread(method: Method, context: &Context) -> Self {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = method;
         let (time, started) = (context.clock.now(), Instant::now());
         Self { time, started, parts, keep_alive: false, client_is_done: false, readable: false, verdict: None }
     }

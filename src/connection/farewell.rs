@@ -39,9 +39,9 @@ impl Connection {
         }
         match phase {
             Phase::Head if !self.input.is_empty() => {
-                self.reject(None, Rejection::timed_out("the head came too slowly"), context)
+                self.reject_head(Rejection::timed_out("the head came too slowly"), context)
             }
-            Phase::Body => self.reject(None, Rejection::timed_out("the body came too slowly"), context),
+            Phase::Body => self.reject_body(Rejection::timed_out("the body came too slowly"), context),
             Phase::Head | Phase::Idle => return self.close_politely(),
             Phase::Answer => {
                 self.log(Some("the client took the response too slowly"), context);
@@ -58,7 +58,7 @@ impl Connection {
         match broken {
             Broken::Network => close(),
             // An alert or a plain answer is on its way; let it arrive.
-            Broken::Tls(_) | Broken::PlainHttp => self.say_goodbye(context),
+            Broken::Tls(_) | Broken::PlainHttp { .. } => self.say_goodbye(context),
         }
     }
 
@@ -66,8 +66,8 @@ impl Connection {
         let remote = self.remote;
         match broken {
             Broken::Network => {}
-            Broken::PlainHttp => {
-                self.session.send_unencrypted(pages::SPEAK_HTTPS);
+            Broken::PlainHttp { wants_content } => {
+                self.session.send_unencrypted(pages::speak_https(*wants_content));
                 context.observer.event(&Event::PlainHttp { remote });
             }
             Broken::Tls(error) => {

@@ -212,7 +212,7 @@ impl Connection {
             }
             Ok(None) => self.receive_more(context),
             Err(rejection) => {
-                self.reject(None, rejection, context);
+                self.reject_head(rejection, context);
                 Step::Go
             }
         }

@@ -59,9 +59,14 @@ impl HeadParser {
     /// many bytes it took; the parser is ready for the next.
     pub(crate) fn parse(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
         let Some(end) = self.scan(received, limits)? else { return Ok(None) };
-        let start = leading_line_end(received);
+        let head = interpret(&received[leading_line_end(received)..end])?;
         *self = Self::default();
-        interpret(&received[start..end]).map(|head| Some((head, end)))
+        Ok(Some((head, end)))
+    }
+
+    /// Whether what `parse` refused, or what it has seen so far, is a HEAD request: see [`is_head_request`].
+    pub(crate) fn is_head_request(&self, received: &[u8]) -> Option<bool> {
+        is_head_request(received.get(..self.scanned)?)
     }
 
     /// Looks at the bytes that are new. `Some(end)`: the empty line was found.
@@ -115,6 +120,17 @@ impl HeadParser {
 
 /// A method is no longer than this; the longest registered one has 17 letters.
 const LONGEST_METHOD: usize = 32;
+
+/// Whether the client that sent this asks with HEAD, as far as can be told of what may be no request at all, or not the
+/// whole of one: the answer to HEAD has no content, whatever the status (RFC 9110, section 9.3.2). `None`: so little is
+/// there that it still can be.
+pub(crate) fn is_head_request(received: &[u8]) -> Option<bool> {
+    let line = received.trim_ascii_start();
+    match line.iter().position(|byte| !byte.is_ascii_graphic()) {
+        Some(end) => Some(&line[..end] == b"HEAD"),
+        None => (!b"HEAD".starts_with(line)).then_some(false),
+    }
+}
 
 fn leading_line_end(received: &[u8]) -> usize {
     if received.starts_with(b"\r\n") { 2 } else { 0 }

@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
 pub(crate) use framing::Framing;
-pub(crate) use head::{Head, HeadLimits, HeadParser};
+pub(crate) use head::{Head, HeadLimits, HeadParser, is_head_request};
 pub(crate) use rejection::Rejection;
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;

@@ -317,6 +317,46 @@ fn h5_check_and_the_policy_see_the_path_that_a_handler_sees() {
     }
 }
 
+/// RFC 9110, section 9.3.2. What is no request, or not yet one, may have been meant to be HEAD.
+#[test]
+fn what_was_asked_with_head_is_told_from_the_beginning_of_the_head() {
+    for (received, is_head) in [
+        ("HEAD / HTTP/1.1\r\n", Some(true)),
+        ("HEAD ", Some(true)),
+        ("HEAD\t/", Some(true)),
+        ("HEAD\r\n", Some(true)),
+        ("\r\nHEAD /", Some(true)),
+        (" HEAD /", Some(true)),
+        ("", None),
+        ("\r\n", None),
+        ("\r\n\r\n", None),
+        ("H", None),
+        ("HEAD", None),
+        ("GET /", Some(false)),
+        ("G", Some(false)),
+        ("HEX", Some(false)),
+        ("HEADS", Some(false)),
+        ("HEAD/", Some(false)),
+        ("head /", Some(false)),
+        ("/HEAD ", Some(false)),
+    ] {
+        assert_eq!(is_head_request(received.as_bytes()), is_head, "{received:?}");
+    }
+    for (received, is_head) in [
+        ("HEAD / HTTP/1.1\r\n\r\n", Some(true)),
+        ("HEAD / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n", Some(true)),
+        ("HEAD /\0", Some(true)),
+        ("HEAD\0", None),
+        ("\r\n\r\nHEAD / HTTP/1.1\r\n", None),
+        ("\0HEAD / HTTP/1.1\r\n", None),
+        ("GET / HTTP/1.1\r\n\r\nHEAD ", Some(false)),
+    ] {
+        let mut parser = HeadParser::default();
+        parser.parse(received.as_bytes(), &HeadLimits::default()).unwrap_err();
+        assert_eq!(parser.is_head_request(received.as_bytes()), is_head, "{received:?}");
+    }
+}
+
 #[test]
 fn connections_are_kept_as_the_version_and_the_client_say() {
     let keep = |version: &str, connection: &str| {
@@ -568,8 +608,9 @@ fn a_field_value_cannot_hold_a_line_end() {
     }
 }
 
-/// What a parser makes of a stream of requests without bodies, fed in pieces of these sizes.
-fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<Rejection>) {
+/// What a parser makes of a stream of requests without bodies, fed in pieces of these sizes; and whether what it refuses
+/// was asked with HEAD.
+fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<(Rejection, Option<bool>)>) {
     let limits = HeadLimits { max_head: 300, max_fields: 6, max_target: 60 };
     let mut parser = HeadParser::default();
     let (mut buffer, mut heads) = (Vec::new(), Vec::new());
@@ -584,7 +625,7 @@ fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<Rejection>) {
             }
             Ok(None) if rest.is_empty() => return (heads, None),
             Ok(None) => {}
-            Err(rejection) => return (heads, Some(rejection)),
+            Err(rejection) => return (heads, Some((rejection, parser.is_head_request(&buffer)))),
         }
         let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
         buffer.extend_from_slice(&rest[..size]);
@@ -597,6 +638,8 @@ fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
         "GET ",
         "POST ",
+        "HEAD ",
+        "HEAD",
         "/",
         "/a%41?b",
         "/../",
