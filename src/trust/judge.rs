@@ -195,6 +195,7 @@ fn octets(chain: &[CertificateDer<'_>]) -> usize {
 fn too_large(octets: usize) -> Problem {
     let detail = format!("the client's chain takes {octets} octets, and at most {MOST_OCTETS} are read");
     Problem::new(RefusalCode::ChainTooLong, detail)
+        .repaired_by("issue the certificate without what makes it so large, and send only it and its intermediates")
 }
 
 fn too_many(sent: usize) -> Problem {

@@ -21,6 +21,8 @@ mod paths;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;
+#[cfg(feature = "cli")]
+mod refusals;
 mod reload;
 mod resumption;
 mod revocation;
