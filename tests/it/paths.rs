@@ -409,7 +409,8 @@ fn what_is_old_or_odd_and_right_is_taken() {
     assert_eq!(code(&alice.chain, &trusted), None, "a path length of 300");
     let signed = read(read(&alice.chain[0]).content);
     let algorithm = read(signed.rest);
-    let changed = |change: &dyn Fn(usize, u8, &[u8]) -> Vec<u8>| {
+    type Change<'c> = &'c dyn Fn(usize, u8, &[u8]) -> Vec<u8>;
+    let changed = |change: Change<'_>| {
         let parts = elements(signed.content).enumerate().flat_map(|(at, part)| change(at, part.tag, part.content));
         ca.signed(&write(0x30, &parts.collect::<Vec<_>>()), algorithm.content)
     };
