@@ -14,3 +14,4 @@ mod python;
 mod revocation;
 mod smallest;
 mod tools;
+mod verdicts;
