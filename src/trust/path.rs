@@ -138,7 +138,9 @@ impl<'s, 't> Search<'s, 't> {
     fn climb(&mut self, path: &Path<'_>, flaw: Option<&Problem>) -> Option<Proof<'t>> {
         let current = path.certificate;
         let depth = path.certificates().count();
-        let candidates = self.candidates(current);
+        let name = normal_form(current.issuer);
+        // A name that cannot be read is nobody's.
+        let candidates = name.as_deref().map_or_else(Vec::new, |name| self.candidates(current, name));
         let mut linked = false;
         let mut bad_keys = HashSet::new();
         let most_bad = match current.authority_key_id {
@@ -146,26 +148,28 @@ impl<'s, 't> Search<'s, 't> {
             None => MOST_BAD_SIGNATURES_WITHOUT_KEY_ID,
         };
         for candidate in candidates {
-            let Some(issuer) = self.read(candidate) else { continue };
-            if is_on(path, &issuer) || bad_keys.contains(issuer.spki) {
+            let spki = self.spki(candidate);
+            if is_on(path, spki, name.as_deref()) || bad_keys.contains(spki) {
                 continue;
             }
-            self.steps += 1;
             let exhausted = bad_keys.len() >= most_bad || self.bad_signatures >= MOST_BAD_SIGNATURES_IN_ALL;
-            if self.steps > MOST_STEPS || exhausted {
+            if self.steps >= MOST_STEPS || exhausted {
                 break;
             }
-            let own_flaw = match check(current, issuer.spki, &self.trust.algorithms) {
+            let unsupported = match check(current, spki, &self.trust.algorithms) {
                 Check::Good => None,
                 Check::OtherKey => continue,
                 Check::Bad => {
-                    bad_keys.insert(issuer.spki.to_vec());
+                    bad_keys.insert(spki);
                     self.bad_signatures += 1;
                     continue;
                 }
-                Check::Unsupported(why) => Some(diagnose::unsupported(current, &issuer, depth - 1, &why)),
+                Check::Unsupported(why) => Some(why),
             };
+            let Some(issuer) = self.read(candidate) else { continue };
+            self.steps += 1;
             linked = true;
+            let own_flaw = unsupported.map(|why| diagnose::unsupported(current, &issuer, depth - 1, &why));
             let flaw = own_flaw.as_ref().or(flaw);
             let proof = match candidate {
                 Candidate::Loaded(at) if self.trust.authorities[at].is_anchor => self.arrive(path, at, &issuer, flaw),
@@ -188,21 +192,30 @@ impl<'s, 't> Search<'s, 't> {
         None
     }
 
-    /// Those whose subject is the issuer of `current` (section 7.1): first those whose key it names, then those of whom there is
+    /// Those whose subject is `name`, the issuer of `current` (section 7.1): first those whose key it names, then those of whom there is
     /// no telling, last those with another key identifier, which is a hint and no proof.
-    fn candidates(&self, current: &Certificate<'_>) -> Vec<Candidate> {
-        let Some(name) = normal_form(current.issuer) else { return Vec::new() };
-        let loaded = self.trust.namesakes(&name).map(|at| {
+    fn candidates(&self, current: &Certificate<'_>, name: &[u8]) -> Vec<Candidate> {
+        let loaded = self.trust.namesakes(name).map(|at| {
             let id = self.trust.authorities[at].subject_key_id.as_deref();
             (key_rank(current, id), Candidate::Loaded(at))
         });
         let sent = self.sent.iter().zip(&self.sent_names).enumerate();
-        let sent = sent.filter(|(_, (_, subject))| subject.as_ref() == Some(&name));
+        let sent = sent.filter(|(_, (_, subject))| subject.as_deref() == Some(name));
         let sent = sent.map(|(at, (sent, _))| (key_rank(current, sent.subject_key_id), Candidate::Sent(at)));
         let mut candidates: Vec<_> = loaded.chain(sent).collect();
         // Stable: of equals those of trust come first, in the order of their files.
         candidates.sort_by_key(|(rank, _)| *rank);
         candidates.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    fn spki(&self, candidate: Candidate) -> &'s [u8]
+    where
+        't: 's,
+    {
+        match candidate {
+            Candidate::Loaded(at) => &self.trust.authorities[at].spki,
+            Candidate::Sent(at) => self.sent[at].spki,
+        }
     }
 
     fn read(&self, candidate: Candidate) -> Option<Certificate<'s>>
@@ -294,12 +307,10 @@ impl<'s, 't> Search<'s, 't> {
     }
 }
 
-/// Whether name and key of an issuer are on the path already.
-fn is_on(path: &Path<'_>, issuer: &Certificate<'_>) -> bool {
-    let same_name = |certificate: &Certificate<'_>| {
-        certificate.subject == issuer.subject || normal_form(certificate.subject) == normal_form(issuer.subject)
-    };
-    path.certificates().any(|certificate| certificate.spki == issuer.spki && same_name(certificate))
+/// Whether an issuer of this key and name is on the path already.
+fn is_on(path: &Path<'_>, spki: &[u8], name: Option<&[u8]>) -> bool {
+    let same_name = |certificate: &Certificate<'_>| normal_form(certificate.subject).as_deref() == name;
+    path.certificates().any(|certificate| certificate.spki == spki && same_name(certificate))
 }
 
 /// How well a key identifier fits, the best first.
