@@ -5,13 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use x509_parser::asn1_rs::{Any, FromDer, Oid};
+use x509_parser::asn1_rs::{FromDer, Oid};
 use x509_parser::certificate::Validity;
 use x509_parser::oid_registry as oid;
-use x509_parser::x509::X509Name;
 
 use crate::der::{NotDer, Reader, natural, tag};
-use crate::distinguished_name::{normal_form, string};
+use crate::distinguished_name::{Attribute, normal_form, read};
 use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
 
 /// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
@@ -77,7 +76,7 @@ impl<'a> Certificate<'a> {
             return Err(NotACertificate(why.to_owned()));
         }
         for (name, what) in [(parts.subject, "subject"), (parts.issuer, "issuer")] {
-            if !X509Name::from_der(name).is_ok_and(|(rest, _)| rest.is_empty()) {
+            if read(name).is_none() {
                 return Err(NotACertificate(format!("a broken {what}")));
             }
         }
@@ -128,61 +127,37 @@ impl<'a> Certificate<'a> {
 
     /// The subject's attributes, relative name by relative name.
     pub(crate) fn subject_names(&self) -> Vec<Vec<Attribute>> {
-        names_in(self.subject)
+        read(self.subject).unwrap_or_default()
     }
 
     pub(crate) fn issuer_names(&self) -> Vec<Vec<Attribute>> {
-        names_in(self.issuer)
+        read(self.issuer).unwrap_or_default()
     }
 
     /// The subject alternative names that can be read as what they claim to be.
     pub(crate) fn alternative_names(&self) -> AlternativeNames {
         let mut found = AlternativeNames::default();
         for name in self.all_alternative_names.iter().flatten() {
-            let list = match name.kind {
-                NameKind::Dns => &mut found.dns,
-                NameKind::Email => &mut found.emails,
-                NameKind::Uri => &mut found.uris,
+            let (word, list, text) = match name.kind {
+                NameKind::Dns => ("dns", &mut found.dns, name.text()),
+                NameKind::Email => ("email", &mut found.emails, name.text()),
+                NameKind::Uri => ("uri", &mut found.uris, name.text()),
+                NameKind::Other => ("upn", &mut found.upns, user_principal_name(name.value)),
                 NameKind::Ip => {
-                    found.ips.extend(ip_address(name.value));
+                    if let Some(address) = ip_address(name.value) {
+                        found.first.get_or_insert_with(|| ("ip", address.to_string()));
+                        found.ips.push(address);
+                    }
                     continue;
                 }
-                _ => continue,
+                NameKind::Directory | NameKind::Rare(_) => continue,
             };
-            list.extend(std::str::from_utf8(name.value).map(str::to_owned));
+            if let Some(text) = text {
+                found.first.get_or_insert_with(|| (word, text.to_owned()));
+                list.push(text.to_owned());
+            }
         }
         found
-    }
-}
-
-/// The attributes of a name in DER, as [`Certificate::subject_names`]; none if it cannot be read.
-pub(crate) fn names_in(name: &[u8]) -> Vec<Vec<Attribute>> {
-    X509Name::from_der(name).map(|(_, name)| names(&name)).unwrap_or_default()
-}
-
-/// One attribute of a name: `CN=client1`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    pub(crate) oid: String,
-    pub(crate) short_name: Option<&'static str>,
-    pub(crate) value: String,
-}
-
-impl Attribute {
-    /// The object identifier of its type, dotted: `2.5.4.3`.
-    pub fn oid(&self) -> &str {
-        &self.oid
-    }
-
-    /// The short name of its type, if it is a common one: `CN`.
-    pub fn short_name(&self) -> Option<&str> {
-        self.short_name
-    }
-
-    /// The value, decoded to text whatever kind of string it was; just as it stands in the certificate, control
-    /// characters included. A value that is no string is shown as `#` and hexadecimal digits (RFC 4514, section 2.4).
-    pub fn value(&self) -> &str {
-        &self.value
     }
 }
 
@@ -192,7 +167,10 @@ pub(crate) struct AlternativeNames {
     pub(crate) dns: Vec<String>,
     pub(crate) emails: Vec<String>,
     pub(crate) uris: Vec<String>,
+    pub(crate) upns: Vec<String>,
     pub(crate) ips: Vec<IpAddr>,
+    /// The first of them all, with its type as the word of a rule.
+    pub(crate) first: Option<(&'static str, String)>,
 }
 
 impl fmt::Display for Key {
@@ -339,46 +317,18 @@ fn modulus_bits(key: &[u8]) -> usize {
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 
+/// Microsoft's name of a user, which is a UTF8String and nothing else, by the inside of an otherName.
+fn user_principal_name(other_name: &[u8]) -> Option<&str> {
+    const USER_PRINCIPAL_NAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3];
+    let mut name = Reader::new(other_name);
+    if name.object_identifier() != Ok(USER_PRINCIPAL_NAME) {
+        return None;
+    }
+    let value = name.expect(tag::constructed(0)).ok().filter(|_| name.is_at_end())?;
+    std::str::from_utf8(only(value, tag::UTF8_STRING).ok()?).ok()
+}
+
 fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-fn names(name: &X509Name<'_>) -> Vec<Vec<Attribute>> {
-    name.iter_rdn()
-        .map(|rdn| {
-            rdn.iter()
-                .map(|attribute| Attribute {
-                    oid: attribute.attr_type().to_id_string(),
-                    short_name: short_name(attribute.attr_type()),
-                    value: text(attribute.attr_value()),
-                })
-                .collect()
-        })
-        .collect()
-}
-
-/// The names of RFC 4514, section 3, and two that are in wide use.
-fn short_name(kind: &Oid<'_>) -> Option<&'static str> {
-    let known = [
-        (oid::OID_X509_COMMON_NAME, "CN"),
-        (oid::OID_X509_ORGANIZATION_NAME, "O"),
-        (oid::OID_X509_ORGANIZATIONAL_UNIT, "OU"),
-        (oid::OID_X509_COUNTRY_NAME, "C"),
-        (oid::OID_X509_STATE_OR_PROVINCE_NAME, "ST"),
-        (oid::OID_X509_LOCALITY_NAME, "L"),
-        (oid::OID_X509_STREET_ADDRESS, "STREET"),
-        (oid::OID_DOMAIN_COMPONENT, "DC"),
-        (oid::OID_USERID, "UID"),
-        (oid::OID_X509_SERIALNUMBER, "serialNumber"),
-        (oid::OID_PKCS9_EMAIL_ADDRESS, "emailAddress"),
-    ];
-    known.iter().find(|(oid, _)| oid == kind).map(|(_, name)| *name)
-}
-
-/// Text of any of the kinds of string that X.509 knows.
-fn text(value: &Any<'_>) -> String {
-    let data = value.data;
-    string(value.tag().0, data)
-        .unwrap_or_else(|| std::iter::once("#".to_owned()).chain(data.iter().map(|b| format!("{b:02x}"))).collect())
 }

@@ -8,7 +8,16 @@ pub(crate) mod tag {
     pub(crate) const BIT_STRING: u8 = 0x03;
     pub(crate) const OCTET_STRING: u8 = 0x04;
     pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
+    pub(crate) const UTF8_STRING: u8 = 0x0c;
+    pub(crate) const NUMERIC_STRING: u8 = 0x12;
+    pub(crate) const PRINTABLE_STRING: u8 = 0x13;
+    pub(crate) const T61_STRING: u8 = 0x14;
+    pub(crate) const IA5_STRING: u8 = 0x16;
+    pub(crate) const VISIBLE_STRING: u8 = 0x1a;
+    pub(crate) const UNIVERSAL_STRING: u8 = 0x1c;
+    pub(crate) const BMP_STRING: u8 = 0x1e;
     pub(crate) const SEQUENCE: u8 = 0x30;
+    pub(crate) const SET: u8 = 0x31;
 
     /// `[number]`, primitive.
     pub(crate) const fn context(number: u8) -> u8 {
@@ -141,13 +150,14 @@ pub(crate) fn natural(content: &[u8]) -> Result<u32, NotDer> {
     }
 }
 
-/// An OBJECT IDENTIFIER's content with dots: `2.5.29.15`.
+/// An OBJECT IDENTIFIER's content with dots: `2.5.29.15`. One with an arc of over 128 bits is shown as `#` and hexadecimal
+/// digits, so that no two have the same text.
 pub(crate) fn dotted(content: &[u8]) -> String {
     let mut arcs = Vec::new();
     let mut arc: u128 = 0;
     for octet in content {
-        // An arc that is larger than anybody's is shown wrong, and compared nowhere.
-        arc = arc << 7 | u128::from(octet & 0x7f);
+        let Some(next) = arc.checked_mul(128) else { return hexadecimal(content) };
+        arc = next | u128::from(octet & 0x7f);
         if *octet < 0x80 {
             if arcs.is_empty() {
                 let first = (arc / 40).min(2);
@@ -159,6 +169,11 @@ pub(crate) fn dotted(content: &[u8]) -> String {
         }
     }
     arcs.join(".")
+}
+
+/// `#` and hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    std::iter::once("#".to_owned()).chain(bytes.iter().map(|byte| format!("{byte:02x}"))).collect()
 }
 
 #[cfg(test)]
@@ -191,6 +206,10 @@ mod tests {
         }
         assert_eq!(dotted(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]), "1.3.6.1.5.5.7.3.2");
         assert_eq!(dotted(&[0x88, 0x37, 0x01]), "2.999.1");
+        let largest = [&[0x69, 0x83][..], &[0xff; 17], &[0x7f]].concat();
+        assert_eq!(dotted(&largest), format!("2.25.{}", u128::MAX));
+        let larger = [&[0x55, 0x04, 0x84][..], &[0x80; 17], &[0x03]].concat();
+        assert_eq!(dotted(&larger), format!("#550484{}03", "80".repeat(17)), "and not 2.5.4.3");
     }
 
     #[test]

@@ -1,4 +1,72 @@
-//! Names of subjects and issuers: when two are one (RFC 5280, section 7.1). Pure, and knows no other file.
+//! Names of subjects and issuers: how they are read, and when two are one (RFC 5280, section 7.1).
+
+use crate::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
+
+/// The types of attribute that have a short name: those of RFC 4514, section 3, and two that are in wide use.
+const SHORT_NAMES: [(&str, &str); 11] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.9", "STREET"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("2.5.4.5", "serialNumber"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+];
+
+/// One attribute of a name: `CN=client1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    oid: String,
+    short_name: Option<&'static str>,
+    value: String,
+    is_text: bool,
+}
+
+impl Attribute {
+    /// With the object identifier of its type, dotted.
+    pub(crate) fn new(oid: String, value: Element<'_>) -> Self {
+        match text_of(value) {
+            Some(text) => Self::with_text(oid, text),
+            None => Self { short_name: short_name(&oid), oid, value: hexadecimal(value.whole), is_text: false },
+        }
+    }
+
+    pub(crate) fn with_text(oid: String, value: String) -> Self {
+        Self { short_name: short_name(&oid), oid, value, is_text: true }
+    }
+
+    /// The object identifier of its type, dotted: `2.5.4.3`. (One with a number of over 128 bits is shown as `#` and
+    /// hexadecimal digits.)
+    pub fn oid(&self) -> &str {
+        &self.oid
+    }
+
+    /// The short name of its type, if it is a common one: `CN`.
+    pub fn short_name(&self) -> Option<&str> {
+        self.short_name
+    }
+
+    /// The value, decoded to text whatever kind of string it was; just as it stands in the certificate, control
+    /// characters included. A value that is no string is shown as `#` and the hexadecimal digits of its DER (RFC 4514,
+    /// section 2.4); since a string may look like that too, ask [`is_text`](Self::is_text) before you compare it.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether the value is a string. If not, [`value`](Self::value) is only for showing, and equal to no text.
+    pub fn is_text(&self) -> bool {
+        self.is_text
+    }
+
+    /// The value, if it is a string.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.is_text.then_some(&*self.value)
+    }
+}
 
 /// A name so written that two names are equal by RFC 5280, section 7.1, if and only if these bytes are.
 ///
@@ -7,57 +75,79 @@
 /// case and further blanks do not count. (Of its steps normalization, NFKC, is left out: a letter with an accent and the
 /// same in two characters are different.) Values that are no strings are compared byte by byte.
 ///
+/// A name that begins with the relative names of another has a form that begins with the other's.
+///
 /// `None`: this is no name. It is equal to nothing, itself included.
 pub(crate) fn normal_form(name: &[u8]) -> Option<Box<[u8]>> {
-    let mut form = Vec::with_capacity(name.len() * 2);
-    for relative in relative_names(name)? {
-        let mut attributes: Vec<_> = relative.iter().map(normal_attribute).collect();
+    read(name).map(|names| normal_form_of(&names))
+}
+
+/// The same of a name that was read.
+pub(crate) fn normal_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
+    form(names, prepared)
+}
+
+/// A name so written that two names have the same if and only if their attributes are of the same types and have the same
+/// values to the letter. As in `normal_form`, neither the kind of string counts nor the order within one relative name.
+pub(crate) fn exact_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
+    form(names, str::to_owned)
+}
+
+/// The attributes of each relative name (RFC 5280, section 4.1.2.4) of a name in DER, in their order. `None`: this is no
+/// name.
+pub(crate) fn read(name: &[u8]) -> Option<Vec<Vec<Attribute>>> {
+    let mut relative_names = Reader::of(name, tag::SEQUENCE).ok()?;
+    let mut names = Vec::new();
+    while !relative_names.is_at_end() {
+        let mut attributes = Reader::new(relative_names.expect(tag::SET).ok()?);
+        let mut relative = Vec::new();
+        while !attributes.is_at_end() {
+            relative.push(attributes.expect(tag::SEQUENCE).and_then(attribute).ok()?);
+        }
+        if relative.is_empty() {
+            return None;
+        }
+        names.push(relative);
+    }
+    Some(names)
+}
+
+/// The object identifier of a type of attribute by its short name, whose letter case does not count (RFC 4512, section 2.5).
+pub(crate) fn oid_of(short_name: &str) -> Option<&'static str> {
+    SHORT_NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(short_name)).map(|(oid, _)| *oid)
+}
+
+fn attribute(content: &[u8]) -> Result<Attribute, NotDer> {
+    let mut reader = Reader::new(content);
+    let kind = reader.object_identifier()?;
+    let value = reader.any()?;
+    reader.end()?;
+    Ok(Attribute::new(dotted(kind), value))
+}
+
+fn short_name(oid: &str) -> Option<&'static str> {
+    SHORT_NAMES.iter().find(|(known, _)| *known == oid).map(|(_, name)| *name)
+}
+
+fn form(names: &[Vec<Attribute>], prepare: impl Fn(&str) -> String) -> Box<[u8]> {
+    let mut form = Vec::new();
+    for relative in names {
+        let mut attributes: Vec<_> = relative
+            .iter()
+            .map(|attribute| {
+                let value = attribute.text().map_or_else(|| attribute.value.clone(), &prepare);
+                (&attribute.oid, attribute.is_text, value)
+            })
+            .collect();
         attributes.sort_unstable();
         push_number(attributes.len(), &mut form);
-        attributes.iter().for_each(|attribute| push_counted(attribute, &mut form));
-    }
-    Some(form.into())
-}
-
-/// An attribute as it stands in a name.
-struct RawAttribute<'n> {
-    /// The inside of its object identifier.
-    kind: &'n [u8],
-    /// Its value, tag and length included.
-    value: &'n [u8],
-}
-
-/// The attributes of each relative name (RFC 5280, section 4.1.2.4), in their order.
-fn relative_names(name: &[u8]) -> Option<Vec<Vec<RawAttribute<'_>>>> {
-    const SEQUENCE: u8 = 0x30;
-    const SET: u8 = 0x31;
-    const OBJECT_IDENTIFIER: u8 = 0x06;
-    let all = whole(SEQUENCE, name)?;
-    let relative = elements(all).map(|relative| {
-        let attributes = elements(whole(SET, relative?)?).map(|attribute| {
-            let (kind, value) = split(whole(SEQUENCE, attribute?)?)?;
-            let is_one = split(value).is_some_and(|(_, rest)| rest.is_empty());
-            is_one.then_some(RawAttribute { kind: whole(OBJECT_IDENTIFIER, kind)?, value })
-        });
-        attributes.collect::<Option<Vec<_>>>().filter(|attributes| !attributes.is_empty())
-    });
-    relative.collect()
-}
-
-fn normal_attribute(attribute: &RawAttribute<'_>) -> Vec<u8> {
-    let mut form = Vec::new();
-    push_counted(attribute.kind, &mut form);
-    match text_of(attribute.value) {
-        Some(text) => {
-            form.push(b's');
-            form.extend_from_slice(prepared(&text).as_bytes());
-        }
-        None => {
-            form.push(b'#');
-            form.extend_from_slice(attribute.value);
+        for (oid, is_text, value) in attributes {
+            push_counted(oid.as_bytes(), &mut form);
+            form.push(is_text.into());
+            push_counted(value.as_bytes(), &mut form);
         }
     }
-    form
+    form.into()
 }
 
 /// With its length before it, so that nothing else has the same bytes.
@@ -70,35 +160,22 @@ fn push_number(number: usize, form: &mut Vec<u8>) {
     form.extend_from_slice(&(number as u64).to_be_bytes());
 }
 
-/// The characters of a value in DER, if it is a string of one of the kinds that X.509 knows.
-fn text_of(value: &[u8]) -> Option<String> {
-    let tag = *value.first()?;
-    string(tag.into(), contents(value)?)
-}
-
-/// The characters of a string with this tag; `None` if it is none.
-pub(crate) fn string(tag: u32, contents: &[u8]) -> Option<String> {
-    const UTF8: u32 = 12;
-    const NUMERIC: u32 = 18;
-    const PRINTABLE: u32 = 19;
-    const T61: u32 = 20;
-    const IA5: u32 = 22;
-    const VISIBLE: u32 = 26;
-    const UNIVERSAL: u32 = 28;
-    const BMP: u32 = 30;
-    match tag {
-        UTF8 => String::from_utf8(contents.to_vec()).ok(),
-        NUMERIC | PRINTABLE | IA5 | VISIBLE => {
-            contents.is_ascii().then(|| String::from_utf8_lossy(contents).into_owned())
+/// The characters of a value, if it is a string of one of the kinds that X.509 knows.
+fn text_of(value: Element<'_>) -> Option<String> {
+    let content = value.content;
+    match value.tag {
+        tag::UTF8_STRING => String::from_utf8(content.to_vec()).ok(),
+        tag::NUMERIC_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING => {
+            content.is_ascii().then(|| String::from_utf8_lossy(content).into_owned())
         }
         // By the book a monster; in practice Latin 1.
-        T61 => Some(contents.iter().map(|byte| char::from(*byte)).collect()),
-        BMP if contents.len().is_multiple_of(2) => {
-            let units = contents.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
+        tag::T61_STRING => Some(content.iter().map(|byte| char::from(*byte)).collect()),
+        tag::BMP_STRING if content.len().is_multiple_of(2) => {
+            let units = content.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
             char::decode_utf16(units).collect::<Result<_, _>>().ok()
         }
-        UNIVERSAL if contents.len().is_multiple_of(4) => {
-            let units = contents.chunks_exact(4).map(|unit| u32::from_be_bytes([unit[0], unit[1], unit[2], unit[3]]));
+        tag::UNIVERSAL_STRING if content.len().is_multiple_of(4) => {
+            let units = content.chunks_exact(4).map(|unit| u32::from_be_bytes([unit[0], unit[1], unit[2], unit[3]]));
             units.map(char::from_u32).collect()
         }
         _ => None,
@@ -135,59 +212,9 @@ fn is_dropped(c: char) -> bool {
             | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
-/// The inside of an element with this tag that is all there is.
-fn whole(tag: u8, der: &[u8]) -> Option<&[u8]> {
-    let (element, rest) = split(der)?;
-    (rest.is_empty() && element.first() == Some(&tag)).then(|| contents(element)).flatten()
-}
-
-/// The elements that stand one after the other; `None` for what is none, which is the last.
-fn elements(mut der: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
-    std::iter::from_fn(move || {
-        if der.is_empty() {
-            return None;
-        }
-        let next = split(der);
-        der = next.map_or(&[], |(_, rest)| rest);
-        Some(next.map(|(element, _)| element))
-    })
-}
-
-/// The first element, tag and length included, and what follows it.
-fn split(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (header, length) = header(der)?;
-    der.split_at_checked(header.checked_add(length)?)
-}
-
-fn contents(element: &[u8]) -> Option<&[u8]> {
-    let (header, _) = header(element)?;
-    element.get(header..)
-}
-
-/// How many bytes tag and length take, and the length (X.690, section 8.1), which is known and has at most 4 bytes.
-fn header(der: &[u8]) -> Option<(usize, usize)> {
-    const MORE: u8 = 0x80;
-    const LONG_TAG: u8 = 0x1f;
-    let first = *der.first()?;
-    let tag = match first & LONG_TAG {
-        LONG_TAG => 2 + der[1..].iter().position(|octet| octet & MORE == 0)?,
-        _ => 1,
-    };
-    let (length, after) = der.get(tag..)?.split_first()?;
-    match *length {
-        short @ 0..=0x7f => Some((tag + 1, short.into())),
-        long @ 0x81..=0x84 => {
-            let octets = after.get(..usize::from(long - MORE))?;
-            let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
-            Some((tag + 1 + octets.len(), length))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{exact_form_of, normal_form, read};
 
     const CN: &[u8] = &[0x55, 4, 3];
     const O: &[u8] = &[0x55, 4, 10];
@@ -285,12 +312,30 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_lengths_are_read_however_long_they_are() {
-        let tagged = |value: u8| element(0x30, &[element(0x06, CN), vec![0x1f, 0x81, 0x01, 0x01, value]].concat());
-        let form = |value: u8| normal_form(&element(0x30, &element(0x31, &tagged(value)))).unwrap();
-        assert!(form(1) == form(1) && form(1) != form(2));
+    fn the_exact_form_minds_every_letter_but_not_the_kind_of_string() {
+        let exact = |tag: u8, text: &str| exact_form_of(&read(&name(&[&[(CN, tag, text.as_bytes())]])).unwrap());
+        assert_eq!(exact(UTF8, "Example CA"), exact(PRINTABLE, "Example CA"));
+        for other in ["Example CA ", "Example ca", "Example  CA", "Example CA\0"] {
+            assert_ne!(exact(UTF8, "Example CA"), exact(UTF8, other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_compared_as_short_ones() {
         let long = "x".repeat(100);
         assert_eq!(common_name(&long), common_name(&long.to_uppercase()));
+    }
+
+    /// Name constraints (section 4.2.1.10) compare the beginnings of names.
+    #[test]
+    fn a_name_below_another_begins_with_its_form() {
+        let (cn, o): (Value<'_>, Value<'_>) = ((CN, UTF8, b"a"), (O, UTF8, b"Example"));
+        let above = form(&[&[(O, PRINTABLE, b"EXAMPLE")]]);
+        assert!(form(&[&[o], &[cn]]).starts_with(&above));
+        assert!(form(&[&[o]]).starts_with(&form(&[])));
+        for other in [form(&[&[cn], &[o]]), form(&[&[o, cn]]), form(&[&[(O, UTF8, b"Example 2")]])] {
+            assert!(!other.starts_with(&above), "{other:?}");
+        }
     }
 
     #[test]
@@ -304,7 +349,8 @@ mod tests {
             element(0x31, &[]),
             element(0x30, &element(0x31, &[])),
             element(0x30, &element(0x31, &element(0x30, &element(0x06, CN)))),
-            element(0x30, &element(0x31, &element(0x30, &[element(0x06, CN), vec![0x1f, 0x81]].concat()))),
+            element(0x30, &element(0x31, &element(0x30, &[element(0x06, CN), vec![0x1f, 0x81, 1, 0]].concat()))),
+            element(0x30, &element(0x31, &element(0x30, &[element(0x06, &[0x55, 0x80, 4]), vec![12, 0]].concat()))),
             vec![0x30, 0x80, 0, 0],
             vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
             vec![0x30, 0x88, 0, 0, 0, 0, 0, 0, 0, 0],

@@ -1,5 +1,6 @@
 //! Who a certificate says its holder is.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,16 +8,18 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-pub use crate::certificate::Attribute;
-use crate::certificate::{Certificate, names_in};
-use crate::distinguished_name::normal_form;
+use crate::certificate::Certificate;
+pub use crate::distinguished_name::Attribute;
+use crate::distinguished_name::{exact_form_of, normal_form, read};
 use crate::error::Error;
+use crate::rfc4514;
+pub(crate) use crate::rfc4514::visible;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
 ///
 /// An `Identity` alone says nothing about trust; [`Verdict`](crate::Verdict) does. Values are those of the certificate,
 /// decoded and never joined or split; for logs and pages use [`subject`](Self::subject) and [`issuer`](Self::issuer),
-/// which escape what could mislead.
+/// which escape what could mislead, or [`display_name`](Self::display_name).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity(Arc<Facts>);
 
@@ -24,6 +27,8 @@ pub struct Identity(Arc<Facts>);
 struct Facts {
     der: Box<[u8]>,
     subject: Box<str>,
+    normal_subject: Option<Box<[u8]>>,
+    exact_subject: Option<Box<[u8]>>,
     issuer: Box<str>,
     serial: Box<str>,
     sha256: [u8; 32],
@@ -33,13 +38,16 @@ struct Facts {
     dns_names: Box<[String]>,
     emails: Box<[String]>,
     uris: Box<[String]>,
+    upns: Box<[String]>,
+    /// With its type as the word of a rule.
+    first_alternative: Option<(&'static str, String)>,
     ip_addresses: Box<[IpAddr]>,
     not_before: SystemTime,
     not_after: SystemTime,
     /// SHA-256 of the public key with its algorithm.
     spki_sha256: [u8; 32],
-    /// The subject of the CA of trust that vouches for it.
-    anchor: Option<Box<str>>,
+    /// The CA of trust that vouches for it.
+    anchor: Option<Identity>,
     known_as: Option<Box<str>>,
 }
 
@@ -58,9 +66,9 @@ impl Identity {
         Self(Arc::new(Facts::of(certificate)))
     }
 
-    /// Of a certificate that a CA of trust, whose subject is `anchor`, was found to vouch for.
-    pub(crate) fn vouched_for(certificate: &Certificate<'_>, anchor: &str, known_as: Option<&str>) -> Self {
-        let (anchor, known_as) = (Some(anchor.into()), known_as.map(Into::into));
+    /// Of a certificate that this CA of trust was found to vouch for.
+    pub(crate) fn vouched_for(certificate: &Certificate<'_>, anchor: &Self, known_as: Option<&str>) -> Self {
+        let (anchor, known_as) = (Some(anchor.clone()), known_as.map(Into::into));
         Self(Arc::new(Facts { anchor, known_as, ..Facts::of(certificate) }))
     }
 
@@ -77,10 +85,13 @@ impl Identity {
 
     /// The subject so written that two are equal by RFC 5280, section 7.1, if and only if these bytes are; `None` if it
     /// cannot be read.
-    pub(crate) fn normal_subject(&self) -> Option<Box<[u8]>> {
-        // What was read once can be read again.
-        let certificate = Certificate::parse(&self.0.der).ok()?;
-        normal_form(certificate.subject)
+    pub(crate) fn normal_subject(&self) -> Option<&[u8]> {
+        self.0.normal_subject.as_deref()
+    }
+
+    /// The subject so written that two are equal to the letter if and only if these bytes are; `None` if it cannot be read.
+    pub(crate) fn exact_subject(&self) -> Option<&[u8]> {
+        self.0.exact_subject.as_deref()
     }
 
     /// The subject's attributes in the order of the certificate.
@@ -88,11 +99,51 @@ impl Identity {
         &self.0.attributes
     }
 
-    /// The common name, if the subject has exactly one. With several there is no telling which is meant.
+    /// The common name, if the subject has exactly one and it is a string. With several there is no telling which is meant.
     pub fn common_name(&self) -> Option<&str> {
-        let mut names = self.0.attributes.iter().filter(|attribute| attribute.short_name == Some("CN"));
+        let mut names = self.0.attributes.iter().filter(|attribute| attribute.short_name() == Some("CN"));
         let name = names.next()?;
-        names.next().is_none().then_some(&name.value)
+        name.text().filter(|_| names.next().is_none())
+    }
+
+    /// The name to greet or to list somebody by. It is the common name, if the subject has exactly one; otherwise the whole
+    /// [`subject`](Self::subject), if it has any attributes; otherwise the first of the subject alternative names that can be
+    /// read, in the order of the certificate: a URI, a DNS name, an e-mail address, a user principal name or an IP address
+    /// (such certificates are made by ACME, Istio and SPIFFE; RFC 5280, section 4.1.2.6); otherwise `sha256:` and the
+    /// fingerprint.
+    ///
+    /// It is escaped like [`subject`](Self::subject), so it is safe in a log or on a terminal. It is for people only: it does
+    /// not tell of which type it is, and two clients may have the same.
+    pub fn display_name(&self) -> String {
+        match (self.common_name(), &self.0.first_alternative) {
+            (Some(name), _) if !name.trim().is_empty() => visible(name),
+            (None, Some((_, name))) if self.subject().is_empty() => visible(name),
+            _ => self.shown_subject().into_owned(),
+        }
+    }
+
+    /// The subject, or if it is empty the first alternative name with its type, as a rule has it: `uri:spiffe://example.org/web`;
+    /// or if there is none, `sha256:` and the fingerprint. No subject looks like those.
+    pub(crate) fn shown_subject(&self) -> Cow<'_, str> {
+        match &self.0.first_alternative {
+            _ if !self.subject().is_empty() => self.subject().into(),
+            Some((kind, name)) => format!("{kind}:{}", visible(name)).into(),
+            None => format!("sha256:{}", self.sha256()).into(),
+        }
+    }
+
+    /// The alternative names that can be read, each with its type as a rule has it; escaped like the subject.
+    #[cfg(feature = "cli")]
+    pub(crate) fn alternative_names(&self) -> Vec<String> {
+        let of = |kind: &'static str, names: &[String]| {
+            names.iter().map(|name| format!("{kind}:{}", visible(name))).collect::<Vec<_>>()
+        };
+        let mut all =
+            [("dns", &self.0.dns_names), ("email", &self.0.emails), ("upn", &self.0.upns), ("uri", &self.0.uris)]
+                .map(|(kind, names)| of(kind, names))
+                .concat();
+        all.extend(self.0.ip_addresses.iter().map(|address| format!("ip:{address}")));
+        all
     }
 
     /// The issuer as text, like [`subject`](Self::subject).
@@ -140,6 +191,12 @@ impl Identity {
         &self.0.uris
     }
 
+    /// The user principal names among the subject alternative names: `alice@corp.example.com`, as Active Directory makes them
+    /// (otherName of type 1.3.6.1.4.1.311.20.2.3).
+    pub fn upns(&self) -> &[String] {
+        &self.0.upns
+    }
+
     /// The IP addresses among the subject alternative names.
     pub fn ip_addresses(&self) -> &[IpAddr] {
         &self.0.ip_addresses
@@ -165,7 +222,18 @@ impl Identity {
     /// The subject, like [`subject`](Self::subject), of the loaded CA that vouches for it, if one does. Unlike the
     /// [`issuer`](Self::issuer), whose name any CA could give to one that it signs, only the operator can load a CA.
     pub fn anchor(&self) -> Option<&str> {
-        self.0.anchor.as_deref()
+        self.0.anchor.as_ref().map(Identity::subject)
+    }
+
+    /// The fingerprint, like [`sha256`](Self::sha256), of the loaded CA that vouches for it, if one does. Where several
+    /// certificates of one CA are loaded (of one name and key, as when a CA was renewed), it is that of one of them.
+    pub fn anchor_sha256(&self) -> Option<&str> {
+        self.0.anchor.as_ref().map(Identity::sha256)
+    }
+
+    /// The loaded CA that vouches for it.
+    pub(crate) fn vouching(&self) -> Option<&Self> {
+        self.0.anchor.as_ref()
     }
 
     /// The name under which it stands in the directory of authorised clients: that of its file, without the ending.
@@ -186,13 +254,17 @@ impl Identity {
 
 impl Facts {
     fn of(certificate: &Certificate<'_>) -> Self {
-        let subject = certificate.subject_names();
+        let subject = read(certificate.subject);
+        let exact_subject = subject.as_deref().map(exact_form_of);
+        let subject = subject.unwrap_or_default();
         let names = certificate.alternative_names();
         let digest = sha256(certificate.der);
         Self {
             der: certificate.der.into(),
-            subject: rfc4514(&subject).into(),
-            issuer: rfc4514(&certificate.issuer_names()).into(),
+            subject: rfc4514::write(&subject).into(),
+            normal_subject: normal_form(certificate.subject),
+            exact_subject,
+            issuer: name_text(certificate.issuer).into(),
             serial: hex(certificate.serial).into(),
             sha256: digest,
             sha256_text: hex(&digest).into(),
@@ -200,6 +272,8 @@ impl Facts {
             dns_names: names.dns.into(),
             emails: names.emails.into(),
             uris: names.uris.into(),
+            upns: names.upns.into(),
+            first_alternative: names.first,
             ip_addresses: names.ips.into(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
@@ -212,22 +286,13 @@ impl Facts {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identity({}, sha256 {})", self.subject(), self.sha256())
+        write!(f, "Identity({}, sha256 {})", self.shown_subject(), self.sha256())
     }
-}
-
-/// A value for people to read: control characters and those that change the direction of text are shown as `\XX`.
-pub(crate) fn visible(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        push_visible(c, &mut out);
-    }
-    out
 }
 
 /// A name in DER as text, like [`Identity::subject`].
 pub(crate) fn name_text(name: &[u8]) -> String {
-    rfc4514(&names_in(name))
+    rfc4514::write(&read(name).unwrap_or_default())
 }
 
 /// SHA-256 of several pieces: no others have the same, wherever one ends and the next begins.
@@ -251,79 +316,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
     }
     out
-}
-
-/// RFC 4514, sections 2.1 to 2.4.
-fn rfc4514(names: &[Vec<Attribute>]) -> String {
-    let mut out = String::new();
-    for (number, relative) in names.iter().rev().enumerate() {
-        for (position, attribute) in relative.iter().enumerate() {
-            if position > 0 {
-                out.push('+');
-            } else if number > 0 {
-                out.push(',');
-            }
-            out.push_str(attribute.short_name.unwrap_or(&attribute.oid));
-            out.push('=');
-            push_escaped(&attribute.value, &mut out);
-        }
-    }
-    out
-}
-
-fn push_escaped(value: &str, out: &mut String) {
-    let last = value.chars().count().saturating_sub(1);
-    for (position, c) in value.chars().enumerate() {
-        let at_edge = (position == 0 && matches!(c, ' ' | '#')) || (position == last && c == ' ');
-        if at_edge || matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';' | '=') {
-            out.push('\\');
-            out.push(c);
-        } else {
-            push_visible(c, out);
-        }
-    }
-}
-
-fn push_visible(c: char, out: &mut String) {
-    if c.is_control() || is_misleading(c) {
-        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-            let _ = write!(out, "\\{byte:02X}");
-        }
-    } else {
-        out.push(c);
-    }
-}
-
-/// Characters that cannot be seen, or that make the text around them look like another: line and paragraph separators,
-/// directions, joiners, the byte order mark, tags.
-fn is_misleading(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(pairs: &[(&'static str, &str)]) -> String {
-        let attributes = pairs.iter().map(|(kind, value)| {
-            vec![Attribute { oid: "1.2.3".to_owned(), short_name: Some(*kind), value: (*value).to_owned() }]
-        });
-        rfc4514(&attributes.collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn a_value_cannot_pretend_to_be_another_attribute() {
-        assert_eq!(name(&[("O", "x,CN=admin"), ("CN", "mallory")]), r"CN=mallory,O=x\,CN\=admin");
-        assert_eq!(name(&[("CN", "a+OU=b")]), r"CN=a\+OU\=b");
-        assert_eq!(name(&[("CN", " # ")]), r"CN=\ #\ ");
-        assert_eq!(name(&[("CN", "#x")]), r"CN=\#x");
-    }
-
-    #[test]
-    fn what_would_mislead_a_reader_is_shown_as_bytes() {
-        assert_eq!(name(&[("CN", "a\nb\0c\u{1b}[31m")]), r"CN=a\0Ab\00c\1B[31m");
-        assert_eq!(visible("abc\u{202e}fdp.exe"), r"abc\E2\80\AEfdp.exe");
-        assert_eq!(visible("Zoë Müller"), "Zoë Müller");
-    }
 }

@@ -78,6 +78,7 @@ mod reload;
 mod request;
 mod resumption;
 mod revocation_list;
+mod rfc4514;
 mod runners;
 mod server;
 mod server_certificate;

@@ -43,8 +43,8 @@ pub(crate) fn check(
     let subject = (certificate.subject != EMPTY).then_some(subject);
     // The section asks for this where there are no alternative names; whoever reads an address there reads it in any case.
     let attributes: Vec<_> = certificate.subject_names().into_iter().flatten().collect();
-    let addresses = attributes.iter().filter(|attribute| attribute.short_name == Some("emailAddress"));
-    let addresses = addresses.map(|address| GeneralName { kind: NameKind::Email, value: address.value.as_bytes() });
+    let addresses = attributes.iter().filter(|attribute| attribute.short_name() == Some("emailAddress"));
+    let addresses = addresses.map(|address| GeneralName { kind: NameKind::Email, value: address.value().as_bytes() });
     let alternatives = certificate.all_alternative_names.iter().flatten().copied();
     subject
         .into_iter()

@@ -17,7 +17,8 @@ use super::reading::{check_dates, names_as_issuer, parse, read_certificate};
 use super::request::{
     ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
 };
-use crate::certificate::{Attribute, Certificate, Key};
+use crate::certificate::{Certificate, Key};
+use crate::distinguished_name::Attribute;
 use crate::error::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -318,7 +319,7 @@ fn distinguished_name(certificate: &Certificate<'_>) -> Result<DistinguishedName
 }
 
 fn value(attribute: &Attribute) -> Result<DnValue, Error> {
-    let text = attribute.value();
+    let text = attribute.text().ok_or_else(|| Error::new(format!("{} cannot be written", attribute.value())))?;
     Ok(match attribute.short_name() {
         Some("emailAddress" | "DC") => DnValue::Ia5String(ascii(text)?),
         Some("C" | "serialNumber") => DnValue::PrintableString(

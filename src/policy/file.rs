@@ -34,7 +34,12 @@ const METHODS: [&str; 18] = [
 /// A prefix has at most so many bytes.
 const LONGEST_PREFIX: usize = 1024;
 
+/// Who may go somewhere, if not those whom rules mean.
+const WITHOUT_RULES: &str = "`any` (everyone with a valid certificate) and `anyone` (without one too)";
+
 pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
+    // Some editors begin what they write with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(Error::new(format!("the policy {name} does not end with the end of a line: it may have been cut"))
             .hint("write it whole and end its last line, too; best under another name that is then renamed"));
@@ -83,7 +88,7 @@ fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
         }
     };
     match who.trim() {
-        "" => Err("a line is a path and who may go there: anyone, any, or rules".to_owned()),
+        "" => Err(format!("a line is a path and who may go there: rules, or {WITHOUT_RULES}")),
         who => Ok((method, prefix, who)),
     }
 }
@@ -114,12 +119,16 @@ fn read_who(who: &str) -> Result<Who, String> {
         if ["any", "anyone"].contains(&alternative.as_str()) {
             return Err(format!("`{alternative}` stands alone: with it, the other rules mean nothing"));
         }
-        rules.push(Rule::parse(&alternative)?);
+        rules.push(Rule::parse(&alternative).map_err(|why| match alternative.contains(':') {
+            true => why,
+            false => format!("{why}; besides rules there are {WITHOUT_RULES}"),
+        })?);
     }
     Ok(Who::Rules(rules))
 }
 
-/// Rules joined by ` or `, which does not count within quotes. Quotes are dropped; `\"` is one within quotes.
+/// Rules joined by ` or `, which does not count within quotes. Quotes are dropped; `\"` is one within quotes. What stands
+/// after a backslash in a distinguished name is left to its own rules, so that a name is written as it is shown.
 fn alternatives(who: &str) -> Result<Vec<String>, String> {
     let mut found = vec![String::new()];
     let mut quoted = false;
@@ -133,6 +142,7 @@ fn alternatives(who: &str) -> Result<Vec<String>, String> {
         let Some(current) = found.last_mut() else { break };
         match c {
             '"' => quoted = !quoted,
+            '\\' if is_distinguished_name(current) => current.extend([c].into_iter().chain(rest.next())),
             '\\' if quoted => current.extend(rest.next()),
             _ if at_or => {
                 let after = rest.as_str().trim_start();
@@ -152,6 +162,10 @@ fn alternatives(who: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
+fn is_distinguished_name(rule: &str) -> bool {
+    ["dn:", "issuer:"].iter().any(|kind| rule.starts_with(kind))
+}
+
 /// The line up to a `#` that stands at its beginning or after a space, outside of quotes, which are as in `alternatives`.
 fn without_comment(line: &str) -> &str {
     let (mut quoted, mut escaped) = (false, false);
@@ -159,7 +173,7 @@ fn without_comment(line: &str) -> &str {
     for (at, c) in line.char_indices() {
         match c {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
+            '\\' => escaped = true,
             '"' => quoted = !quoted,
             '#' if !quoted && before.is_whitespace() => return &line[..at],
             _ => {}
@@ -200,6 +214,13 @@ mod tests {
             ("/a name:x", "no kind of rule"),
             ("/a dns:*.x", "can never match"),
             ("/a cn:alice\tOR\tcn:carol", "looks like two rules"),
+            ("/ everyone", "`any` (everyone with a valid certificate) and `anyone` (without one too)"),
+            ("/ Any", "`any` (everyone"),
+            ("/ cn:a or ALL", "`any` (everyone"),
+            ("/ cm:a", "\"cm\" is no kind of rule: did you mean `cn:`?"),
+            ("/ CN=a", "did you mean `cn:a`?"),
+            ("/ CN=a,O=b", "did you mean `dn:CN=a,O=b`?"),
+            ("/", "`any` (everyone"),
         ] {
             let whole = if text.contains("cn:b") || text.is_empty() { text.to_owned() } else { format!("{text}\n") };
             let error = parse(&whole, "p").unwrap_err().to_string();
@@ -213,6 +234,28 @@ mod tests {
         assert_eq!(read("cn:a or cn:b\tor  cn:c"), ["cn:a", "cn:b", "cn:c"]);
         assert_eq!(read("cn:Alice Smith or cn:order"), ["cn:Alice Smith", "cn:order"]);
         assert_eq!(read(r#"cn:"this or that" or cn:"a \"b\" \\ c""#), ["cn:this or that", r#"cn:a "b" \ c"#]);
+    }
+
+    /// What is shown of a name is escaped already (RFC 4514, section 2.4).
+    #[test]
+    fn a_distinguished_name_keeps_its_backslashes() {
+        let read = |who: &str| alternatives(who).unwrap();
+        for kind in ["dn", "issuer"] {
+            let name = format!(r#"{kind}:CN=James \"Jim\" Smith\, III\\,O=a\ or\ b"#);
+            assert_eq!(read(&format!("cn:a or {name} or cn:b")), ["cn:a", &name, "cn:b"]);
+            let (kind, quoted) = name.split_once(':').unwrap();
+            assert_eq!(read(&format!(r#"{kind}:"{quoted}" or cn:b"#)), [name.as_str(), "cn:b"]);
+            assert_eq!(read(&format!(r#""{name}" or cn:b"#)), [name.as_str(), "cn:b"]);
+        }
+        assert_eq!(without_comment(r#"/ dn:CN=a\" # x"#), r#"/ dn:CN=a\" "#);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_crlf_are_read() {
+        let policy = parse("\u{feff}/ any\r\n/a cn:b\r\n", "p").unwrap();
+        assert_eq!(policy.lines.len(), 2);
+        let error = parse("/ any\n\u{feff}/a any\n", "p").unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
     }
 
     #[test]

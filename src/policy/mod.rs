@@ -1,7 +1,9 @@
 //! What an authenticated client may do: rules, by themselves or for paths. Pure: no I/O, no clock.
 
+mod authority;
 mod file;
 mod rule;
+mod slips;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,13 +27,24 @@ use rule::Rule;
 /// | `cn:alice` | the subject has exactly one common name, and it is this |
 /// | `dns:host.example.com` | a DNS name; case is ignored; `*` in a certificate is no wildcard |
 /// | `email:bob@example.com` | an e-mail address; case is ignored after the @ |
+/// | `upn:bob@corp.example.com` | a user principal name ([`Identity::upns`]); case is ignored after the @ |
 /// | `uri:spiffe://example.org/web/*` | a URI; `/*` at its end stands for one further segment |
 /// | `ip:10.1.2.3` | an IP address |
 /// | `o:Example`, `ou:Web` | one of the organizations, organizational units |
+/// | `dn:CN=alice,O=Example` | the whole subject (RFC 4514), to the letter; the kind of string does not count |
 /// | `issuer:CN=Example CA` | the loaded CA that vouches for it, by its subject as the start says it (RFC 4514) |
+/// | `issuer-sha256:12ab…` | the same by its fingerprint, 64 hexadecimal digits |
 /// | `sha256:12ab…` | the certificate's fingerprint, 64 hexadecimal digits |
 /// | `spki:12ab…` | the key's: SHA-256 of its `SubjectPublicKeyInfo` |
 /// | `client:laptop` | the name of its file among the authorised clients |
+///
+/// What is shown of a subject ([`Identity::subject`]) means that subject when it stands after `dn:` or `issuer:`: values are
+/// compared one by one, never as joined text.
+///
+/// `issuer:` compares by RFC 5280, section 7.1: letter case, blanks and the kind of string do not count. Loaded certificates of
+/// one name and one key are one CA, renewed; `issuer:` and `issuer-sha256:` mean it under each of them. If CAs with different
+/// keys have the name, the rule would mean them all, and building the [`Trust`](crate::Trust) is an error that offers their
+/// fingerprints.
 ///
 /// Names count only where a CA vouches for them: a certificate that is let in by itself is meant by `sha256:`, `spki:` and
 /// `client:` alone.
@@ -91,7 +104,17 @@ impl Policy {
     /// A rule cannot be read, or can never match. The error names it.
     pub fn allowing<R: AsRef<str>>(rules: impl IntoIterator<Item = R>) -> Result<Self, Error> {
         let rules = rules.into_iter().map(|rule| {
-            Rule::parse(rule.as_ref()).map_err(|why| Error::new(format!("--allow {}: {why}", rule.as_ref())))
+            let rule = rule.as_ref();
+            Rule::parse(rule).map_err(|why| {
+                let error = Error::new(format!("--allow {rule}: {why}"));
+                match rule.contains(':') {
+                    true => error,
+                    false => error.hint(
+                        "without --allow, everyone with a valid certificate is let in; what is for anyone, without one too, \
+                         is said in lines of --policy",
+                    ),
+                }
+            })
         });
         let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
         let everywhere = (!rules.is_empty()).then_some(Who::Rules(rules));
@@ -104,7 +127,8 @@ impl Policy {
     /// the lines whose prefix fits, that with the longest decides; of two with the same, that with the method, where one for
     /// `GET` is for `HEAD` too. Paths
     /// without a line are for nobody. Who is `anyone` (without a certificate too), `any` (with a valid one), or rules
-    /// joined by `or`; values with spaces around `or` are put in quotes.
+    /// joined by `or`; values with spaces around `or` are put in quotes. In quotes `\"` and `\\` stand for what is behind the
+    /// backslash, except after `dn:` and `issuer:`, where the name stands as it is shown. A byte order mark is passed over.
     ///
     /// ```text
     /// /              any
@@ -172,37 +196,25 @@ impl Policy {
         Ok(self)
     }
 
-    /// A rule that cannot match with what is trusted: it goes by names, and there is no CA, or not this one, among
-    /// `authorities`; or by files of authorised clients, and there is no such directory. And one by the name of a CA that
-    /// two have: it would mean both.
-    pub(crate) fn check_against(&self, authorities: &[&Identity], has_authorized_clients: bool) -> Result<(), Error> {
-        let lines = self.lines.values().flatten().map(|line| (&line.who, line.place.as_str()));
-        for (who, place) in lines.chain(self.everywhere.as_ref().map(|who| (who, "--allow"))) {
+    /// Binds the rules to what is trusted. An error is a rule that cannot match: it goes by names, and there is no CA, or not
+    /// this one, among `authorities`; or by files of authorised clients, and there is no such directory. And one by the name
+    /// of a CA that several have: it would mean them all.
+    pub(crate) fn bind_to(&mut self, authorities: &[&Identity], has_authorized_clients: bool) -> Result<(), Error> {
+        let lines = self.lines.values_mut().flatten().map(|line| (&mut line.who, line.place.as_str()));
+        for (who, place) in lines.chain(self.everywhere.as_mut().map(|who| (who, "--allow"))) {
             let Who::Rules(rules) = who else { continue };
             for rule in rules {
-                let never = |why: &str| Err(Error::new(format!("{place}: {rule} can never match: {why}")));
-                if rule.needs_a_ca() && authorities.is_empty() {
-                    return never("no CA is loaded that could vouch for a name; use sha256: or client:");
-                }
-                if let Some(ca) = rule.ca() {
-                    let known = || authorities.iter().map(|known| known.subject()).collect::<Vec<_>>().join(" and ");
-                    let Some(meant) = authorities.iter().find(|known| known.subject() == ca) else {
-                        let known = known();
-                        return never(&format!(
-                            "no loaded CA is called that; it is the CA of --ca that is meant: {known}"
-                        ));
-                    };
-                    if let Some(other) = authorities.iter().find(|other| is_namesake(meant, other)) {
-                        return Err(Error::new(format!(
-                            "{place}: {rule} means two loaded CAs of one name with different keys, sha256 {} and {}",
-                            meant.sha256(),
-                            other.sha256()
-                        )));
+                let never = |why: &str| Err(format!("can never match: {why}"));
+                let bound = match () {
+                    () if rule.needs_a_ca() && authorities.is_empty() => {
+                        never("no CA is loaded that could vouch for a name; use sha256: or client:")
                     }
-                }
-                if rule.needs_authorized_clients() && !has_authorized_clients {
-                    return never("it means a file of --authorized-clients, which was not given");
-                }
+                    () if rule.needs_authorized_clients() && !has_authorized_clients => {
+                        never("it means a file of --authorized-clients, which was not given")
+                    }
+                    () => rule.bind_to(authorities),
+                };
+                bound.map_err(|why| Error::new(format!("{place}: {rule} {why}")))?;
             }
         }
         Ok(())
@@ -247,13 +259,6 @@ pub(crate) enum Allows {
     Anyone,
     Client,
     No,
-}
-
-/// Whether two CAs have one name (RFC 5280, section 7.1), but not one key. With one key they are one CA, renewed: whoever
-/// has the key can sign for both.
-fn is_namesake(one: &Identity, other: &Identity) -> bool {
-    let name = one.normal_subject();
-    name.is_some() && name == other.normal_subject() && one.spki_digest() != other.spki_digest()
 }
 
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
@@ -341,45 +346,78 @@ mod tests {
         assert!(error.to_string().contains("p, line 1"), "{error}");
     }
 
-    /// A CA of its own key, with one common name in this kind of string.
-    fn authority(name: rcgen::DnValue) -> Identity {
+    fn key() -> rcgen::KeyPair {
+        rcgen::KeyPair::generate().unwrap()
+    }
+
+    /// A CA with one common name in this kind of string.
+    fn authority(name: impl Into<rcgen::DnValue>, key: &rcgen::KeyPair) -> Identity {
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-        Identity::from_der(certificate.der()).unwrap()
+        Identity::from_der(params.self_signed(key).unwrap().der()).unwrap()
+    }
+
+    fn bound(policy: &Policy, authorities: &[&Identity], has_authorized_clients: bool) -> Result<Policy, String> {
+        let mut policy = policy.clone();
+        policy.bind_to(authorities, has_authorized_clients).map_err(|error| error.to_string())?;
+        Ok(policy)
+    }
+
+    fn bound_rule(rule: &str, authorities: &[&Identity], has_authorized_clients: bool) -> Result<Policy, String> {
+        bound(&Policy::allowing([rule]).unwrap(), authorities, has_authorized_clients)
     }
 
     #[test]
     fn a_rule_that_nothing_trusted_can_meet_is_an_error() {
-        let (a, b) = (&authority("a".into()), &authority("b".into()));
-        assert!(Policy::allowing(["cn:a"]).unwrap().check_against(&[], true).is_err());
-        assert!(Policy::allowing(["client:a"]).unwrap().check_against(&[a], false).is_err());
-        assert!(Policy::allowing([format!("sha256:{}", "0".repeat(64))]).unwrap().check_against(&[], false).is_ok());
-        assert!(Policy::allowing(["issuer:CN=a"]).unwrap().check_against(&[b, a], false).is_ok());
-        let error = Policy::allowing(["issuer:a"]).unwrap().check_against(&[b, a], false).unwrap_err();
-        assert!(error.to_string().contains("CN=b and CN=a"), "{error}");
-        assert!(Policy::parse("/ cn:a\n", "p").unwrap().check_against(&[], true).is_err());
+        let (a, b) = (&authority("a", &key()), &authority("b", &key()));
+        assert!(bound_rule("cn:a", &[], true).is_err());
+        assert!(bound_rule("client:a", &[a], false).is_err());
+        assert!(bound_rule(&format!("sha256:{}", "0".repeat(64)), &[], false).is_ok());
+        assert!(bound_rule("issuer:CN=a", &[b, a], false).is_ok());
+        assert!(bound_rule(&format!("issuer-sha256:{}", a.sha256()), &[b, a], false).is_ok());
+        for rule in ["issuer:CN=c".to_owned(), format!("issuer-sha256:{}", "0".repeat(64))] {
+            let error = bound_rule(&rule, &[b, a], false).unwrap_err();
+            assert!(error.contains("can never match: no loaded CA"), "{error}");
+            assert!(error.contains("CN=b") && error.contains(" and CN=a"), "{error}");
+        }
+        assert!(bound(&Policy::parse("/ cn:a\n", "p").unwrap(), &[], true).is_err());
     }
 
     #[test]
     fn a_rule_by_the_name_of_two_cas_is_an_error_whatever_kind_of_string_the_name_is() {
         let policy = Policy::parse("/x cn:a or issuer:CN=Example\n", "p").unwrap();
-        let one = &authority("Example".into());
-        for name in [
-            "Example".into(),
-            rcgen::DnValue::PrintableString("Example".try_into().unwrap()),
-            "EXAMPLE".into(),
-            " Example ".into(),
-        ] {
-            let twin = &authority(name);
+        let one = &authority("Example", &key());
+        let printable = rcgen::DnValue::PrintableString("Example".try_into().unwrap());
+        for name in ["Example".into(), printable, "EXAMPLE".into(), " Example ".into()] {
+            let twin = &authority(name, &key());
             for both in [[one, twin], [twin, one]] {
-                let error = policy.check_against(&both, false).unwrap_err().to_string();
-                assert!(error.contains("p, line 1: issuer:CN=Example means two"), "{error}");
-                assert!(error.contains(one.sha256()) && error.contains(twin.sha256()), "{error}");
+                let error = bound(&policy, &both, false).unwrap_err();
+                assert!(error.contains("p, line 1: issuer:CN=Example means several"), "{error}");
+                for ca in both {
+                    assert!(error.contains(&format!("issuer-sha256:{}", ca.sha256())), "{error}");
+                    assert!(bound_rule(&format!("issuer-sha256:{}", ca.sha256()), &both, false).is_ok());
+                }
             }
         }
-        assert!(policy.check_against(&[one, &authority("Example 2".into())], false).is_ok());
+        assert!(bound(&policy, &[one, &authority("Example 2", &key())], false).is_ok());
+    }
+
+    #[test]
+    fn certificates_of_one_name_and_one_key_are_one_ca() {
+        let key = &key();
+        let [old, new] = &[authority("Example", key), authority("EXAMPLE", key)];
+        assert!(bound_rule("issuer:CN=Example", &[old, new], false).is_ok());
+        assert_eq!(authority::certificates(old.digest(), &[old, new]), Ok(vec![*old.digest(), *new.digest()]));
+        let other = &authority("Other", key);
+        assert_eq!(authority::certificates(old.digest(), &[old, other]), Ok(vec![*old.digest()]));
+    }
+
+    #[test]
+    fn an_error_that_lists_cas_has_an_end() {
+        let all: Vec<_> = (0..30).map(|_| authority("Example", &key())).collect();
+        let error = bound_rule("issuer:CN=Example", &all.iter().collect::<Vec<_>>(), false).unwrap_err();
+        assert!(error.ends_with(" and 20 others") && error.len() < 2000, "{error}");
     }
 
     #[test]

@@ -4,7 +4,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::identity::{Identity, visible};
+use crate::distinguished_name::{exact_form_of, normal_form_of};
+use crate::identity::{Attribute, Identity, hex, visible};
+use crate::rfc4514;
+
+use super::authority;
+use super::slips::{nearest_kind, nearest_rule, second_rule};
 
 /// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,17 +20,20 @@ pub(super) struct Rule {
 
 /// What of a client a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+pub(super) enum Kind {
     CommonName,
     Dns,
     Email,
+    Upn,
     Uri,
     Ip,
     Organization,
     OrganizationalUnit,
+    Subject,
     Sha256,
     Spki,
     Issuer,
+    IssuerSha256,
     Client,
 }
 
@@ -36,32 +44,60 @@ enum Value {
     UriBelow(String),
     Ip(IpAddr),
     Digest([u8; 32]),
+    Name(Name),
+    /// The loaded CA that has a certificate with this fingerprint.
+    Authority {
+        named: [u8; 32],
+        /// The fingerprints of all loaded certificates of that CA, once the rule is bound.
+        certificates: Vec<[u8; 32]>,
+    },
+}
+
+/// A distinguished name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name {
+    /// As it was written.
+    text: String,
+    exact: Box<[u8]>,
+    /// By RFC 5280, section 7.1.
+    normal: Box<[u8]>,
 }
 
 /// The words before the colon, and what they look at.
-const KINDS: [(&str, Kind); 11] = [
+pub(super) const KINDS: [(&str, Kind); 14] = [
     ("cn", Kind::CommonName),
     ("dns", Kind::Dns),
     ("email", Kind::Email),
+    ("upn", Kind::Upn),
     ("uri", Kind::Uri),
     ("ip", Kind::Ip),
     ("o", Kind::Organization),
     ("ou", Kind::OrganizationalUnit),
+    ("dn", Kind::Subject),
     ("sha256", Kind::Sha256),
     ("spki", Kind::Spki),
     ("issuer", Kind::Issuer),
+    ("issuer-sha256", Kind::IssuerSha256),
     ("client", Kind::Client),
 ];
 
 impl Rule {
     /// Reads `kind:value`. The error says what is wrong and what would be right.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (word, value) = text.split_once(':').ok_or_else(|| {
-            format!("{text:?} is no rule: a rule is kind:value, for example cn:alice; the kinds are {}", kinds())
+        let (word, value) = text.split_once(':').ok_or_else(|| match nearest_rule(text) {
+            Some(rule) => format!("{text:?} is no rule: did you mean `{rule}`?"),
+            None => {
+                format!("{text:?} is no rule: a rule is kind:value, for example cn:alice; the kinds are {}", kinds())
+            }
         })?;
         let kind = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
-        let kind = kind.ok_or_else(|| format!("{word:?} is no kind of rule; the kinds are {}", kinds()))?;
-        if value.is_empty() || value.trim() != value {
+        let kind = kind.ok_or_else(|| match nearest_kind(word) {
+            Some(near) => format!("{word:?} is no kind of rule: did you mean `{near}:`? The kinds are {}", kinds()),
+            None => format!("{word:?} is no kind of rule; the kinds are {}", kinds()),
+        })?;
+        // A blank at the edge of a distinguished name is a matter of its own rules.
+        let is_name = matches!(kind, Kind::Subject | Kind::Issuer);
+        if value.is_empty() || (value.trim() != value && !is_name) {
             return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
         }
         if let Some(second) = second_rule(value) {
@@ -85,11 +121,16 @@ impl Rule {
         !matches!(self.kind, Kind::Sha256 | Kind::Spki | Kind::Client)
     }
 
-    /// The CA that it means, if it means one: its subject.
-    pub(super) fn ca(&self) -> Option<&str> {
-        match (&self.value, self.kind) {
-            (Value::Text(subject), Kind::Issuer) => Some(subject),
-            _ => None,
+    /// Finds the CA that it means, if it means one, among the loaded ones. The error says what is wrong: there is none, or
+    /// there are several, so that it would let in more than was meant.
+    pub(super) fn bind_to(&mut self, authorities: &[&Identity]) -> Result<(), String> {
+        match &mut self.value {
+            Value::Name(name) if self.kind == Kind::Issuer => authority::check_name(&name.normal, authorities),
+            Value::Authority { named, certificates } => {
+                *certificates = authority::certificates(named, authorities)?;
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -101,19 +142,29 @@ impl Rule {
     /// How near a client comes that is not matched, and what keeps it away; the more the nearer.
     pub(super) fn nearness(&self, identity: &Identity) -> (usize, String) {
         let own = self.kind.values(identity);
+        let words = self.kind.words();
         let shown = match own.as_slice() {
-            [] => format!("the client has no {}", self.kind.words()),
-            [one] => format!("the client's {} is {}", self.kind.words(), visible(one)),
+            [] => format!("the client has no {words}"),
+            [one] => format!("the client's {words} is {}", visible(one)),
             [first, ..] => {
-                format!("the client has {} of {}, {} the first", own.len(), self.kind.words(), visible(first))
+                let plural = if words.ends_with('s') { "es" } else { "s" };
+                let only_one =
+                    if self.kind == Kind::CommonName { ", and cn: means those with exactly one" } else { "" };
+                format!("the client has {} {words}{plural}, {} the first{only_one}", own.len(), visible(first))
             }
         };
         if self.would_match(identity) {
             return (1000, "it would match, but no CA vouches for the names in a certificate that is let in by itself: use sha256: or client:".to_owned());
         }
         let wanted = self.value.to_string();
-        if own.iter().any(|value| value.eq_ignore_ascii_case(&wanted)) {
-            return (900, format!("{shown}: upper and lower case differ, or there are several"));
+        if self.kind == Kind::CommonName && own.contains(&wanted) {
+            return (900, shown);
+        }
+        let is_same_name = |name: &Name| identity.normal_subject() == Some(&name.normal);
+        if own.iter().any(|value| value.eq_ignore_ascii_case(&wanted))
+            || matches!(&self.value, Value::Name(name) if self.kind == Kind::Subject && is_same_name(name))
+        {
+            return (900, format!("{shown}: upper and lower case differ, or blanks"));
         }
         let elsewhere = KINDS
             .iter()
@@ -136,6 +187,7 @@ impl Rule {
                 identity.dns_names().iter().any(|name| name.eq_ignore_ascii_case(wanted))
             }
             (Value::Text(wanted), Kind::Email) => identity.emails().iter().any(|email| same_email(email, wanted)),
+            (Value::Text(wanted), Kind::Upn) => identity.upns().iter().any(|upn| same_email(upn, wanted)),
             (Value::Text(wanted), Kind::Uri) => identity.uris().iter().any(|uri| uri == wanted),
             (Value::UriBelow(wanted), Kind::Uri) => identity.uris().iter().any(|uri| is_below(uri, wanted)),
             (Value::Ip(wanted), Kind::Ip) => identity.ip_addresses().contains(wanted),
@@ -143,7 +195,13 @@ impl Rule {
             (Value::Text(wanted), Kind::OrganizationalUnit) => has(identity, "OU", wanted),
             (Value::Digest(wanted), Kind::Sha256) => wanted == identity.digest(),
             (Value::Digest(wanted), Kind::Spki) => wanted == identity.spki_digest(),
-            (Value::Text(wanted), Kind::Issuer) => identity.anchor() == Some(wanted),
+            (Value::Name(wanted), Kind::Subject) => identity.exact_subject() == Some(&wanted.exact),
+            (Value::Name(wanted), Kind::Issuer) => {
+                identity.vouching().is_some_and(|ca| ca.normal_subject() == Some(&wanted.normal))
+            }
+            (Value::Authority { named, certificates }, Kind::IssuerSha256) => {
+                identity.vouching().is_some_and(|ca| ca.digest() == named || certificates.contains(ca.digest()))
+            }
             (Value::Text(wanted), Kind::Client) => identity.known_as() == Some(wanted),
             // Values are made with their kinds, below.
             _ => false,
@@ -155,7 +213,8 @@ impl Kind {
     fn parse_value(self, value: &str) -> Result<Value, String> {
         let text = || Ok(Value::Text(value.to_owned()));
         match self {
-            Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit | Kind::Issuer => text(),
+            Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit => text(),
+            Kind::Subject | Kind::Issuer => Name::parse(value).map(Value::Name),
             Kind::Client if value.contains('/') => {
                 Err("it is the name of a file, without directory and ending".to_owned())
             }
@@ -176,14 +235,17 @@ impl Kind {
                 }
                 _ => Err("an e-mail address has one @, and ASCII characters only".to_owned()),
             },
+            Kind::Upn => match value.split_once('@') {
+                Some((user, suffix)) if !user.is_empty() && !suffix.is_empty() && !suffix.contains('@') => text(),
+                _ => Err("a user principal name has one @, as in alice@corp.example.com".to_owned()),
+            },
             Kind::Uri => parse_uri(value),
             Kind::Ip => value
                 .parse()
                 .map(Value::Ip)
                 .map_err(|_| "this is no IP address (and ranges are not known here)".to_owned()),
-            Kind::Sha256 | Kind::Spki => digest(value)
-                .map(Value::Digest)
-                .ok_or_else(|| "SHA-256 has 64 hexadecimal digits, with or without colons".to_owned()),
+            Kind::Sha256 | Kind::Spki => digest(value).map(Value::Digest),
+            Kind::IssuerSha256 => digest(value).map(|named| Value::Authority { named, certificates: Vec::new() }),
         }
     }
 
@@ -196,19 +258,23 @@ impl Kind {
     fn values(self, identity: &Identity) -> Vec<String> {
         let attributes = |name: &str| {
             let named = identity.attributes().iter().filter(|attribute| attribute.short_name() == Some(name));
-            named.map(|attribute| attribute.value().to_owned()).collect()
+            named.map(|attribute| attribute.text().map_or_else(|| not_text(attribute), str::to_owned)).collect()
         };
         match self {
             Kind::CommonName => attributes("CN"),
             Kind::Dns => identity.dns_names().to_vec(),
             Kind::Email => identity.emails().to_vec(),
+            Kind::Upn => identity.upns().to_vec(),
             Kind::Uri => identity.uris().to_vec(),
             Kind::Ip => identity.ip_addresses().iter().map(ToString::to_string).collect(),
             Kind::Organization => attributes("O"),
             Kind::OrganizationalUnit => attributes("OU"),
+            Kind::Subject if identity.subject().is_empty() => Vec::new(),
+            Kind::Subject => vec![identity.subject().to_owned()],
             Kind::Sha256 => vec![identity.sha256().to_owned()],
             Kind::Spki => vec![identity.spki_sha256()],
             Kind::Issuer => identity.anchor().map(str::to_owned).into_iter().collect(),
+            Kind::IssuerSha256 => identity.anchor_sha256().map(str::to_owned).into_iter().collect(),
             Kind::Client => identity.known_as().map(str::to_owned).into_iter().collect(),
         }
     }
@@ -218,21 +284,36 @@ impl Kind {
             Kind::CommonName => "common name",
             Kind::Dns => "DNS name",
             Kind::Email => "e-mail address",
+            Kind::Upn => "user principal name",
             Kind::Uri => "URI",
             Kind::Ip => "IP address",
             Kind::Organization => "organization",
             Kind::OrganizationalUnit => "organizational unit",
+            Kind::Subject => "subject",
             Kind::Sha256 => "fingerprint",
             Kind::Spki => "key's fingerprint",
             Kind::Issuer => "CA of trust",
+            Kind::IssuerSha256 => "CA's fingerprint",
             Kind::Client => "name among the authorised clients",
         }
     }
 }
 
+impl Name {
+    fn parse(text: &str) -> Result<Self, String> {
+        let names = rfc4514::parse(text)?;
+        Ok(Self { text: text.to_owned(), exact: exact_form_of(&names), normal: normal_form_of(&names) })
+    }
+}
+
+/// A value that is no string, so shown that no rule's text looks like it.
+fn not_text(attribute: &Attribute) -> String {
+    format!("{} (no text)", attribute.value())
+}
+
 fn has(identity: &Identity, attribute: &str, wanted: &str) -> bool {
     let mut attributes = identity.attributes().iter();
-    attributes.any(|known| known.short_name() == Some(attribute) && known.value() == wanted)
+    attributes.any(|known| known.short_name() == Some(attribute) && known.text() == Some(wanted))
 }
 
 /// The domain ignores case, the part before it does not (RFC 5280, section 7.5).
@@ -268,7 +349,11 @@ fn is_below(uri: &str, above: &str) -> bool {
     last.is_some_and(|last| !last.is_empty() && !last.contains(['/', '?', '#']) && last != "." && last != "..")
 }
 
-fn digest(text: &str) -> Option<[u8; 32]> {
+fn digest(text: &str) -> Result<[u8; 32], String> {
+    octets(text).ok_or_else(|| "SHA-256 has 64 hexadecimal digits, with or without colons".to_owned())
+}
+
+fn octets(text: &str) -> Option<[u8; 32]> {
     let digits: String = text.chars().filter(|c| *c != ':').collect();
     if digits.len() != 64 || !digits.is_ascii() {
         return None;
@@ -280,14 +365,6 @@ fn digest(text: &str) -> Option<[u8; 32]> {
         *octet = u8::from_str_radix(pair, 16).ok().filter(|_| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
     }
     Some(digest)
-}
-
-/// What looks like a further rule in a value, after a comma or after an `or` that is not the one of a policy.
-fn second_rule(value: &str) -> Option<&str> {
-    let words = value.split_inclusive(|c: char| c.is_whitespace() || [',', '|', ';', '&'].contains(&c));
-    let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
-    let mut rests = starts.skip(1).map(|start| &value[start..]);
-    rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
 }
 
 fn common_prefix(a: &str, b: &str) -> usize {
@@ -312,7 +389,8 @@ impl fmt::Display for Value {
             Value::Text(text) => f.write_str(text),
             Value::UriBelow(above) => write!(f, "{above}*"),
             Value::Ip(address) => write!(f, "{address}"),
-            Value::Digest(digest) => f.write_str(&crate::identity::hex(digest)),
+            Value::Digest(digest) | Value::Authority { named: digest, .. } => f.write_str(&hex(digest)),
+            Value::Name(name) => f.write_str(&name.text),
         }
     }
 }
@@ -342,6 +420,20 @@ mod tests {
             ("cn:alice&&o:bob", "looks like two rules"),
             ("cn:'alice'", "in quotes"),
             ("cn:\"alice\"", "in quotes"),
+            ("CN:alice", "did you mean `cn:`?"),
+            ("dsn:host", "did you mean `dns:`?"),
+            ("subject:CN=alice", "did you mean `dn:`?"),
+            ("cn=alice", "did you mean `cn:alice`?"),
+            ("upn:alice", "one @"),
+            ("upn:a@b@c", "one @"),
+            ("dn:alice", "no attribute"),
+            ("dn:CN=a, O=b", "no blank"),
+            ("dn: CN=a", "no blank"),
+            ("dn:CN=a ", "\\20"),
+            ("dn:", "empty"),
+            ("issuer:ca", "no attribute"),
+            ("issuer-sha256:CN=ca", "64 hexadecimal"),
+            ("issuer-sha256:ab", "64 hexadecimal"),
             ("email:alice", "one @"),
             ("email:a@b@c", "one @"),
             ("uri:example.org/web", "scheme"),
@@ -366,6 +458,8 @@ mod tests {
             "uri:spiffe://example.org/web/*",
             "ip:10.1.2.3",
             "issuer:CN=a,O=b",
+            "dn:cn=a,2.5.4.10=b+OU=c",
+            "upn:alice@corp.test",
             "client:laptop",
         ] {
             assert_eq!(Rule::parse(text).unwrap().to_string(), text);

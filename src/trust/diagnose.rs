@@ -89,7 +89,7 @@ fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust
 fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> Option<Problem> {
     let name = normal_form(last.issuer)?;
     let pins = trust.entries.iter().filter(|entry| entry.kind() == TrustKind::PinnedClient);
-    let namesakes = pins.filter(|entry| entry.identity().normal_subject().is_some_and(|subject| subject == name));
+    let namesakes = pins.filter(|entry| entry.identity().normal_subject().is_some_and(|subject| *subject == *name));
     namesakes.take(MOST_PINS).find_map(|entry| {
         let issuer = Certificate::parse(entry.identity().der()).ok()?;
         // A certificate that signed itself is just not known.

@@ -162,7 +162,7 @@ pub(super) fn date_problem(certificate: &Certificate<'_>, now: SystemTime) -> Op
 
 fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>) -> Judgement {
     let name = pin.and_then(|pin| pin.name.as_deref());
-    let identity = Identity::vouched_for(certificate, path.anchor.identity.subject(), name);
+    let identity = Identity::vouched_for(certificate, &path.anchor.identity, name);
     Judgement {
         verdict: Verdict::Authorised(identity),
         valid_until: Some(path.until.min(last_moment(certificate))),

@@ -195,7 +195,7 @@ impl TrustBuilder {
         trust.policy = self.read_policy()?;
         let anchors = trust.authorities.iter().filter(|authority| authority.is_anchor);
         let authorities: Vec<_> = anchors.map(|authority| &authority.identity).collect();
-        trust.policy.check_against(&authorities, trust.authorized_clients.is_some())?;
+        trust.policy.bind_to(&authorities, trust.authorized_clients.is_some())?;
         trust.hints = match hints.iter().map(|name: &Vec<u8>| name.len() + 2).sum::<usize>() {
             0..=MAX_HINTS => hints.into_iter().map(DistinguishedName::from).collect(),
             _ => Vec::new(),

@@ -1,0 +1,57 @@
+//! The loaded CA that a rule means.
+//!
+//! Certificates of one name (RFC 5280, section 7.1) and one key are one CA, renewed: whoever has the key can sign for each of
+//! them, and nothing in what they signed tells for which. With another key it is another CA, though it may be the old one's
+//! successor: that only the operator knows.
+
+use crate::clock::timestamp;
+use crate::identity::Identity;
+
+/// Whether a name, in normal form, is that of one loaded CA. With several, a rule by it would let in more than was meant.
+pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), String> {
+    let mut named: Vec<&Identity> = Vec::new();
+    for ca in authorities.iter().filter(|ca| ca.normal_subject() == Some(name)) {
+        if !named.iter().any(|known| is_same(known, ca)) {
+            named.push(ca);
+        }
+    }
+    match named.len() {
+        0 => Err(format!(
+            "can never match: no loaded CA is called that; it is the CA of --ca that is meant: {}",
+            list(authorities, |ca| ca.subject().to_owned())
+        )),
+        1 => Ok(()),
+        _ => Err(format!(
+            "means several loaded CAs: they have this name, and different keys; write which of them is meant, or each that \
+             is: {}",
+            list(&named, |ca| format!("issuer-sha256:{} (valid until {})", ca.sha256(), timestamp(ca.not_after())))
+        )),
+    }
+}
+
+/// The fingerprints of the loaded certificates of the CA that has one with this fingerprint.
+pub(super) fn certificates(sha256: &[u8; 32], authorities: &[&Identity]) -> Result<Vec<[u8; 32]>, String> {
+    let ca = authorities.iter().find(|ca| ca.digest() == sha256).ok_or_else(|| {
+        format!(
+            "can never match: no loaded CA has this fingerprint; it is the CA of --ca that is meant: {}",
+            list(authorities, |ca| format!("{}, sha256 {}", ca.subject(), ca.sha256()))
+        )
+    })?;
+    Ok(authorities.iter().filter(|other| is_same(ca, other)).map(|other| *other.digest()).collect())
+}
+
+/// Whether two certificates are of one CA. A name that cannot be read is no other's.
+fn is_same(one: &Identity, other: &Identity) -> bool {
+    let same_name = one.normal_subject().is_some() && one.normal_subject() == other.normal_subject();
+    same_name && one.spki_digest() == other.spki_digest()
+}
+
+/// The first of them, in words.
+fn list(authorities: &[&Identity], show: impl Fn(&Identity) -> String) -> String {
+    const MOST: usize = 10;
+    let mut shown: Vec<_> = authorities.iter().take(MOST).map(|ca| show(ca)).collect();
+    if authorities.len() > MOST {
+        shown.push(format!("{} others", authorities.len() - MOST));
+    }
+    shown.join(" and ")
+}

@@ -1,0 +1,111 @@
+//! What somebody probably meant whose rule cannot be read. For explanations only.
+
+use crate::rfc4514;
+
+use super::rule::KINDS;
+
+/// Words that others use for a kind of rule.
+const OTHER_WORDS: [(&str, &str); 9] = [
+    ("commonname", "cn"),
+    ("subject", "dn"),
+    ("organization", "o"),
+    ("organizationalunit", "ou"),
+    ("fingerprint", "sha256"),
+    ("host", "dns"),
+    ("mail", "email"),
+    ("spiffe", "uri"),
+    ("ca", "issuer"),
+];
+
+/// No word that is longer was meant to be a kind of rule.
+const LONGEST_WORD: usize = 24;
+
+/// The kind of rule that a word was probably meant to be.
+pub(super) fn nearest_kind(word: &str) -> Option<&'static str> {
+    let word: Vec<char> = word.trim().to_lowercase().chars().take(LONGEST_WORD + 1).collect();
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
+    let known = KINDS.iter().map(|(kind, _)| (*kind, *kind)).chain(OTHER_WORDS);
+    let near = known.map(|(known, kind)| (distance(&word, &known.chars().collect::<Vec<_>>()), known, kind));
+    // One slip in a short word, two in a long one; never all of it.
+    let near = near
+        .filter(|(slips, known, _)| *slips <= known.len().saturating_sub(1).min(if known.len() < 6 { 1 } else { 2 }));
+    near.min_by_key(|(slips, ..)| *slips).map(|(.., kind)| kind)
+}
+
+/// The rule that a text without a colon was probably meant to be: `cn=alice`, or a whole subject.
+pub(super) fn nearest_rule(text: &str) -> Option<String> {
+    if rfc4514::parse(text).is_ok_and(|names| names.len() > 1) {
+        return Some(format!("dn:{text}"));
+    }
+    let (word, value) = text.split_once('=')?;
+    nearest_kind(word).map(|kind| format!("{kind}:{value}"))
+}
+
+/// What looks like a further rule in a value, after a comma or after an `or` that is not the one of a policy.
+pub(super) fn second_rule(value: &str) -> Option<&str> {
+    let words = value.split_inclusive(|c: char| c.is_whitespace() || [',', '|', ';', '&'].contains(&c));
+    let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
+    let mut rests = starts.skip(1).map(|start| &value[start..]);
+    rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
+}
+
+/// How many letters have to be put in, taken out, changed, or swapped with the next.
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before_last = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, other) in b.iter().enumerate() {
+            let changed = last[j] + usize::from(letter != other);
+            let mut least = changed.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *letter == b[j - 1] && a[i - 1] == *other {
+                let swapped: &Vec<usize> = &before_last;
+                least = least.min(swapped[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_told_from_other_words() {
+        for (word, kind) in [
+            ("CN", Some("cn")),
+            ("cm", Some("cn")),
+            ("dsn", Some("dns")),
+            ("url", Some("uri")),
+            ("e-mail", Some("email")),
+            ("Mail", Some("email")),
+            ("sha-256", Some("sha256")),
+            ("isuer", Some("issuer")),
+            ("issuer-sha265", Some("issuer-sha256")),
+            ("commonName", Some("cn")),
+            ("subject", Some("dn")),
+            ("cleint", Some("client")),
+            ("name", None),
+            ("x", None),
+            ("xx", None),
+            ("", None),
+            ("role", None),
+        ] {
+            assert_eq!(nearest_kind(word), kind, "{word}");
+        }
+        assert_eq!(nearest_kind(&"c".repeat(1_000_000)), None);
+    }
+
+    #[test]
+    fn a_name_without_a_colon_is_told_from_other_text() {
+        assert_eq!(nearest_rule("CN=alice").as_deref(), Some("cn:alice"));
+        assert_eq!(nearest_rule("CN=alice,O=Example").as_deref(), Some("dn:CN=alice,O=Example"));
+        assert_eq!(nearest_rule("everyone"), None);
+        assert_eq!(nearest_rule("role=admin"), None);
+    }
+}
