@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn answer(request: &mut Request<'_>) -> Response {
     match request.peer_verdict() {
-        Verdict::Authorised(who) => Response::new(format!("welcome, {}\n", who.subject()).into()),
+        Verdict::Authorised(who) => Response::new(format!("welcome, {}\n", who.display_name()).into()),
         Verdict::Refused(_) if request.uri().path() == "/" => Response::new("welcome, stranger\n".into()),
         Verdict::Refused(refusal) => {
             // The reason is for us; the client is told only that it is refused.

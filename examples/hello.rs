@@ -12,8 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder(TcpListener::bind(address)?, certificate, trust).build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
     server.serve(|request: &mut Request<'_>| {
-        let who = request.peer();
-        Response::new(format!("hello {}\n", who.common_name().unwrap_or(who.subject())).into())
+        Response::new(format!("hello {}\n", request.peer().display_name()).into())
     })?;
     Ok(())
 }

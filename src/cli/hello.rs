@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use crate::clock::timestamp;
 use crate::context::ExpiryNotices;
 use crate::handler::Response;
-use crate::identity::{Identity, visible};
+use crate::identity::Identity;
 use crate::pages::{self, escaped};
 use crate::request::Request;
 use crate::trust::Verdict;
@@ -34,16 +34,14 @@ pub(super) fn hello(request: &mut Request<'_>) -> Response {
 }
 
 fn who_you_are(identity: &Identity, now: SystemTime) -> String {
-    let name = identity.common_name().map_or_else(|| identity.subject().to_owned(), visible);
-    let names: Vec<String> = (identity.dns_names().iter().map(|name| visible(name)))
-        .chain(identity.emails().iter().map(|name| visible(name)))
-        .chain(identity.uris().iter().map(|name| visible(name)))
-        .chain(identity.ip_addresses().iter().map(ToString::to_string))
-        .collect();
-    let mut rows = vec![("Subject", identity.subject().to_owned()), ("Issuer", identity.issuer().to_owned())];
+    let mut rows = vec![("Issuer", identity.issuer().to_owned())];
+    if !identity.subject().is_empty() {
+        rows.insert(0, ("Subject", identity.subject().to_owned()));
+    }
     if let Some(name) = identity.known_as() {
         rows.insert(0, ("Known here as", name.to_owned()));
     }
+    let names = identity.alternative_names();
     if !names.is_empty() {
         rows.push(("Also known as", names.join(", ")));
     }
@@ -65,7 +63,7 @@ fn who_you_are(identity: &Identity, now: SystemTime) -> String {
         "hello world",
         &format!(
             "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n{soon}<dl>\n{rows}</dl>",
-            escaped(&name)
+            escaped(&identity.display_name())
         ),
     )
 }

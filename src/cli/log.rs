@@ -88,8 +88,8 @@ fn text(access: &Access<'_>) -> String {
     // Writing to a string cannot fail; the same below.
     let _ = match access.verdict {
         Verdict::Authorised(identity) => match identity.known_as() {
-            Some(name) => write!(line, " subject={} known_as={}", quoted(identity.subject()), quoted(name)),
-            None => write!(line, " subject={}", quoted(identity.subject())),
+            Some(name) => write!(line, " subject={} known_as={}", quoted(&identity.shown_subject()), quoted(name)),
+            None => write!(line, " subject={}", quoted(&identity.shown_subject())),
         },
         Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
     };
@@ -107,7 +107,7 @@ fn text(access: &Access<'_>) -> String {
 fn refusal_text(refusal: &Refusal) -> String {
     let mut text = format!("refused={}", refusal.code());
     if let Some(identity) = refusal.unverified_certificate() {
-        let _ = write!(text, " sha256={} subject={}", identity.sha256(), quoted(identity.subject()));
+        let _ = write!(text, " sha256={} subject={}", identity.sha256(), quoted(&identity.shown_subject()));
     }
     let _ = write!(text, " because={} repair={}", quoted(refusal.detail()), quoted(refusal.repair()));
     text
@@ -130,7 +130,7 @@ fn json(access: &Access<'_>) -> String {
     };
     match access.verdict {
         Verdict::Authorised(identity) => {
-            field("subject", identity.subject());
+            field("subject", &identity.shown_subject());
             if let Some(name) = identity.known_as() {
                 field("known_as", name);
             }
@@ -139,7 +139,7 @@ fn json(access: &Access<'_>) -> String {
         Verdict::Refused(refusal) => {
             field("refused", refusal.code().as_str());
             if let Some(identity) = refusal.unverified_certificate() {
-                field("unverified_subject", identity.subject());
+                field("unverified_subject", &identity.shown_subject());
                 field("sha256", identity.sha256());
             }
             field("because", refusal.detail());
@@ -174,7 +174,7 @@ fn describe(event: &Event<'_>) -> String {
             let days = left.as_secs() / 86_400;
             format!(
                 "warning: the certificate of {} expires in {days} days, sha256 {}",
-                identity.subject(),
+                identity.shown_subject(),
                 identity.sha256()
             )
         }

@@ -74,6 +74,7 @@ impl Report {
         };
         if let (Some(identity), Some(certificate)) = (&identity, &certificate) {
             facts.extend(certificate_facts(identity, certificate, now));
+            facts.extend(names_fact(identity));
             facts.push(anchor_fact(&verdict, anchor.as_ref()));
             facts.push(revocation_fact(certificate, identity, trust, now));
         }
@@ -89,7 +90,8 @@ impl Report {
             };
             facts.push(Fact::words("repair", repair.to_owned()));
         }
-        let subject = identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.subject().to_owned());
+        let subject =
+            identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.shown_subject().into_owned());
         Self { decision, subject, facts }
     }
 
@@ -160,6 +162,13 @@ fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: Sy
         ),
         Fact::words("issuer", identity.issuer().to_owned()),
     ]
+}
+
+/// The alternative names, if there are any, as rules name them.
+fn names_fact(identity: &Identity) -> Option<Fact> {
+    let names = identity.alternative_names();
+    let json = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",");
+    (!names.is_empty()).then(|| Fact::new("names", names.join(", "), format!("[{json}]")))
 }
 
 fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {

@@ -114,7 +114,7 @@ fn say_unread_lists(line: &CommandLine, trust: &Trust) {
 
 fn say_certificate(kind: &str, identity: &Identity) {
     let until = timestamp(identity.not_after());
-    tell!("{kind} {}, sha256 {}, valid until {until}", identity.subject(), identity.sha256());
+    tell!("{kind} {}, sha256 {}, valid until {until}", identity.shown_subject(), identity.sha256());
 }
 
 /// As many connections as asked for, or as the system lets this process have: each needs a descriptor.

@@ -16,6 +16,8 @@ mod hostile;
 mod house;
 mod http;
 #[cfg(feature = "cli")]
+mod names;
+#[cfg(feature = "cli")]
 mod options;
 mod paths;
 #[cfg(feature = "pki")]
