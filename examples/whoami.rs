@@ -29,7 +29,7 @@ fn json(who: &Identity) -> String {
         .collect();
     let until = who.not_after().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     format!(
-        "{{\"subject\":{},\"attributes\":[{}],\"issuer\":{},\"serial\":{},\"sha256\":{},\"dns\":{},\"emails\":{},\"uris\":{},\
+        "{{\"subject\":{},\"attributes\":[{}],\"issuer\":{},\"serial\":{},\"sha256\":{},\"dns\":{},\"emails\":{},\"uris\":{},\"upns\":{},\
          \"not_after\":{until}}}\n",
         quoted(who.subject()),
         attributes.join(","),
@@ -39,6 +39,7 @@ fn json(who: &Identity) -> String {
         list(who.dns_names()),
         list(who.emails()),
         list(who.uris()),
+        list(who.upns()),
     )
 }
 

@@ -307,19 +307,19 @@ fn distinguished_name(certificate: &Certificate<'_>) -> Result<DistinguishedName
     let mut name = DistinguishedName::new();
     for group in certificate.subject_names() {
         let [attribute] = &group[..] else { return Err(Error::new("its subject has attributes in groups")) };
-        let oid = attribute.oid().split('.').filter_map(|number| number.parse().ok()).collect::<Vec<u64>>();
-        let kind = DnType::from_oid(&oid);
+        let oid: Result<Vec<u64>, _> = attribute.oid().split('.').map(str::parse).collect();
+        let unwritable = || Error::new(format!("{}={} cannot be written", attribute.oid(), attribute.value()));
+        let kind = DnType::from_oid(&oid.map_err(|_| unwritable())?);
         if name.get(&kind).is_some() {
             let kind = attribute.short_name().unwrap_or(attribute.oid());
             return Err(Error::new(format!("its subject has {kind} more than once")));
         }
-        name.push(kind, value(attribute)?);
+        name.push(kind, value(attribute, attribute.text().ok_or_else(unwritable)?)?);
     }
     Ok(name)
 }
 
-fn value(attribute: &Attribute) -> Result<DnValue, Error> {
-    let text = attribute.text().ok_or_else(|| Error::new(format!("{} cannot be written", attribute.value())))?;
+fn value(attribute: &Attribute, text: &str) -> Result<DnValue, Error> {
     Ok(match attribute.short_name() {
         Some("emailAddress" | "DC") => DnValue::Ia5String(ascii(text)?),
         Some("C" | "serialNumber") => DnValue::PrintableString(

@@ -155,7 +155,7 @@ fn organisation(certificate: &Certificate<'_>) -> Option<String> {
 }
 
 fn first_organisation(names: &[Attribute]) -> Option<&str> {
-    names.iter().find(|attribute| attribute.short_name() == Some("O")).map(Attribute::value)
+    names.iter().find(|attribute| attribute.short_name() == Some("O")).and_then(Attribute::text)
 }
 
 /// A certificate on a path, in words; `position` counts from the client's upwards.

@@ -235,8 +235,10 @@ impl TrustBuilder {
     fn read_policy(&self) -> Result<Policy, Error> {
         let Some(file) = &self.policy_file else { return Ok(self.policy.clone()) };
         let name = file.display().to_string();
-        let text = String::from_utf8(read(file, "the policy", MAX_FILE)?)
-            .map_err(|_| Error::new(format!("the policy {name} is not UTF-8 text")))?;
+        let text = String::from_utf8(read(file, "the policy", MAX_FILE)?).map_err(|_| {
+            Error::new(format!("the policy {name} is not UTF-8 text"))
+                .hint("save it as UTF-8, not as UTF-16 (\"Unicode\")")
+        })?;
         Policy::parse(&text, &name)?.with_rules_elsewhere(&self.policy)
     }
 }

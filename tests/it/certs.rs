@@ -19,7 +19,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use crate::support::client::{TLS13, VERSIONS, eventually, get, provider};
 use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
-use crate::support::pki::{Ca, Holder};
+use crate::support::pki::{self, Ca, Holder};
 use crate::support::server::start;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -737,7 +737,7 @@ fn renewing_with_revoke_old_revokes_the_old_one_alone() {
 #[test]
 fn with_a_ca_that_may_not_sign_lists_nothing_is_revoked_by_halves() {
     let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = crate::support::pki::params("ca");
+    let mut params = pki::params("ca");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     let dir = TempDir::new();
@@ -958,7 +958,7 @@ fn serial_numbers_of_others_reach_the_list_as_they_are() {
     let key = rcgen::KeyPair::from_pem(&read(&dir, "ca-key.pem")).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_pem(&read(&dir, "ca.pem"), key).unwrap();
     for (name, serial, listed) in [("high", vec![0x80, 1], "008001"), ("small", vec![1], "01")] {
-        let mut params = crate::support::pki::params(name);
+        let mut params = pki::params(name);
         params.serial_number = Some(serial.into());
         let certificate = params.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap();
         dir.write(&format!("certs/{name}-crt.pem"), certificate.pem());
@@ -993,7 +993,7 @@ fn what_cannot_be_repeated_is_not_renewed() {
     let key = rcgen::KeyPair::from_pem(&read(&dir, "ca-key.pem")).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_pem(&read(&dir, "ca.pem"), key).unwrap();
     let issue = |name: &str, change: &dyn Fn(&mut rcgen::CertificateParams)| {
-        let mut params = crate::support::pki::params(name);
+        let mut params = pki::params(name);
         params.serial_number = Some(vec![0x41, 1].into());
         change(&mut params);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -1006,6 +1006,23 @@ fn what_cannot_be_repeated_is_not_renewed() {
     });
     let said = fails(&dir, "renew other");
     assert!(said.contains("certs/other-crt.pem cannot be renewed") && said.contains("cannot be repeated"), "{said}");
+    // No string; a type that is the common name's, if only its number is cut to 64 bits.
+    let large = [&[0x55, 4, 0x82][..], &[0x80; 8], &[3]].concat();
+    for subject in [pki::name(&[&[(pki::CN, 3, b"\0x")]]), pki::name(&[&[(&large, 12, b"admin")]])] {
+        issue("odd", &|_| {});
+        let signer = Holder {
+            chain: vec![CertificateDer::from_pem_slice(read(&dir, "ca.pem").as_bytes()).unwrap()],
+            key: PrivateKeyDer::from_pem_slice(read(&dir, "ca-key.pem").as_bytes()).unwrap(),
+        };
+        let signer = Ca::out_of(&signer, pki::params("ca"));
+        let holder = Holder {
+            chain: vec![CertificateDer::from_pem_slice(read(&dir, "odd-crt.pem").as_bytes()).unwrap()],
+            key: PrivateKeyDer::from_pem_slice(read(&dir, "odd-key.pem").as_bytes()).unwrap(),
+        };
+        dir.write("certs/odd-crt.pem", signer.with_subject(&holder, &subject).pem());
+        let said = fails(&dir, "renew odd");
+        assert!(said.contains("certs/odd-crt.pem cannot be renewed") && said.contains("cannot be written"), "{said}");
+    }
     issue("full", &|params| {
         params.serial_number = Some(vec![0x41, 2].into());
         params.distinguished_name.push(DnType::CountryName, "CH");

@@ -204,7 +204,7 @@ fn bad_lists_rules_and_directories_stop_the_start_with_a_clear_error() {
         ("--allow client:laptop", 1, &["client:laptop can never match", "--authorized-clients"]),
         ("--policy missing", 1, &["cannot read the policy missing", "--policy names"]),
         ("--policy bad-policy", 1, &["bad-policy, line 4", "is no rule"]),
-        ("--policy binary", 1, &["binary is not UTF-8"]),
+        ("--policy binary", 1, &["binary is not UTF-8", "save it as UTF-8"]),
         ("--policy cut", 1, &["the policy cut does not end", "renamed"]),
         ("--policy typo", 1, &["typo, line 2", "GTE", "methods are GET HEAD"]),
         (
