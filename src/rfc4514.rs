@@ -60,7 +60,12 @@ fn parse_attribute(text: &str) -> Result<Attribute, String> {
     let oid = match oid_of(kind) {
         Some(oid) => oid.to_owned(),
         None if is_numeric_oid(kind) => kind.to_owned(),
-        None if kind.trim() != kind => return Err(format!("no blank may stand beside the type in {text:?}")),
+        None if kind.trim() != kind => {
+            return Err(format!(
+                "no blank may stand beside the type in {text:?}; write the name as the start, the log and `check` show it \
+                 (openssl shows it the other way round)"
+            ));
+        }
         None => {
             return Err(format!("{kind:?} is no known type of attribute; write its object identifier, as in 2.5.4.3"));
         }
