@@ -35,9 +35,19 @@ pub(crate) fn day(time: SystemTime) -> u64 {
 /// A time as people and programs read it (RFC 3339, UTC, seconds). Years that X.509 cannot have are cut to the nearest
 /// that can be written.
 pub(crate) fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(writable(time)).to_string()
+}
+
+/// The same with milliseconds, for the log.
+#[cfg(feature = "cli")]
+pub(crate) fn log_time(time: SystemTime) -> impl fmt::Display {
+    humantime::format_rfc3339_millis(writable(time))
+}
+
+fn writable(time: SystemTime) -> SystemTime {
     // 9999-12-31T23:59:59Z
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(time.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
+    time.clamp(SystemTime::UNIX_EPOCH, last)
 }
 
 /// Reads what [`timestamp`] writes, or a date alone.

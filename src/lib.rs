@@ -63,6 +63,7 @@ mod der;
 mod distinguished_name;
 mod error;
 mod extensions;
+mod first_bytes;
 mod handler;
 mod http1;
 mod identity;
@@ -84,6 +85,7 @@ mod server;
 mod server_certificate;
 mod sys;
 mod tls;
+mod tls_failure;
 mod trust;
 mod upload;
 mod verifier;
@@ -107,6 +109,7 @@ pub use request::Request;
 pub use server::{Server, Stopped};
 pub use server_certificate::ServerCertificate;
 pub use tls::TlsVersion;
+pub use tls_failure::TlsFailure;
 pub use trust::{
     Crl, Judgement, Refusal, RefusalCode, StaleCrl, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge,
 };

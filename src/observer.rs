@@ -8,6 +8,7 @@ use crate::deadline::Phase;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::tls::TlsVersion;
+use crate::tls_failure::TlsFailure;
 use crate::trust::{Refusal, Trust, Verdict};
 
 /// Is told what happens, from the threads on which it happens: it should be quick. If it panics, what it was told is lost.
@@ -49,26 +50,45 @@ pub struct Access<'a> {
     pub bytes: u64,
     /// From the complete head of the request to the last byte handed to the system.
     pub duration: Duration,
-    /// The verdict on the client.
+    /// The verdict on the client. One that is not authorised may have been served all the same: see
+    /// [`refusal`](Self::refusal).
     pub verdict: &'a Verdict,
-    /// The id that a refused client was told, so that its user can name this line.
+    /// The id that a refused client was told, so that its user can name this line. `None`: it was not refused.
     pub reference: Option<&'a str>,
     /// Why the server itself answered, not the handler; or why the response was given up.
     pub note: Option<&'a str>,
+}
+
+impl Access<'_> {
+    /// Why this request was refused, if it was: because of who the client is. `None` where the request is for anyone, was
+    /// authorised, or failed for another reason, whatever the [verdict](Self::verdict) on the client.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self.verdict {
+            Verdict::Refused(refusal) if self.reference.is_some() => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 /// What happens outside of requests.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A TLS handshake failed. `refusal` is there if it failed for the client's certificate.
+    /// A TLS handshake failed, for what the client is, has, says or does.
     HandshakeFailed {
         /// The client's address.
         remote: SocketAddr,
-        /// What TLS says of it.
-        error: &'a str,
-        /// Why the certificate was refused.
-        refusal: Option<&'a Refusal>,
+        /// Why, and the repair; if it is for the client's certificate, the refusal too.
+        failure: &'a TlsFailure,
+    },
+    /// TLS failed after the handshake.
+    SessionFailed {
+        /// The client's address.
+        remote: SocketAddr,
+        /// What the connection was doing.
+        phase: Phase,
+        /// Why, and the repair.
+        failure: &'a TlsFailure,
     },
     /// A client speaks HTTP without TLS; it was told so.
     PlainHttp {

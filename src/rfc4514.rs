@@ -42,6 +42,11 @@ pub(crate) fn visible(value: &str) -> String {
     out
 }
 
+/// Whether a character, shown as it is, could do something to a terminal or make a reader see another text.
+pub(crate) fn is_deceptive(c: char) -> bool {
+    c.is_control() || is_misleading(c)
+}
+
 /// The parts between separators that no backslash stands before.
 fn unescaped_parts(text: &str, separator: char) -> Vec<&str> {
     let mut escaped = false;
@@ -148,7 +153,7 @@ fn push_escaped(value: &str, out: &mut String) {
 }
 
 fn push_visible(c: char, out: &mut String) {
-    if c.is_control() || is_misleading(c) {
+    if is_deceptive(c) {
         for byte in c.encode_utf8(&mut [0; 4]).bytes() {
             // Writing to a string cannot fail.
             let _ = write!(out, "\\{byte:02X}");

@@ -11,12 +11,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection};
 
-use crate::http1::is_head_request;
+use crate::first_bytes::FirstBytes;
 use crate::resumption::{self, Sessions};
 use crate::server_certificate::ServerCertificate;
 use crate::sys::{self, Signal};
+use crate::tls_failure::TlsFailure;
 use crate::trust::Trust;
 use crate::verifier::{Judge, Verifier};
 
@@ -130,7 +131,7 @@ pub(crate) enum Received {
 #[derive(Debug)]
 pub(crate) enum Broken {
     /// The client broke the TLS protocol, or its certificate or signature was refused; an alert was sent.
-    Tls(rustls::Error),
+    Tls(TlsFailure),
     /// The client speaks HTTP without TLS, and does (or does not) want content with its answer.
     PlainHttp { wants_content: bool },
     /// The network failed, or the client vanished.
@@ -159,6 +160,21 @@ impl Session {
             Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
             Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
             _ => TlsVersion::Unknown,
+        }
+    }
+
+    /// Whether the client's hello was understood, and answered.
+    pub(crate) fn has_negotiated(&self) -> bool {
+        self.tls.protocol_version().is_some()
+    }
+
+    fn failure(&self, error: rustls::Error) -> TlsFailure {
+        match error {
+            // The hello of an old client lacks an extension that rustls misses before it looks at the version.
+            rustls::Error::PeerIncompatible(_) if self.first.is_hello_of_old_tls() => {
+                TlsFailure::of(&PeerIncompatible::Tls12NotOffered.into(), false)
+            }
+            error => TlsFailure::of(&error, self.has_negotiated()),
         }
     }
 
@@ -192,6 +208,10 @@ impl Session {
                 self.readable = false;
                 return Ok(Received::Nothing);
             }
+            // rustls holds no more of one message than 64 KiB.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(Broken::Tls(TlsFailure::too_long(self.has_negotiated())));
+            }
             Err(_) => return Err(Broken::Network),
         }
         // Computing the handshake takes so long that more may have come meanwhile.
@@ -211,7 +231,7 @@ impl Session {
             Err(error) => {
                 // The alert; if it cannot be sent now, the client learns less.
                 let _ = self.flush();
-                Err(Broken::Tls(error))
+                Err(Broken::Tls(self.failure(error)))
             }
         }
     }
@@ -291,7 +311,7 @@ impl Session {
 
     /// While handshaking: see [`sys::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
-        if self.first.len > 0 {
+        if !self.first.is_empty() {
             sys::acknowledge_at_once(&self.socket);
         }
     }
@@ -332,26 +352,6 @@ impl TlsVersion {
     }
 }
 
-/// The first bytes of a connection.
-#[derive(Debug, Default)]
-struct FirstBytes {
-    bytes: [u8; 8],
-    len: usize,
-}
-
-impl FirstBytes {
-    /// Whether this looks like a request line: a method in upper case, then a space. TLS starts with the byte 22.
-    fn is_plain_http(&self) -> bool {
-        let method = self.bytes[..self.len].split(|byte| *byte == b' ').next().unwrap_or_default();
-        !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
-    }
-
-    /// Not with HEAD, nor when that is all that has come.
-    fn wants_content(&self) -> bool {
-        is_head_request(&self.bytes[..self.len]) == Some(false)
-    }
-}
-
 /// Writes records to the socket. A single one, which most answers are, costs less when it is not written as a list of one.
 struct Records<'s>(&'s TcpStream);
 
@@ -383,31 +383,7 @@ impl Read for Tap<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = (&mut &*self.socket).read(buffer)?;
         self.filled = n == buffer.len();
-        let FirstBytes { bytes, len } = self.first;
-        let copied = n.min(bytes.len() - *len);
-        bytes[*len..*len + copied].copy_from_slice(&buffer[..copied]);
-        *len += copied;
+        self.first.note(&buffer[..n]);
         Ok(n)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(bytes: &[u8]) -> FirstBytes {
-        let mut first = FirstBytes { bytes: [0; 8], len: bytes.len().min(8) };
-        first.bytes[..first.len].copy_from_slice(&bytes[..first.len]);
-        first
-    }
-
-    #[test]
-    fn plain_http_is_told_from_tls_and_from_noise() {
-        for http in ["GET / HT", "POST /x", "OPTIONS ", "PROPFIND"] {
-            assert!(first(http.as_bytes()).is_plain_http(), "{http}");
-        }
-        for other in [&b"\x16\x03\x01\x02\x00\x01"[..], b"", b" GET", b"ssh-2.0-", b"\0\0\0"] {
-            assert!(!first(other).is_plain_http(), "{other:?}");
-        }
     }
 }

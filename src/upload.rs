@@ -7,6 +7,7 @@ use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
 use crate::sys::{self, Interest, Signal};
 use crate::tls::{Broken, Received, Session};
+use crate::tls_failure::TlsFailure;
 
 /// Decodes a body from the bytes that have arrived. No I/O.
 #[derive(Debug)]
@@ -109,6 +110,8 @@ pub(crate) enum Failure {
     Rejected(Rejection),
     /// The client is too slow: it is told.
     TimedOut,
+    /// TLS cannot go on.
+    Broken(TlsFailure),
     /// The client is gone.
     Gone,
 }
@@ -160,9 +163,8 @@ impl Upload<'_> {
         match self.session.receive() {
             Ok(Received::Bytes) => {}
             Ok(Received::Nothing) => self.wait(Interest::Readable)?,
-            Ok(Received::End) | Err(Broken::Tls(_) | Broken::PlainHttp { .. } | Broken::Network) => {
-                return Err(Failure::Gone);
-            }
+            Err(Broken::Tls(failure)) => return Err(Failure::Broken(failure)),
+            Ok(Received::End) | Err(Broken::PlainHttp { .. } | Broken::Network) => return Err(Failure::Gone),
         }
         if matches!(self.decoder.framing, DecoderState::Chunked(_)) {
             self.session.take_plaintext(self.input);
@@ -204,6 +206,7 @@ impl Failure {
         match self {
             Failure::Rejected(rejection) => io::Error::new(io::ErrorKind::InvalidData, rejection.reason),
             Failure::TimedOut => io::Error::new(io::ErrorKind::TimedOut, "the request body came too slowly"),
+            Failure::Broken(failure) => io::Error::new(io::ErrorKind::ConnectionAborted, failure.to_string()),
             Failure::Gone => io::Error::new(io::ErrorKind::UnexpectedEof, "the client left before the body's end"),
         }
     }

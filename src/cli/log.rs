@@ -1,31 +1,18 @@
-//! The access log on stdout, one line a request, and what else happens on stderr.
+//! The log of a server that runs: on stdout one line a request, on stderr what else happens.
 
-use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Instant, SystemTime};
 
+use super::line::Form;
+use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
+use super::{access, events};
 use crate::error::Error;
-use crate::identity::visible;
 use crate::observer::{Access, Event, Observer};
-use crate::trust::{Refusal, Trust, TrustKind, Verdict};
-
-/// How the access log is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Form {
-    #[default]
-    Text,
-    Json,
-}
-
-impl argh::FromArgValue for Form {
-    fn from_arg_value(value: &str) -> Result<Self, String> {
-        match value {
-            "text" => Ok(Form::Text),
-            "json" => Ok(Form::Json),
-            _ => Err("not a form of log: text or json".to_owned()),
-        }
-    }
-}
 
 /// Writes the log. Clones write the same one.
 #[derive(Debug, Clone)]
@@ -33,203 +20,89 @@ pub(super) struct Log {
     form: Form,
     requests: LineWriter,
     events: LineWriter,
+    strangers: Arc<Strangers>,
+}
+
+/// Says something about a server that is about to run, before anything can happen that a line of its log would hold up. That
+/// nobody listens is no reason to stop.
+pub(super) fn announce(form: Form, kind: &'static str, text: &str) {
+    let _ = io::stderr().lock().write_all(events::notice(form, SystemTime::now(), kind, text).as_bytes());
 }
 
 impl Log {
     /// # Errors
-    /// A thread cannot be started.
+    /// A thread cannot be started, or stdout has no descriptor left.
     pub(super) fn start(form: Form) -> Result<Self, Error> {
-        let failed = |error| Error::new("cannot start a thread").caused_by(error);
-        let requests = LineWriter::start(std::io::stdout(), move |lost| match form {
-            Form::Text => format!("{}\n", dropped(lost)),
-            Form::Json => format!("{{\"note\":{}}}\n", quoted(&dropped(lost))),
-        });
-        let events = LineWriter::start(std::io::stderr(), |lost| format!("mtls-min: {}\n", dropped(lost)));
-        Ok(Self { form, requests: requests.map_err(failed)?, events: events.map_err(failed)? })
+        let failed = |error| Error::new("cannot start the log").caused_by(error);
+        let notice = move |kind, text: &str| events::notice(form, SystemTime::now(), kind, text);
+        // If stderr cannot be written, there is nowhere to say so.
+        let events = LineWriter::start(io::stderr(), move |lost| notice("lines_lost", &lost.to_string()), |_| {})
+            .map_err(failed)?;
+        let said = events.clone();
+        let unwritable = move |error: &io::Error| {
+            let text = format!("the access log cannot be written, so its lines are lost and counted: {error}");
+            said.line(&notice("access_log_failed", &text));
+        };
+        let stdout = unbuffered_stdout().map_err(failed)?;
+        let requests = LineWriter::start(stdout, move |lost| access::lost(form, SystemTime::now(), &lost), unwritable)
+            .map_err(failed)?;
+        let log = Self { form, requests, events, strangers: Arc::default() };
+        let counting = log.clone();
+        thread::Builder::new().name("log-counts".to_owned()).spawn(move || counting.write_counts()).map_err(failed)?;
+        Ok(log)
     }
 
     /// Says something about the server itself.
-    pub(super) fn say(&self, text: &str) {
-        self.events.line(&format!("mtls-min: {text}\n"));
+    pub(super) fn say(&self, kind: &'static str, text: &str) {
+        self.events.line(&events::notice(self.form, SystemTime::now(), kind, text));
     }
 
     /// Waits a moment for the last lines to be taken.
     pub(super) fn finish(&self) {
+        self.strangers.end().iter().for_each(|(key, left_out)| self.write_count(key, left_out));
         self.requests.finish();
         self.events.finish();
     }
-}
 
-fn dropped(lines: u64) -> String {
-    format!("{lines} lines of the log were dropped here, since nobody read them")
+    /// Counts of lines that were left out are written though no further line comes.
+    fn write_counts(&self) {
+        while let Some(due) = self.strangers.wait_for_due() {
+            due.iter().for_each(|(key, left_out)| self.write_count(key, left_out));
+        }
+    }
+
+    fn write_count(&self, key: &Key, left_out: &LeftOut) {
+        let now = SystemTime::now();
+        match key.kind.is_request {
+            true => self.requests.line(&access::left_out(self.form, now, key, left_out)),
+            false => self.events.line(&events::left_out(self.form, now, key, left_out)),
+        }
+    }
+
+    /// `None`: this line is left out. The lines that nobody can cause at will are all written.
+    fn turn(&self, stranger: Option<Key>, reference: Option<&str>) -> Option<LeftOut> {
+        match stranger {
+            Some(key) => self.strangers.turn(key, reference, Instant::now()),
+            None => Some(LeftOut::default()),
+        }
+    }
 }
 
 impl Observer for Log {
     fn request(&self, access: &Access<'_>) {
-        self.requests.line(&match self.form {
-            Form::Text => text(access),
-            Form::Json => json(access),
-        });
+        if let Some(left_out) = self.turn(access::stranger(access), access.reference) {
+            self.requests.line(&access::line(self.form, access, &left_out));
+        }
     }
 
     fn event(&self, event: &Event<'_>) {
-        self.say(&describe(event));
-    }
-}
-
-fn text(access: &Access<'_>) -> String {
-    let Access { remote, method, target, status, bytes, .. } = access;
-    let mut line = format!(
-        "{} {remote} \"{method} {target}\" {status} {bytes}B {}us {}",
-        time(access.time),
-        access.duration.as_micros(),
-        access.tls.as_str(),
-    );
-    // Writing to a string cannot fail; the same below.
-    let _ = match access.verdict {
-        Verdict::Authorised(identity) => match identity.known_as() {
-            Some(name) => write!(line, " subject={} known_as={}", quoted(&identity.shown_subject()), quoted(name)),
-            None => write!(line, " subject={}", quoted(&identity.shown_subject())),
-        },
-        Verdict::Refused(refusal) => write!(line, " {}", refusal_text(refusal)),
-    };
-    if let Some(reference) = access.reference {
-        let _ = write!(line, " ref={reference}");
-    }
-    if let Some(note) = access.note {
-        let _ = write!(line, " ({note})");
-    }
-    line.push('\n');
-    line
-}
-
-/// `refused=expired sha256=… subject="…" because="…" repair="…"`
-fn refusal_text(refusal: &Refusal) -> String {
-    let mut text = format!("refused={}", refusal.code());
-    if let Some(identity) = refusal.unverified_certificate() {
-        let _ = write!(text, " sha256={} subject={}", identity.sha256(), quoted(&identity.shown_subject()));
-    }
-    let _ = write!(text, " because={} repair={}", quoted(refusal.detail()), quoted(refusal.repair()));
-    text
-}
-
-fn json(access: &Access<'_>) -> String {
-    let mut line = format!(
-        "{{\"time\":\"{}\",\"remote\":\"{}\",\"method\":{},\"target\":{},\"status\":{},\"bytes\":{},\"microseconds\":{},\"tls\":\"{}\"",
-        time(access.time),
-        access.remote,
-        quoted(access.method),
-        quoted(access.target),
-        access.status,
-        access.bytes,
-        access.duration.as_micros(),
-        access.tls.as_str(),
-    );
-    let mut field = |name: &str, value: &str| {
-        let _ = write!(line, ",\"{name}\":{}", quoted(value));
-    };
-    match access.verdict {
-        Verdict::Authorised(identity) => {
-            field("subject", &identity.shown_subject());
-            if let Some(name) = identity.known_as() {
-                field("known_as", name);
-            }
-            field("sha256", identity.sha256());
-        }
-        Verdict::Refused(refusal) => {
-            field("refused", refusal.code().as_str());
-            if let Some(identity) = refusal.unverified_certificate() {
-                field("unverified_subject", &identity.shown_subject());
-                field("sha256", identity.sha256());
-            }
-            field("because", refusal.detail());
-            field("repair", refusal.repair());
-        }
-    }
-    if let Some(reference) = access.reference {
-        field("reference", reference);
-    }
-    if let Some(note) = access.note {
-        field("note", note);
-    }
-    line.push_str("}\n");
-    line
-}
-
-fn describe(event: &Event<'_>) -> String {
-    match event {
-        Event::HandshakeFailed { remote, error, refusal: None } => {
-            format!("{remote}: handshake failed: {}", visible(error))
-        }
-        Event::HandshakeFailed { remote, refusal: Some(refusal), .. } => {
-            format!("{remote}: refused in the handshake: {}", refusal_text(refusal))
-        }
-        Event::PlainHttp { remote } => format!("{remote}: speaks HTTP without TLS"),
-        Event::TimedOut { remote, phase } => format!("{remote}: too slow, closed in phase {phase}"),
-        Event::Panicked { remote, message } => format!("{remote}: a handler panicked: {}", visible(message)),
-        Event::Shed { remote, connections } => {
-            format!("{remote}: closed, there are {connections} connections (--max-connections)")
-        }
-        Event::ClientExpires { identity, left } => {
-            let days = left.as_secs() / 86_400;
-            format!(
-                "warning: the certificate of {} expires in {days} days, sha256 {}",
-                identity.shown_subject(),
-                identity.sha256()
-            )
-        }
-        Event::Reloaded { trust } => format!("read the files anew; in force: {}", summary(trust)),
-        Event::ReloadFailed { error } => {
-            format!("the files have changed, but what was read before stays in force: {}", visible(&error.in_full()))
-        }
-        Event::Warning { text } => format!("warning: {text}"),
-        Event::AcceptFailed { error, pause } => {
-            format!("cannot accept a connection: {error}; trying again in {} ms", pause.as_millis())
+        if let Some(left_out) = self.turn(events::stranger(event), None) {
+            self.events.line(&events::line(self.form, SystemTime::now(), event, &left_out));
         }
     }
 }
 
-/// What is trusted, in a line.
-pub(super) fn summary(trust: &Trust) -> String {
-    let of_kind = |kind| trust.entries().iter().filter(|entry| entry.kind() == kind).count();
-    let mut text = format!("{} CAs, {} pinned clients", of_kind(TrustKind::Ca), of_kind(TrustKind::PinnedClient));
-    if let Some(clients) = trust.authorized_clients() {
-        let _ = write!(text, ", {clients} authorised clients");
-    }
-    for crl in trust.crls() {
-        let _ =
-            write!(text, ", list number {} of {} with {} revoked", crl.number(), crl.issuer().subject(), crl.revoked());
-    }
-    if trust.policy().len() > 0 {
-        let _ = write!(text, ", {} lines of policy", trust.policy().len());
-    }
-    text
-}
-
-fn time(time: SystemTime) -> String {
-    // The request's time is the clock's; years before 1970 or after 9999 cannot be written.
-    let time = time.max(SystemTime::UNIX_EPOCH);
-    let mut text = String::new();
-    match write!(text, "{}", humantime::format_rfc3339_millis(time)) {
-        Ok(()) => text,
-        Err(_) => "-".to_owned(),
-    }
-}
-
-/// A JSON string (RFC 8259, section 7), with what could mislead a terminal escaped too.
-pub(super) fn quoted(value: &str) -> String {
-    let mut out = String::with_capacity(value.len() + 2);
-    out.push('"');
-    for c in value.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() || c == '\u{2028}' || c == '\u{2029}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+/// That of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.
+fn unbuffered_stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }

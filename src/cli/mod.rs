@@ -18,14 +18,18 @@ macro_rules! print_result {
     }};
 }
 
+mod access;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 mod certs;
 mod check;
 mod demo;
+mod events;
 mod hello;
+mod line;
 mod log;
 mod report;
 mod serve;
+mod strangers;
 mod trust;
 mod writer;
 
@@ -112,7 +116,7 @@ struct CommandLine {
     drain_timeout: Option<std::time::Duration>,
     /// access log on stdout as text or json (default text)
     #[argh(option, arg_name = "form")]
-    log: Option<log::Form>,
+    log: Option<line::Form>,
 }
 
 #[derive(FromArgs, Debug, Clone, PartialEq)]

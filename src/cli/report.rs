@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::Method;
 use rustls::pki_types::CertificateDer;
 
-use super::log::quoted;
+use super::line::quoted;
 use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::identity::Identity;

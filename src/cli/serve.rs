@@ -7,7 +7,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::CommandLine;
-use super::log::{Log, summary};
+use super::events::summary;
+use super::line::Form;
+use super::log::{Log, announce};
 use crate::clock::timestamp;
 use crate::control::{ShutdownHandle, TrustHandle};
 use crate::error::Error;
@@ -27,15 +29,17 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),
     );
-    // Everything is checked before the port opens.
+    // Everything is checked before the port opens. Why it cannot be opened is prose, and the last that is said; all else is said
+    // in the form of the log.
     let loaded = files.load()?;
-    say_certificates(loaded.trust(), loaded.certificate());
-    say_unread_lists(line, loaded.trust());
-    let max_connections = max_connections(line.max_connections);
+    let form = line.log.unwrap_or_default();
+    say_certificates(form, loaded.trust(), loaded.certificate());
+    say_unread_lists(form, line, loaded.trust());
+    let max_connections = max_connections(form, line.max_connections);
     let mut listeners = listeners(&line.listen)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let log = Log::start(line.log.unwrap_or_default())?;
+    let log = Log::start(form)?;
     let mut builder = Server::watching(first, loaded).max_connections(max_connections).observer(log.clone());
     for listener in listeners {
         builder = builder.also_listen(listener);
@@ -63,7 +67,7 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     }
     let server = builder.build()?;
     for address in server.local_addrs() {
-        tell!("listening on {address}");
+        announce(form, "listening", &format!("listening on {address}"));
     }
     ready(server.local_addrs());
     let handle = signals.handle();
@@ -77,30 +81,35 @@ pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Resu
     // It ends when its handle is closed.
     let _ = waiter.join();
     if let Ok(stopped) = &stopped {
-        log.say(&match stopped {
+        let text = match stopped {
             Stopped::Drained => "stopped, every answer was finished".to_owned(),
             Stopped::Cut { connections } => format!("stopped at the drain timeout, {connections} connections were cut"),
-        });
+        };
+        log.say("stopped", &text);
     }
     log.finish();
     stopped.map(|_| ())
 }
 
-fn say_certificates(trust: &Trust, certificate: &ServerCertificate) {
+fn say_certificates(form: Form, trust: &Trust, certificate: &ServerCertificate) {
     for entry in trust.entries() {
-        say_certificate(&entry.kind().to_string(), entry.identity());
+        say_certificate(form, &entry.kind().to_string(), entry.identity());
     }
-    say_certificate("server", certificate.identity());
+    say_certificate(form, "server", certificate.identity());
     if trust.authorized_clients().is_some() || trust.crls().next().is_some() || trust.policy().len() > 0 {
-        tell!("in force: {}", summary(trust));
+        announce(form, "in_force", &format!("in force: {}", summary(trust)));
     }
     for warning in certificate.warnings() {
-        tell!("warning: {warning}");
+        warn(form, warning);
     }
 }
 
+fn warn(form: Form, text: &str) {
+    announce(form, "warning", &format!("warning: {text}"));
+}
+
 /// A list that lies beside a CA was made to be read.
-fn say_unread_lists(line: &CommandLine, trust: &Trust) {
+fn say_unread_lists(form: Form, line: &CommandLine, trust: &Trust) {
     // With --crl-required a list that is not there is told of by itself.
     if trust.crls().next().is_some() || line.crl_required {
         return;
@@ -108,23 +117,23 @@ fn say_unread_lists(line: &CommandLine, trust: &Trust) {
     let default = ["certs/ca.pem".to_owned()];
     let authorities = if line.ca.is_empty() && line.authorized_clients.is_none() { &default[..] } else { &line.ca };
     for list in authorities.iter().map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists()) {
-        tell!("warning: {} is there and not read, so nobody is revoked; --crl names it", list.display());
+        warn(form, &format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()));
     }
 }
 
-fn say_certificate(kind: &str, identity: &Identity) {
-    let until = timestamp(identity.not_after());
-    tell!("{kind} {}, sha256 {}, valid until {until}", identity.shown_subject(), identity.sha256());
+fn say_certificate(form: Form, kind: &str, identity: &Identity) {
+    let (subject, sha256, until) = (identity.shown_subject(), identity.sha256(), timestamp(identity.not_after()));
+    announce(form, "certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
 /// As many connections as asked for, or as the system lets this process have: each needs a descriptor.
-fn max_connections(asked: Option<usize>) -> usize {
+fn max_connections(form: Form, asked: Option<usize>) -> usize {
     const OTHERS: u64 = 32;
     let wanted = asked.unwrap_or(1024);
     let files = sys::raise_open_files().unwrap_or(u64::MAX);
     let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
     if possible < wanted {
-        tell!("warning: only {files} files may be open (ulimit -n), so at most {} connections", possible.max(4));
+        warn(form, &format!("only {files} files may be open (ulimit -n), so at most {} connections", possible.max(4)));
     }
     wanted.min(possible.max(4))
 }
@@ -174,12 +183,12 @@ fn heed_signals(
                 continue;
             }
             if stopping {
-                log.say("stopped at once");
+                log.say("stopped", "stopped at once");
                 log.finish();
                 std::process::exit(128 + signal);
             }
             stopping = true;
-            log.say("stopping; running answers are finished, a second signal ends at once");
+            log.say("stopping", "stopping; running answers are finished, a second signal ends at once");
             shutdown.shutdown();
         }
     })

@@ -1,6 +1,8 @@
 //! Writes the log from threads of its own, so that a reader that has stalled holds up nothing for longer than a moment: lines
 //! wait for it up to a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself
-//! came late.
+//! came late. What cannot be written at all (the disk is full, the pipe closed) is lost, and counted too.
+
+use std::fmt;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -44,15 +46,38 @@ struct State {
     is_done: bool,
 }
 
+/// How many lines are missing, and why.
+#[derive(Debug)]
+pub(super) enum Lost<'e> {
+    /// Nobody took them in time.
+    Unread(u64),
+    /// They could not be written.
+    Unwritable(u64, &'e io::Error),
+}
+
+impl fmt::Display for Lost<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::Unread(lines) => write!(f, "{lines} lines of the log were dropped here, since nobody read them"),
+            Lost::Unwritable(lines, error) => {
+                write!(f, "{lines} lines of the log were lost here, since they could not be written: {error}")
+            }
+        }
+    }
+}
+
 impl LineWriter {
-    /// `dropped` is what is written of lines that were: their number comes after it.
+    /// `words` makes the line that is written of lines that were lost, where they would have been. `failing` is told when the
+    /// stream cannot be written any more; again only if it could meanwhile.
     pub(super) fn start(
         stream: impl Write + Send + 'static,
-        dropped: impl Fn(u64) -> String + Send + 'static,
+        words: impl Fn(Lost<'_>) -> String + Send + 'static,
+        failing: impl Fn(&io::Error) + Send + 'static,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        thread::Builder::new().name("log".to_owned()).spawn(move || own.write_all_to(stream, dropped))?;
+        let output = Output { stream, words, failing, failed: None, torn: false };
+        thread::Builder::new().name("log".to_owned()).spawn(move || own.write_all_to(output))?;
         Ok(Self(shared))
     }
 
@@ -93,7 +118,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_all_to(&self, mut stream: impl Write, words_for_dropped: impl Fn(u64) -> String) {
+    fn write_all_to(&self, mut output: Output<impl Write, impl Fn(Lost<'_>) -> String, impl Fn(&io::Error)>) {
         let mut lines = String::new();
         loop {
             let mut state = self.lock();
@@ -113,12 +138,8 @@ impl Shared {
             drop(state);
             // There is room again.
             self.changed.notify_all();
-            // With nobody to read the log, serving goes on.
-            let _ = write_patiently(&mut stream, lines.as_bytes());
-            if dropped > 0 {
-                let _ = write_patiently(&mut stream, words_for_dropped(dropped).as_bytes());
-            }
-            let _ = patiently(|| stream.flush());
+            // Whatever becomes of the log, serving goes on.
+            output.write(&lines, dropped);
             if is_over {
                 self.lock().is_done = true;
                 return self.changed.notify_all();
@@ -127,15 +148,65 @@ impl Shared {
     }
 }
 
-fn write_patiently(stream: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let taken = patiently(|| stream.write(bytes))?;
-        if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+/// The stream, and what could not be written to it.
+struct Output<S, W, F> {
+    stream: S,
+    words: W,
+    failing: F,
+    /// Since it could not be written: the first reason, and how many lines are lost.
+    failed: Option<(io::Error, u64)>,
+    /// The last line that was written has no end.
+    torn: bool,
+}
+
+impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
+    /// Writes lines, and of how many others were `dropped` after them; before them, how many were lost since it last succeeded.
+    fn write(&mut self, lines: &str, dropped: u64) {
+        if let Some((error, lost)) = &self.failed {
+            let mut told = (self.words)(Lost::Unwritable(*lost, error));
+            if self.torn {
+                told.insert(0, '\n');
+            }
+            match self.try_to_write(&told) {
+                Ok(()) => self.failed = None,
+                Err(_) => return self.lose(lines.as_bytes(), dropped),
+            }
         }
-        bytes = &bytes[taken..];
+        if let Err((error, written)) = self.try_to_write(lines) {
+            (self.failing)(&error);
+            self.failed = Some((error, 0));
+            return self.lose(&lines.as_bytes()[written..], dropped);
+        }
+        if dropped > 0
+            && let Err((error, _)) = self.try_to_write(&(self.words)(Lost::Unread(dropped)))
+        {
+            (self.failing)(&error);
+            self.failed = Some((error, dropped));
+        }
     }
-    Ok(())
+
+    fn lose(&mut self, lines: &[u8], dropped: u64) {
+        if let Some((_, lost)) = &mut self.failed {
+            *lost += lines.iter().filter(|byte| **byte == b'\n').count() as u64 + dropped;
+        }
+    }
+
+    /// The error comes with how much was written before it.
+    fn try_to_write(&mut self, lines: &str) -> Result<(), (io::Error, usize)> {
+        let mut written = 0;
+        while written < lines.len() {
+            match patiently(|| self.stream.write(&lines.as_bytes()[written..])) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), written)),
+                Ok(taken) => {
+                    written += taken;
+                    self.torn = lines.as_bytes()[written - 1] != b'\n';
+                }
+                Err(error) => return Err((error, written)),
+            }
+        }
+        // Neither stream has a buffer of its own.
+        Ok(())
+    }
 }
 
 /// Tries again what cannot be done now: another program that has the same stream may have made it one that does not block.
@@ -163,10 +234,17 @@ mod tests {
         })
     }
 
+    fn told(lost: Lost<'_>) -> String {
+        match lost {
+            Lost::Unread(lines) => format!("{lines} dropped\n"),
+            Lost::Unwritable(lines, _) => format!("{lines} lost\n"),
+        }
+    }
+
     #[test]
     fn every_line_is_written_in_order_before_the_end() {
         let (reader, writer) = io::pipe().unwrap();
-        let log = LineWriter::start(writer, |_| String::new()).unwrap();
+        let log = LineWriter::start(writer, |_| String::new(), |_| {}).unwrap();
         let reading = read(reader);
         let wanted: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
@@ -177,7 +255,7 @@ mod tests {
     #[test]
     fn no_line_is_dropped_because_lines_come_faster_than_they_are_written() {
         let (reader, writer) = io::pipe().unwrap();
-        let log = LineWriter::start(writer, |count| format!("{count} dropped\n")).unwrap();
+        let log = LineWriter::start(writer, told, |_| {}).unwrap();
         let reading = read(reader);
         let line = "x".repeat(1023) + "\n";
         let wanted = line.repeat(8 * MOST / line.len());
@@ -212,7 +290,7 @@ mod tests {
     #[test]
     fn a_stream_that_does_not_block_gets_whole_lines_all_the_same() {
         let (reader, stream) = io::pipe().unwrap();
-        let log = LineWriter::start(Reluctant { stream, refuses: false }, |_| String::new()).unwrap();
+        let log = LineWriter::start(Reluctant { stream, refuses: false }, |_| String::new(), |_| {}).unwrap();
         let reading = read(reader);
         let wanted: String = (0..100).map(|number| format!("line {number}\n")).collect();
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
@@ -220,10 +298,48 @@ mod tests {
         assert_eq!(reading.join().unwrap(), wanted);
     }
 
+    /// A disk that is full from some byte on, until there is room again.
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (written, room) = &mut *self.0.lock().unwrap();
+            let taken = bytes.len().min(*room - written.len());
+            written.extend_from_slice(&bytes[..taken]);
+            if taken == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said_once_and_counted_where_it_would_have_been() {
+        let disk = Arc::new(Mutex::new((Vec::new(), 9)));
+        let said = Mutex::new(Vec::new());
+        let failing = |error: &io::Error| said.lock().unwrap().push(error.kind());
+        let mut output = Output { stream: Disk(Arc::clone(&disk)), words: told, failing, failed: None, torn: false };
+        output.write("one\n", 0);
+        // Torn within a letter.
+        output.write("twö..ü\nthree\n", 0);
+        output.write("four\n", 5);
+        assert_eq!(*said.lock().unwrap(), [io::ErrorKind::StorageFull]);
+        // Room for a part of the count, then for all.
+        disk.lock().unwrap().1 = 13;
+        output.write("five\n", 0);
+        disk.lock().unwrap().1 = 1000;
+        output.write("six\n", 0);
+        output.write("seven\n", 0);
+        let written = String::from_utf8(disk.lock().unwrap().0.clone()).unwrap();
+        assert_eq!(written, "one\ntwö.\n8 l\n9 lost\nsix\nseven\n");
+        assert_eq!(said.lock().unwrap().len(), 1, "it is one failure until it works again");
+    }
+
     #[test]
     fn with_a_reader_that_has_stalled_lines_are_dropped_and_counted() {
         let (reader, writer) = io::pipe().unwrap();
-        let log = LineWriter::start(writer, |count| format!("{count} dropped\n")).unwrap();
+        let log = LineWriter::start(writer, told, |_| {}).unwrap();
         let line = "x".repeat(1023) + "\n";
         // Twice what may wait, and what a pipe takes, and what the thread has in hand.
         for _ in 0..4 * MOST / line.len() {

@@ -139,6 +139,11 @@ impl Connection {
                 context.observer.event(&Event::TimedOut { remote: self.remote, phase: Phase::Body });
                 Some(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason: "the body came too slowly" })
             }
+            Some(Failure::Broken(failure)) => {
+                let (remote, phase) = (self.remote, Phase::Body);
+                context.observer.event(&Event::SessionFailed { remote, phase, failure: &failure });
+                Some(Rejection { status: StatusCode::BAD_REQUEST, reason: "TLS failed before the body's end" })
+            }
             Some(Failure::Gone) => {
                 Some(Rejection { status: StatusCode::BAD_REQUEST, reason: "the client left before the body's end" })
             }

@@ -10,7 +10,7 @@ use crate::observer::Event;
 use crate::pages;
 use crate::sys::{self, Interest};
 use crate::tls::{Broken, Received};
-use crate::trust::refusal_in;
+use crate::tls_failure::TlsFailure;
 
 impl Connection {
     /// Called instead of `drive` when the deadline has passed.
@@ -65,16 +65,19 @@ impl Connection {
     fn report_broken(&mut self, broken: &Broken, context: &Context) {
         let remote = self.remote;
         match broken {
+            Broken::Network if self.session.is_handshaking() && self.session.has_negotiated() => {
+                context.observer.event(&Event::HandshakeFailed { remote, failure: &TlsFailure::left() });
+            }
+            // Whoever tries ports, or leaves between two requests.
             Broken::Network => {}
             Broken::PlainHttp { wants_content } => {
                 self.session.send_unencrypted(pages::speak_https(*wants_content));
                 context.observer.event(&Event::PlainHttp { remote });
             }
-            Broken::Tls(error) => {
-                let refusal = refusal_in(error);
-                let text = error.to_string();
-                context.observer.event(&Event::HandshakeFailed { remote, error: &text, refusal: refusal.as_ref() });
-            }
+            Broken::Tls(failure) => context.observer.event(&match self.phase() {
+                Phase::Handshake => Event::HandshakeFailed { remote, failure },
+                phase => Event::SessionFailed { remote, phase, failure },
+            }),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::identity::visible;
 use crate::observer::Event;
 use crate::parking::Waiting;
 use crate::sys::{Interest, Signal};
-use crate::tls::{Received, Session};
+use crate::tls::{Broken, Received, Session};
 
 use admission::Judged;
 use exchange::{BodyInAdvance, Sending};
@@ -178,7 +178,7 @@ impl Connection {
         match self.session.flush() {
             Ok(true) => {}
             Ok(false) => return wait(Interest::Writable),
-            Err(_) => return close(),
+            Err(_) => return self.give_up(&Broken::Network, context),
         }
         if !self.session.is_handshaking() {
             self.judge(context);
@@ -191,7 +191,7 @@ impl Connection {
                 self.session.acknowledge_at_once();
                 wait(Interest::Readable)
             }
-            Ok(Received::End) => close(),
+            Ok(Received::End) => self.give_up(&Broken::Network, context),
             Err(broken) => self.give_up(&broken, context),
         }
     }

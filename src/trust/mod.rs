@@ -36,7 +36,7 @@ use judge::Problem;
 pub use judge::{Judgement, Verdict, judge};
 use known::KnownClients;
 pub use load::TrustBuilder;
-pub(crate) use possession::{prove_possession, refusal_in};
+pub(crate) use possession::prove_possession;
 pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
 pub use revocation::{Crl, StaleCrl};

@@ -40,19 +40,6 @@ pub(crate) fn prove_possession(
     }
 }
 
-/// Why a certificate was refused in the handshake, if that is what the error says.
-pub(crate) fn refusal_in(error: &Error) -> Option<Refusal> {
-    match error {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
-            (**cause).downcast_ref::<Refusal>().cloned()
-        }
-        Error::NoCertificatesPresented => {
-            Some(Refusal::new(RefusalCode::NoCertificate, "the client sent no certificate", None))
-        }
-        _ => None,
-    }
-}
-
 /// RFC 5246, section 7.4.8. A scheme of TLS 1.2 does not name the curve, so there may be several candidates.
 fn verify_tls12_signature(
     message: &[u8],

@@ -10,7 +10,7 @@ use crate::support::files::TempDir;
 use crate::support::pki::{self, Ca, HOUR, self_signed};
 
 /// A directory with certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.
-fn site(ca: &Ca) -> TempDir {
+pub(crate) fn site(ca: &Ca) -> TempDir {
     let dir = TempDir::new();
     std::fs::create_dir(dir.path().join("certs")).unwrap();
     let server = ca.server();
@@ -20,7 +20,7 @@ fn site(ca: &Ca) -> TempDir {
     dir
 }
 
-const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+pub(crate) const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 #[test]
 fn with_the_ca_alone_it_serves() {

@@ -16,6 +16,8 @@ mod hostile;
 mod house;
 mod http;
 #[cfg(feature = "cli")]
+mod log;
+#[cfg(feature = "cli")]
 mod names;
 #[cfg(feature = "cli")]
 mod options;
@@ -29,4 +31,5 @@ mod reload;
 mod resumption;
 mod revocation;
 mod support;
+mod tls_failures;
 mod trust;

@@ -53,7 +53,9 @@ impl Serving {
         let mut addr = None;
         eventually(|| {
             let said = stderr.lock().unwrap();
-            addr = said.lines().find_map(|line| line.split_once("listening on ")?.1.parse().ok());
+            // As text or within JSON.
+            let address = |line: &str| line.split_once("listening on ")?.1.trim_end_matches("\"}").parse().ok();
+            addr = said.lines().find_map(address);
             assert!(addr.is_some() || child.try_wait().unwrap().is_none(), "it ended: {said}");
             addr.is_some()
         });
@@ -91,7 +93,8 @@ impl Drop for Serving {
     }
 }
 
-fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+/// What comes out of it, line by line.
+pub(crate) fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let written = Arc::clone(&text);
     std::thread::spawn(move || {

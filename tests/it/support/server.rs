@@ -108,7 +108,8 @@ pub(crate) fn start_observed(
     run_observed(builder, Arc::default(), |_: &mut Request<'_>| Response::new("served".into()))
 }
 
-fn start_as(
+/// A server whose certificate this CA issued.
+pub(crate) fn start_as(
     server_ca: &Ca,
     trust: Trust,
     change: impl FnOnce(Builder) -> Builder,

@@ -1,0 +1,139 @@
+//! The lines of the access log: one a request.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use super::line::{Form, Line, MOST, fits};
+use super::strangers::{Key, Kind, LeftOut};
+use super::writer::Lost;
+use crate::clock::log_time;
+use crate::identity::Identity;
+use crate::observer::Access;
+use crate::trust::{Refusal, RefusalCode, Verdict};
+
+/// Whose line this is, if it is that of a client who is not authorised.
+pub(super) fn stranger(access: &Access<'_>) -> Option<Key> {
+    let Verdict::Refused(refusal) = access.verdict else { return None };
+    // One that is refused by a rule alone has a valid certificate.
+    if refusal.code() == RefusalCode::NotAllowed {
+        return None;
+    }
+    let kind = Kind { is_request: true, name: name(access), code: refusal.code().as_str() };
+    Some(Key::new(access.remote.ip(), kind))
+}
+
+/// A verdict refuses nothing where the request is for anyone, or fails for another reason.
+fn name(access: &Access<'_>) -> &'static str {
+    if access.refusal().is_some() { "refused" } else { "verdict" }
+}
+
+pub(super) fn line(form: Form, access: &Access<'_>, left_out: &LeftOut) -> String {
+    let Access { time, remote, method, target, status, bytes, .. } = *access;
+    let (microseconds, tls) = (access.duration.as_micros(), access.tls.as_str());
+    let mut line = Line::new(form);
+    if line.is_text() {
+        line.plain(format_args!("{} {remote} ", log_time(time)));
+        line.request(method, target);
+        line.plain(format_args!(" {status} {bytes}B {microseconds}us {tls}"));
+    } else {
+        line.word("time", log_time(time));
+        line.word("remote", remote);
+        line.field("method", method);
+        line.field("target", target);
+        line.number("status", status);
+        line.number("bytes", bytes);
+        line.number("microseconds", microseconds);
+        line.word("tls", tls);
+    }
+    match access.verdict {
+        Verdict::Authorised(identity) => client(&mut line, identity),
+        Verdict::Refused(refusal) => {
+            refused(&mut line, name(access), refusal);
+            if access.refusal().is_some() {
+                line.field("repair", refusal.repair());
+            }
+        }
+    }
+    if let Some(reference) = access.reference {
+        line.word(line.named("ref", "reference"), reference);
+    }
+    leaves_out(&mut line, left_out);
+    match access.note {
+        Some(note) if line.is_text() => {
+            line.plain(" (");
+            line.prose(note, MOST);
+            line.plain(")");
+        }
+        Some(note) => line.field("note", note),
+        None => {}
+    }
+    line.end()
+}
+
+/// What was left out, where no further line of the kind has come.
+pub(super) fn left_out(form: Form, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+    let mut line = Line::new(form);
+    match (line.is_text(), key.address) {
+        (true, Some(address)) => line.plain(format_args!("{} {address}", log_time(now))),
+        (true, None) => line.plain(format_args!("{} -", log_time(now))),
+        (false, address) => {
+            line.word("time", log_time(now));
+            remote(&mut line, address);
+        }
+    }
+    line.word(key.kind.name, key.kind.code);
+    leaves_out(&mut line, left_out);
+    line.end()
+}
+
+/// How many lines were lost.
+pub(super) fn lost(form: Form, now: SystemTime, lost: &Lost<'_>) -> String {
+    let mut line = Line::new(form);
+    if line.is_text() {
+        line.plain(format_args!("{} - ({lost})", log_time(now)));
+    } else {
+        line.word("time", log_time(now));
+        line.field("note", &lost.to_string());
+    }
+    line.end()
+}
+
+/// The address, unless there are too many to name.
+pub(super) fn remote(line: &mut Line, address: Option<IpAddr>) {
+    if let Some(address) = address {
+        line.word("remote", address);
+    }
+}
+
+/// How many lines before this one were left out, and the ids that their clients were told.
+pub(super) fn leaves_out(line: &mut Line, left_out: &LeftOut) {
+    let LeftOut { count, references } = left_out;
+    if *count > 0 {
+        line.number("left_out", count);
+    }
+    if !references.is_empty() {
+        line.words(line.named("left_out_refs", "left_out_references"), references);
+    }
+}
+
+fn client(line: &mut Line, identity: &Identity) {
+    let subject = identity.shown_subject();
+    line.field("subject", &subject);
+    if let Some(name) = identity.known_as() {
+        line.field("known_as", name);
+    }
+    // A person reads the name, if it is all there.
+    if !line.is_text() || !fits(&subject) {
+        line.word("sha256", identity.sha256());
+    }
+}
+
+/// The verdict on a client that is not authorised, and what it showed.
+pub(super) fn refused(line: &mut Line, name: &str, refusal: &Refusal) {
+    line.word(name, refusal.code());
+    if let Some(identity) = refusal.unverified_certificate() {
+        line.word("sha256", identity.sha256());
+        line.field(line.named("subject", "unverified_subject"), &identity.shown_subject());
+    }
+    line.field("because", refusal.detail());
+}

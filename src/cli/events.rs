@@ -1,0 +1,189 @@
+//! The lines on stderr: what happens outside of requests.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use super::access::{leaves_out, refused, remote};
+use super::line::{Form, Line, MOST, MOST_OF_OURS};
+use super::strangers::{Key, Kind, LeftOut};
+use crate::clock::log_time;
+use crate::observer::Event;
+use crate::tls_failure::TlsFailure;
+use crate::trust::{Trust, TrustKind};
+
+/// An event in words.
+struct Said<'e> {
+    /// What kind of event, for programs.
+    kind: &'static str,
+    /// Whose doing it is, if it is a client's.
+    remote: Option<SocketAddr>,
+    /// Which of the kind, for programs.
+    code: Option<&'static str>,
+    message: Cow<'e, str>,
+    failure: Option<&'e TlsFailure>,
+}
+
+impl<'e> Said<'e> {
+    fn by(remote: SocketAddr, kind: &'static str, message: impl Into<Cow<'e, str>>) -> Self {
+        Self { remote: Some(remote), ..Self::of_ours(kind, message) }
+    }
+
+    fn of_ours(kind: &'static str, message: impl Into<Cow<'e, str>>) -> Self {
+        Self { kind, remote: None, code: None, message: message.into(), failure: None }
+    }
+
+    fn failed(self, failure: &'e TlsFailure) -> Self {
+        Self { code: Some(failure.code()), failure: Some(failure), ..self }
+    }
+}
+
+/// Whose line this is, if it is one that a client can cause at will.
+pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
+    let kind = |name, code| Kind { is_request: false, name, code };
+    let of = |remote: &SocketAddr, name, code| Some(Key::new(remote.ip(), kind(name, code)));
+    match event {
+        Event::HandshakeFailed { remote, failure } => of(remote, "handshake_failed", failure.code()),
+        Event::SessionFailed { remote, failure, .. } => of(remote, "session_failed", failure.code()),
+        Event::PlainHttp { remote } => of(remote, "plain_http", ""),
+        Event::TimedOut { remote, phase } => of(remote, "timed_out", phase.as_str()),
+        Event::Panicked { remote, .. } => of(remote, "panicked", ""),
+        Event::Shed { remote, .. } => of(remote, "shed", ""),
+        // Clients that take all files that may be open; there is no telling which.
+        Event::AcceptFailed { .. } => Some(Key { address: None, kind: kind("accept_failed", "") }),
+        Event::ClientExpires { .. } | Event::Reloaded { .. } | Event::ReloadFailed { .. } | Event::Warning { .. } => {
+            None
+        }
+    }
+}
+
+pub(super) fn line(form: Form, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
+    written(form, now, &said(event), left_out)
+}
+
+/// Something about the server itself.
+pub(super) fn notice(form: Form, now: SystemTime, kind: &'static str, text: &str) -> String {
+    written(form, now, &Said::of_ours(kind, text), &LeftOut::default())
+}
+
+/// What was left out, where no further line of the kind has come.
+pub(super) fn left_out(form: Form, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+    let Kind { name, code, .. } = key.kind;
+    let mut line = begun(form, now, name);
+    match (line.is_text(), key.address) {
+        (true, Some(address)) => line.plain(format_args!("{address}: {name}")),
+        (true, None) => line.plain(format_args!("other addresses: {name}")),
+        (false, address) => remote(&mut line, address),
+    }
+    if !code.is_empty() {
+        line.word("code", code);
+    }
+    leaves_out(&mut line, left_out);
+    line.end()
+}
+
+fn begun(form: Form, now: SystemTime, kind: &'static str) -> Line {
+    let mut line = Line::new(form);
+    if line.is_text() {
+        line.plain(format_args!("{} mtls-min: ", log_time(now)));
+    } else {
+        line.word("time", log_time(now));
+        line.word("event", kind);
+    }
+    line
+}
+
+fn written(form: Form, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
+    let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
+    let mut line = begun(form, now, said.kind);
+    if line.is_text() {
+        if let Some(remote) = said.remote {
+            line.plain(format_args!("{remote}: "));
+        }
+        line.prose(&said.message, most);
+    } else {
+        if let Some(remote) = said.remote {
+            line.word("remote", remote);
+        }
+        line.bounded_field("message", &said.message, most);
+    }
+    match said.failure.and_then(TlsFailure::refusal) {
+        Some(refusal) => refused(&mut line, "refused", refusal),
+        None => said.code.into_iter().for_each(|code| line.word("code", code)),
+    }
+    if let Some(failure) = said.failure {
+        line.field("repair", failure.repair());
+    }
+    leaves_out(&mut line, left_out);
+    line.end()
+}
+
+fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
+    match event {
+        Event::HandshakeFailed { remote, failure } => {
+            let message = match failure.refusal() {
+                Some(_) => "refused in the handshake".to_owned(),
+                None => format!("the handshake failed: {failure}"),
+            };
+            Said::by(*remote, "handshake_failed", message).failed(failure)
+        }
+        Event::SessionFailed { remote, phase, failure } => {
+            Said::by(*remote, "session_failed", format!("TLS failed after the handshake, in phase {phase}: {failure}"))
+                .failed(failure)
+        }
+        Event::PlainHttp { remote } => Said::by(*remote, "plain_http", "speaks HTTP without TLS"),
+        Event::TimedOut { remote, phase } => {
+            let message = format!("too slow, closed in phase {phase}");
+            Said { code: Some(phase.as_str()), ..Said::by(*remote, "timed_out", message) }
+        }
+        Event::Panicked { remote, message } => Said::by(*remote, "panicked", format!("a handler panicked: {message}")),
+        Event::Shed { remote, connections } => {
+            let message = format!("closed, there are {connections} connections (--max-connections)");
+            Said::by(*remote, "shed", message)
+        }
+        Event::AcceptFailed { error, pause } => {
+            let pause = pause.as_millis();
+            let message = format!("cannot accept a connection: {error}; trying again in {pause} ms");
+            Said::of_ours("accept_failed", message)
+        }
+        Event::ClientExpires { identity, left } => {
+            let (subject, sha256, days) = (short(&identity.shown_subject()), identity.sha256(), left.as_secs() / 86_400);
+            let message = format!("warning: the certificate of {subject} expires in {days} days, sha256 {sha256}");
+            Said::of_ours("client_expires", message)
+        }
+        Event::Reloaded { trust } => {
+            Said::of_ours("reloaded", format!("read the files anew; in force: {}", summary(trust)))
+        }
+        Event::ReloadFailed { error } => {
+            let error = error.in_full();
+            let message = format!("the files have changed, but what was read before stays in force: {error}");
+            Said::of_ours("reload_failed", message)
+        }
+        Event::Warning { text } => Said::of_ours("warning", format!("warning: {text}")),
+    }
+}
+
+fn short(name: &str) -> String {
+    let mut line = Line::new(Form::Text);
+    line.prose(name, MOST);
+    line.end().trim_end().to_owned()
+}
+
+/// What is trusted, in a line.
+pub(super) fn summary(trust: &Trust) -> String {
+    let of_kind = |kind| trust.entries().iter().filter(|entry| entry.kind() == kind).count();
+    let mut text = format!("{} CAs, {} pinned clients", of_kind(TrustKind::Ca), of_kind(TrustKind::PinnedClient));
+    // Writing to a string cannot fail.
+    if let Some(clients) = trust.authorized_clients() {
+        let _ = write!(text, ", {clients} authorised clients");
+    }
+    for crl in trust.crls() {
+        let _ =
+            write!(text, ", list number {} of {} with {} revoked", crl.number(), crl.issuer().subject(), crl.revoked());
+    }
+    if trust.policy().len() > 0 {
+        let _ = write!(text, ", {} lines of policy", trust.policy().len());
+    }
+    text
+}

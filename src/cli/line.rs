@@ -1,0 +1,213 @@
+//! One line of the log, as text or as JSON, whose values are bounded and cannot be taken for anything else.
+
+use std::fmt::{Display, Write as _};
+
+use crate::rfc4514::is_deceptive;
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    #[default]
+    Text,
+    Json,
+}
+
+impl argh::FromArgValue for Form {
+    fn from_arg_value(value: &str) -> Result<Self, String> {
+        match value {
+            "text" => Ok(Form::Text),
+            "json" => Ok(Form::Json),
+            _ => Err("not a form of log: text or json".to_owned()),
+        }
+    }
+}
+
+/// So many characters of a value are written; then comes an ellipsis.
+pub(super) const MOST: usize = 256;
+
+/// The same for what the server says of its own files, which are the operator's.
+pub(super) const MOST_OF_OURS: usize = 4096;
+
+/// A line being written. As text its fields are ` name=value`, as JSON members of one object.
+pub(super) struct Line {
+    form: Form,
+    text: String,
+}
+
+impl Line {
+    pub(super) fn new(form: Form) -> Self {
+        // Most lines fit.
+        let mut text = String::with_capacity(256);
+        if form == Form::Json {
+            text.push('{');
+        }
+        Self { form, text }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        self.form == Form::Text
+    }
+
+    /// One of two names: programs are told more exactly.
+    pub(super) fn named(&self, text: &'static str, json: &'static str) -> &'static str {
+        match self.form {
+            Form::Text => text,
+            Form::Json => json,
+        }
+    }
+
+    /// Text that is not a field, of our own making.
+    pub(super) fn plain(&mut self, value: impl Display) {
+        // Writing to a string cannot fail; the same below.
+        let _ = write!(self.text, "{value}");
+    }
+
+    /// Text that is not a field: prose, of which no more than `most` characters count.
+    pub(super) fn prose(&mut self, value: &str, most: usize) {
+        for c in cut(value, most) {
+            push_escaped(c, false, &mut self.text);
+        }
+    }
+
+    /// Text that is not a field, in quotation marks: what a client says it asks for.
+    pub(super) fn request(&mut self, method: &str, target: &str) {
+        self.text.push('"');
+        push_bounded(method, MOST, &mut self.text);
+        self.text.push(' ');
+        push_bounded(target, MOST, &mut self.text);
+        self.text.push('"');
+    }
+
+    /// A field whose value is one word of our own making: a code, an address, a time.
+    pub(super) fn word(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        let _ = match self.form {
+            Form::Text => write!(self.text, "{value}"),
+            Form::Json => write!(self.text, "\"{value}\""),
+        };
+    }
+
+    /// A field whose value is several words of our own making.
+    pub(super) fn words(&mut self, name: &str, values: &[String]) {
+        self.name(name);
+        let (open, separator, close) = match self.form {
+            Form::Text => ("", ",", ""),
+            Form::Json => ("[\"", "\",\"", "\"]"),
+        };
+        self.plain(format_args!("{open}{}{close}", values.join(separator)));
+    }
+
+    /// A field whose value is a number.
+    pub(super) fn number(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        self.plain(value);
+    }
+
+    /// A field whose value may be anything.
+    pub(super) fn field(&mut self, name: &str, value: &str) {
+        self.bounded_field(name, value, MOST);
+    }
+
+    /// The same with another bound.
+    pub(super) fn bounded_field(&mut self, name: &str, value: &str, most: usize) {
+        self.name(name);
+        self.text.push('"');
+        push_bounded(value, most, &mut self.text);
+        self.text.push('"');
+    }
+
+    fn name(&mut self, name: &str) {
+        let _ = match self.form {
+            Form::Text => write!(self.text, " {name}="),
+            Form::Json if self.text.len() > 1 => write!(self.text, ",\"{name}\":"),
+            Form::Json => write!(self.text, "\"{name}\":"),
+        };
+    }
+
+    pub(super) fn end(mut self) -> String {
+        if self.form == Form::Json {
+            self.text.push('}');
+        }
+        self.text.push('\n');
+        self.text
+    }
+}
+
+/// Whether a value is written in full.
+pub(super) fn fits(value: &str) -> bool {
+    value.len() <= MOST || value.chars().nth(MOST).is_none()
+}
+
+/// A JSON string (RFC 8259, section 7), with what could mislead a reader escaped too.
+pub(super) fn quoted(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    push_bounded(value, usize::MAX, &mut out);
+    out.push('"');
+    out
+}
+
+/// What is to be between quotation marks.
+fn push_bounded(value: &str, most: usize, out: &mut String) {
+    let is_plain = |byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    // Nearly every value of nearly every line.
+    if value.len() <= most && value.bytes().all(is_plain) {
+        return out.push_str(value);
+    }
+    for c in cut(value, most) {
+        push_escaped(c, true, out);
+    }
+}
+
+fn cut(value: &str, most: usize) -> impl Iterator<Item = char> {
+    let is_longer = value.len() > most && value.chars().nth(most).is_some();
+    value.chars().take(most).chain(is_longer.then_some('…'))
+}
+
+fn push_escaped(c: char, in_quotation_marks: bool, out: &mut String) {
+    match c {
+        '"' | '\\' if in_quotation_marks => {
+            out.push('\\');
+            out.push(c);
+        }
+        c if is_deceptive(c) => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        c => out.push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_256_characters_is_written_in_full_and_one_more_is_cut() {
+        for unit in ["x", "ü", "…"] {
+            let fitting = unit.repeat(MOST);
+            assert!(fits(&fitting) && !fits(&(fitting.clone() + "x")));
+            for (value, wanted) in [(fitting.clone(), fitting.clone()), (fitting.clone() + "x", fitting + "…")] {
+                let mut line = Line::new(Form::Text);
+                line.field("a", &value);
+                assert_eq!(line.end(), format!(" a=\"{wanted}\"\n"));
+                let mut line = Line::new(Form::Json);
+                line.field("a", &value);
+                assert_eq!(line.end(), format!("{{\"a\":\"{wanted}\"}}\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_value_ends_it_or_the_line() {
+        let mut line = Line::new(Form::Text);
+        line.request("GET", "/a\" 200\\?\n\u{202e}\u{e0041}");
+        line.field("subject", "CN=a\\,b\"");
+        line.prose(": one\ntwo \"three\" \\", MOST);
+        assert_eq!(
+            line.end(),
+            concat!(r#""GET /a\" 200\\?\u000a\u202e\udb40\udc41" subject="CN=a\\,b\"": one\u000atwo "three" \"#, "\n")
+        );
+    }
+}

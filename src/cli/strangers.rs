@@ -1,0 +1,234 @@
+//! Keeps those who are not authorised from flooding the log: of the lines of one kind that one address causes, a few are
+//! written at once and then one a second. What is left out is counted, and the count is written.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a line of one kind from one address is written.
+const PACE: Duration = Duration::from_secs(1);
+
+/// So many are written at once, if there were none for as many times the pace: a browser has several connections.
+const AT_ONCE: u32 = 4;
+
+/// So many addresses and kinds are told apart; what comes beyond shares one count for each kind.
+const MOST: usize = 1024;
+
+/// So many of the ids that refused clients were told are written with a count.
+const MOST_REFERENCES: usize = 16;
+
+/// Whose lines of which kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// `None`: those who are too many to be told apart.
+    pub(super) address: Option<IpAddr>,
+    pub(super) kind: Kind,
+}
+
+/// What kind of line: its name, and the code in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Kind {
+    /// Whether it is a line of the access log.
+    pub(super) is_request: bool,
+    pub(super) name: &'static str,
+    pub(super) code: &'static str,
+}
+
+impl Key {
+    pub(super) fn new(address: IpAddr, kind: Kind) -> Self {
+        Self { address: Some(network(address)), kind }
+    }
+}
+
+/// Who has an address of IPv6 has 64 bits of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+/// The lines that were left out since the last that was written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub(super) count: u64,
+    /// The first ids that these clients were told.
+    pub(super) references: Vec<String>,
+}
+
+/// Who has had how many lines of late.
+#[derive(Debug, Default)]
+pub(super) struct Strangers {
+    table: Mutex<Table>,
+    changed: Condvar,
+}
+
+impl Strangers {
+    /// Whether to write a line of this kind now, and then what was left out before it. `None`: it is left out.
+    pub(super) fn turn(&self, key: Key, reference: Option<&str>, now: Instant) -> Option<LeftOut> {
+        let mut table = self.lock();
+        let turn = table.turn(key, reference, now);
+        if std::mem::take(&mut table.is_asleep) {
+            self.changed.notify_all();
+        }
+        turn
+    }
+
+    /// Waits until counts are due for which no further line has come. `None`: it is over.
+    pub(super) fn wait_for_due(&self) -> Option<Vec<(Key, LeftOut)>> {
+        let mut table = self.lock();
+        while table.entries.is_empty() && !table.is_over {
+            table.is_asleep = true;
+            table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+        }
+        let waited = self.changed.wait_timeout_while(table, PACE, |table| !table.is_over);
+        table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (!table.is_over).then(|| table.due(Instant::now()))
+    }
+
+    /// It is over: what has been left out and not told yet.
+    pub(super) fn end(&self) -> Vec<(Key, LeftOut)> {
+        let mut table = self.lock();
+        table.is_over = true;
+        self.changed.notify_all();
+        let entries = std::mem::take(&mut table.entries);
+        entries.into_iter().map(|(key, entry)| (key, entry.left_out)).filter(|(_, left)| left.count > 0).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Counts are whole at any moment.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: HashMap<Key, Entry>,
+    /// The one who waits for counts waits for the first entry.
+    is_asleep: bool,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Each line that is written moves it on by the pace; it is not let get far ahead of the time.
+    paid_until: Instant,
+    left_out: LeftOut,
+}
+
+impl Entry {
+    fn may_write(&self, now: Instant) -> bool {
+        self.paid_until <= now + PACE * (AT_ONCE - 1)
+    }
+
+    /// Two lines could be written, so none has come for as long as the pace that would have told the count.
+    fn is_due(&self, now: Instant) -> bool {
+        self.left_out.count > 0 && self.paid_until <= now + PACE * (AT_ONCE - 2)
+    }
+
+    /// Counts a line that is written now.
+    fn write(&mut self, now: Instant) -> LeftOut {
+        self.paid_until = self.paid_until.max(now) + PACE;
+        std::mem::take(&mut self.left_out)
+    }
+}
+
+impl Table {
+    fn turn(&mut self, mut key: Key, reference: Option<&str>, now: Instant) -> Option<LeftOut> {
+        if self.entries.len() >= MOST && !self.entries.contains_key(&key) {
+            key.address = None;
+        }
+        let entry = self.entries.entry(key).or_insert(Entry { paid_until: now, left_out: LeftOut::default() });
+        if entry.may_write(now) {
+            return Some(entry.write(now));
+        }
+        let LeftOut { count, references } = &mut entry.left_out;
+        *count += 1;
+        references.extend(reference.filter(|_| references.len() < MOST_REFERENCES).map(str::to_owned));
+        None
+    }
+
+    /// The counts that may be written now; forgets those who have had no line for a while.
+    fn due(&mut self, now: Instant) -> Vec<(Key, LeftOut)> {
+        let mut due = Vec::new();
+        self.entries.retain(|key, entry| {
+            if entry.is_due(now) {
+                due.push((key.clone(), entry.write(now)));
+            }
+            entry.left_out.count > 0 || entry.paid_until > now
+        });
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Kind = Kind { is_request: true, name: "refused", code: "no_certificate" };
+
+    fn key(number: u32) -> Key {
+        Key::new(IpAddr::from(number.to_be_bytes()), REFUSED)
+    }
+
+    #[test]
+    fn some_lines_are_written_at_once_and_then_one_a_second_with_the_count() {
+        let (mut table, start) = (Table::default(), Instant::now());
+        for _ in 0..AT_ONCE {
+            assert_eq!(table.turn(key(1), Some("a"), start), Some(LeftOut::default()));
+        }
+        let mut written = 0;
+        let mut counted = 0;
+        // A thousand a second, for ten seconds.
+        for millisecond in 0..10_000 {
+            let now = start + Duration::from_millis(millisecond);
+            if let Some(left_out) = table.turn(key(1), Some("b"), now) {
+                written += 1;
+                counted += left_out.count;
+                assert_eq!(left_out.references.len(), MOST_REFERENCES);
+            }
+        }
+        assert_eq!(written, 9, "at 1 s, 2 s … 9 s");
+        let due = |table: &mut Table, milliseconds| table.due(start + Duration::from_millis(milliseconds));
+        assert!(due(&mut table, 10_999).is_empty(), "a line may still come, and tell it");
+        let due = due(&mut table, 11_000);
+        assert_eq!(due.len(), 1);
+        assert_eq!(counted + due[0].1.count + written, 10_000, "none is lost");
+        assert!(table.due(start + Duration::from_secs(12)).is_empty(), "and none is told twice");
+    }
+
+    #[test]
+    fn addresses_and_kinds_do_not_keep_each_other_out() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        while table.turn(key(1), None, now).is_some() {}
+        assert!(table.turn(key(2), None, now).is_some());
+        assert!(table.turn(Key { kind: Kind { code: "expired", ..REFUSED }, ..key(1) }, None, now).is_some());
+        assert!(table.turn(Key { kind: Kind { is_request: false, ..REFUSED }, ..key(1) }, None, now).is_some());
+    }
+
+    #[test]
+    fn whoever_has_a_network_of_ipv6_is_one() {
+        let of = |text: &str| Key::new(text.parse().unwrap(), REFUSED);
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_million_addresses_take_no_more_room_than_a_thousand() {
+        let (mut table, now) = (Table::default(), Instant::now());
+        let mut written = 0;
+        for number in 0..1_000_000 {
+            written += u32::from(table.turn(key(number), Some("0123456789ab"), now).is_some());
+        }
+        assert_eq!(table.entries.len(), MOST + 1);
+        assert_eq!(written as usize, MOST + AT_ONCE as usize);
+        // A while later they are forgotten, and others are told apart.
+        let later = now + Duration::from_secs(60);
+        assert_eq!(table.due(later).len(), 1);
+        table.due(later + PACE);
+        assert!(table.entries.is_empty());
+    }
+}
