@@ -7,6 +7,7 @@ mod support;
 
 mod browser;
 mod curl;
+mod log;
 mod node;
 mod openssl;
 mod pkcs12;
