@@ -15,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::certificate::Certificate;
 use crate::distinguished_name::normal_form;
 use crate::extensions::{GeneralName, NameConstraints, NameKind};
+use crate::identity::name_text;
+use crate::rfc4514::visible;
 
 /// At most this many pairs of a name and a constraint are compared for one path.
 pub(crate) const MOST_COMPARISONS: usize = 250_000;
@@ -211,9 +213,9 @@ fn not(what: &str, name: GeneralName<'_>) -> Violation {
         NameKind::Rare(_) => return Violation::Name(format!("a name of a rare kind: {what}")),
     };
     let value = match name.kind {
-        NameKind::Directory => crate::identity::name_text(name.value),
+        NameKind::Directory => name_text(name.value),
         NameKind::Ip => ip_text(name.value),
-        _ => crate::identity::visible(&String::from_utf8_lossy(name.value)),
+        _ => visible(&String::from_utf8_lossy(name.value)),
     };
     Violation::Name(format!("{kind} {value}: {what}"))
 }

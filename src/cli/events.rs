@@ -148,7 +148,8 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             Said::of_ours("accept_failed", message)
         }
         Event::ClientExpires { identity, left } => {
-            let (subject, sha256, days) = (short(&identity.shown_subject()), identity.sha256(), left.as_secs() / 86_400);
+            let (subject, sha256, days) =
+                (short(&identity.shown_subject()), identity.sha256(), left.as_secs() / 86_400);
             let message = format!("warning: the certificate of {subject} expires in {days} days, sha256 {sha256}");
             Said::of_ours("client_expires", message)
         }
