@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
 use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::pem::PemProblem;
+use crate::pem::{Block, Bundle, PemProblem};
 use crate::sys;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
-/// The key may be PKCS#8, SEC1 or PKCS#1, in PEM, and not encrypted. A certificate of X.509 version 1 is served too,
-/// though many clients refuse it; [`warnings`](Self::warnings) says so.
+/// Both are PEM. The key may be PKCS#8, SEC1 or PKCS#1, and not encrypted. Chain and key may stand in one file, and parameters
+/// (`EC PARAMETERS`, `DH PARAMETERS`) beside them; any other block is an error. What is odd about the certificate, and no reason
+/// not to serve, is told by [`warnings`](Self::warnings).
 #[derive(Clone)]
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
@@ -33,8 +34,8 @@ impl ServerCertificate {
     /// Reads a chain (the server's certificate first) and its key from two PEM files, which may be the same file.
     ///
     /// # Errors
-    /// A file cannot be read, holds no certificate or no key, or a broken one; the key is encrypted; key and
-    /// certificate do not belong together. The error names the file and the mend.
+    /// A file cannot be read, holds no certificate or no key, several keys, a broken block or one that does not belong there; the
+    /// key is encrypted; key and certificate do not belong together. The error names the file, the line and the mend.
     pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
         let (certificate, key) = (certificate.as_ref(), key.as_ref());
         let mut made = Self::from_named_pem(
@@ -59,18 +60,19 @@ impl ServerCertificate {
 
     fn from_named_pem(certificate: &[u8], certificate_name: &str, key: &[u8], key_name: &str) -> Result<Self, Error> {
         let provider = crypto::provider()?;
-        let chain = parse_chain(certificate, certificate_name)?;
-        let key = parse_key(key, key_name, &provider)?;
+        let files = (Bundle::read(certificate, certificate_name)?, Bundle::read(key, key_name)?);
+        let chain = files.0.chain()?;
+        let signing_key = signing_key(files.1.key()?, key_name, &provider)?;
         let leaf = Certificate::parse(&chain[0]).map_err(|error| {
             Error::new(format!("{certificate_name}: the first certificate is broken")).caused_by(error)
         })?;
-        if key.public_key().is_some_and(|public| *public != *leaf.spki) {
+        if signing_key.public_key().is_some_and(|public| *public != *leaf.spki) {
             return Err(Error::new(format!("{key_name} is not the key of {certificate_name}")).hint(
                 "name the key that this certificate was made with, and put the server's certificate first in its file",
             ));
         }
         let identity = Identity::of(&leaf);
-        let mut warnings = Vec::new();
+        let mut warnings = unused_blocks(&files.0, &files.1, certificate == key);
         if leaf.version != 3 {
             warnings.push(format!(
                 "{certificate_name} is an X.509 version {} certificate: curl takes it, browsers and rustls do not; \
@@ -78,7 +80,7 @@ impl ServerCertificate {
                 leaf.version
             ));
         }
-        Ok(Self { key: Arc::new(CertifiedKey::new(chain, key)), identity, warnings })
+        Ok(Self { key: Arc::new(CertifiedKey::new(chain, signing_key)), identity, warnings })
     }
 
     /// Who the certificate says the server is.
@@ -117,6 +119,8 @@ impl fmt::Debug for ServerCertificate {
 /// A file of a chain or a key is larger than this only by mistake.
 const MAX_FILE: u64 = 1024 * 1024;
 
+const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     use std::io::Read;
     let name = path.display();
@@ -137,38 +141,50 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn parse_chain(pem: &[u8], name: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| {
-        Error::new(format!("{name} holds a broken certificate"))
-            .caused_by(PemProblem(error))
-            .hint("copy the file again, whole")
-    })?;
-    if chain.is_empty() {
-        return Err(Error::new(format!("{name} holds no certificate")).hint(
-            "it must hold a block -----BEGIN CERTIFICATE-----; DER is turned into PEM by \
-             `openssl x509 -inform der -in FILE -out FILE.pem`",
-        ));
-    }
-    Ok(chain)
-}
-
-fn parse_key(pem: &[u8], name: &str, provider: &CryptoProvider) -> Result<Arc<dyn rustls::sign::SigningKey>, Error> {
-    let text = String::from_utf8_lossy(pem);
-    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
+fn signing_key(block: &Block<'_>, name: &str, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, Error> {
+    // RFC 1421, section 4.6.1.1, as openssl wrote it before PKCS#8.
+    let is_encrypted = block.pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
+    if is_encrypted || block.label.starts_with("ENCRYPTED") {
         return Err(Error::new(format!("the key {name} is encrypted")).hint(format!(
             "decrypt it: (umask 077; openssl pkey -in {name} -out decrypted-key.pem), then --key decrypted-key.pem"
         )));
     }
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
-        Error::new(format!("{name} holds no private key"))
-            .caused_by(error)
-            .hint("it must hold a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY")
+    let unusable = || Error::new(format!("the key in {name} cannot be used"));
+    let key = PrivateKeyDer::from_pem_slice(block.pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => unusable().hint(format!(
+            "{}: it is of the kind {:?}; PRIVATE KEY, EC PRIVATE KEY and RSA PRIVATE KEY can be used",
+            block.place, block.label
+        )),
+        error => Error::new(format!("{}: this private key is broken", block.place))
+            .caused_by(PemProblem(error))
+            .hint("copy the file again, whole"),
     })?;
     provider.key_provider.load_private_key(key).map_err(|error| {
-        Error::new(format!("the key in {name} cannot be used"))
-            .caused_by(error)
-            .hint("ECDSA P-256 or P-384, Ed25519, and RSA of 2048 bits or more can")
+        unusable().caused_by(error).hint("ECDSA P-256 or P-384, Ed25519, and RSA of 2048 bits or more can")
     })
+}
+
+/// What stands in the files, belongs there, and does nothing.
+fn unused_blocks(certificate: &Bundle<'_>, key: &Bundle<'_>, is_one_file: bool) -> Vec<String> {
+    let files = if is_one_file { &[certificate][..] } else { &[certificate, key] };
+    let dh = files.iter().flat_map(|file| &file.dh_parameters).map(|block| {
+        format!("{}: DH parameters are not used: keys are agreed on by elliptic curves alone", block.place)
+    });
+    let mut warnings: Vec<_> = dh.collect();
+    if !is_one_file {
+        warnings.extend(
+            certificate
+                .keys
+                .iter()
+                .map(|block| format!("{}: this private key is not used, since --key names another file", block.place)),
+        );
+        warnings.extend(
+            key.certificates
+                .iter()
+                .map(|block| format!("{}: this certificate is not sent, since --cert names another file", block.place)),
+        );
+    }
+    warnings
 }
 
 #[cfg(unix)]

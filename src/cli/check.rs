@@ -7,14 +7,13 @@ use std::time::SystemTime;
 use argh::FromArgs;
 use http::Method;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::report::Report;
 use super::trust::{self, CrlExpired};
 use super::{CommandLine, STDIN, password_file};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
-use crate::pem::PemProblem;
+use crate::pem::{Bundle, Form, check_form, is_der};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
 #[derive(FromArgs, Debug, Clone, PartialEq)]
@@ -120,22 +119,15 @@ fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::new(format!("{name} is larger than 1 MiB: this is no certificate")));
     }
-    // A certificate begins with what is signed, a sequence; a PKCS#12 file with its version, a number.
-    let after_header = bytes.get(1).map_or(2, |length| 2 + usize::from(if *length > 0x80 { length & 0x7f } else { 0 }));
-    match (bytes.first(), bytes.get(after_header)) {
-        (Some(0x30), Some(0x02)) => from_pkcs12(&bytes, name, check.password_file.as_deref()),
-        (Some(0x30), _) => Ok(vec![bytes.into()]),
-        _ => {
-            let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|error| {
-                Error::new(format!("{name} holds a broken certificate")).caused_by(PemProblem(error))
-            })?;
-            match chain.is_empty() {
-                true => Err(Error::new(format!("{name} holds no certificate"))
-                    .hint("it has to be PEM (-----BEGIN CERTIFICATE-----), DER or PKCS#12")),
-                false => Ok(chain),
-            }
-        }
+    if !is_der(&bytes) {
+        return Bundle::read(&bytes, name)?.chain();
     }
+    if Form::of(&bytes) == Some(Form::Pkcs12) {
+        return from_pkcs12(&bytes, name, check.password_file.as_deref());
+    }
+    check_form(&bytes, name, Form::Certificate, "certificate")?;
+    // What is broken is judged too: the server's word for it is malformed.
+    Ok(vec![bytes.into()])
 }
 
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]

@@ -6,14 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::identity::{sha256, visible};
-use crate::pem::PemProblem;
+use crate::pem::{Block, Form, blocks, check_form, is_der};
 
-use super::blocks::blocks;
 use super::load::read;
 use super::{Digest, Pin, Trust};
 
@@ -119,19 +117,21 @@ fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
         Err(error) => return Err(error),
     };
     let place = path.display().to_string();
-    let der = match bytes.first() {
-        Some(0x30) => CertificateDer::from(bytes),
-        _ => {
+    let der = match is_der(&bytes) {
+        true => {
+            check_form(&bytes, &place, Form::Certificate, "certificate")?;
+            CertificateDer::from(bytes)
+        }
+        false => {
             let found = blocks(&bytes, &place, "CERTIFICATE", "certificate")?;
-            let [block] = found.as_slice() else {
-                return Err(Error::new(format!("{place} holds {} certificates", found.len()))
-                    .hint("one file, one client; put the CAs of several clients into --ca"));
-            };
-            CertificateDer::from_pem_slice(block.pem).map_err(|error| {
-                Error::new(format!("{}: this certificate is broken", block.place))
-                    .caused_by(PemProblem(error))
-                    .hint("copy the file again, whole")
-            })?
+            let mut certificates = found.iter().map(Block::certificate).collect::<Result<Vec<_>, _>>()?;
+            match (certificates.pop(), certificates.len()) {
+                (Some(certificate), 0) => certificate,
+                (_, others) => {
+                    return Err(Error::new(format!("{place} holds {} certificates", others + 1))
+                        .hint("one file, one client; put the CAs of several clients into --ca"));
+                }
+            }
         }
     };
     let certificate = Certificate::parse(&der).map_err(|error| {

@@ -12,11 +12,10 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::crypto;
 use crate::error::Error;
-use crate::pem::PemProblem;
+use crate::pem::{Block, PemProblem, blocks};
 use crate::policy::Policy;
 use crate::sys;
 
-use super::blocks::{Block, blocks};
 use super::known::KnownClients;
 use super::revocation::{self, RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized};

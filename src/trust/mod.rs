@@ -5,7 +5,6 @@
 
 mod authorities;
 mod authorized;
-mod blocks;
 mod diagnose;
 mod faults;
 mod judge;

@@ -307,10 +307,11 @@ impl Trust {
 
 /// The lists of a file: PEM, which may hold several, or DER. With each, where it stands.
 pub(super) fn lists(bytes: &[u8], name: &str) -> Result<Vec<(CertificateRevocationListDer<'static>, String)>, Error> {
-    if bytes.first() == Some(&0x30) {
+    if crate::pem::is_der(bytes) {
+        crate::pem::check_form(bytes, name, crate::pem::Form::RevocationList, "revocation list")?;
         return Ok(vec![(bytes.to_vec().into(), name.to_owned())]);
     }
-    let blocks = super::blocks::blocks(bytes, name, "X509 CRL", "revocation list")?;
+    let blocks = crate::pem::blocks(bytes, name, "X509 CRL", "revocation list")?;
     blocks
         .iter()
         .map(|block| {

@@ -349,9 +349,9 @@ fn what_cannot_be_told_is_said_with_exit_status_2() {
     dir.write("large", vec![b'x'; 1024 * 1024 + 1]);
     for (args, words) in [
         (&["--ca", "ca.pem", "missing"][..], &["cannot read missing", "No such file"][..]),
-        (&["--ca", "ca.pem", "empty"], &["empty holds no certificate", "PEM"]),
+        (&["--ca", "ca.pem", "empty"], &["empty holds no certificate", "the file is empty"]),
         (&["--ca", "ca.pem", "key.pem"], &["key.pem holds no certificate"]),
-        (&["--ca", "ca.pem", "cut.pem"], &["cut.pem holds a broken certificate"]),
+        (&["--ca", "ca.pem", "cut.pem"], &["cut.pem, line 1: this certificate is broken"]),
         (&["--ca", "ca.pem", "large"], &["larger than 1 MiB"]),
         (&["--ca", "ca.pem", "p12"], &["p12 is a PKCS#12 file", "--password-file"]),
         (&["--ca", "ca.pem", "p12", "--password-file", "password"], &["p12"]),

@@ -22,6 +22,8 @@ mod names;
 #[cfg(feature = "cli")]
 mod options;
 mod paths;
+#[cfg(feature = "cli")]
+mod pem;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;

@@ -1,0 +1,172 @@
+//! What to say of a file that is not what it should be: what it is, and the command that makes it so.
+
+use super::{BASE64_LINE, Block, Form};
+use crate::error::Error;
+
+/// What a file was named for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'w> {
+    /// The label of such a block.
+    pub(super) label: &'w str,
+    /// What that is in words.
+    pub(super) kind: &'w str,
+    /// The openssl command that takes it out of a PKCS#12 file.
+    pub(super) from_pkcs12: &'static str,
+}
+
+/// A block of another kind among the `others`.
+pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
+    let file = shell_word(name);
+    let label = block.label;
+    let hint = match label {
+        _ if label.ends_with("PRIVATE KEY") => {
+            format!("a file of {others} must hold no private key; keep keys in files of their own")
+        }
+        _ if label.contains("REQUEST") => "this is a request, which a CA has yet to sign".to_owned(),
+        "TRUSTED CERTIFICATE" => format!("turn it into a plain certificate: openssl x509 -in {file} -out {file}.pem"),
+        // RFC 7468, section 5.1: such labels are not to be taken for CERTIFICATE; they are old, and seldom.
+        "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and its last line".to_owned(),
+        "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
+            format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem")
+        }
+        "X509 CRL" => "a revocation list goes with --crl".to_owned(),
+        "CERTIFICATE" => "a certificate of a CA goes with --ca".to_owned(),
+        _ => format!("only {others} belong here"),
+    };
+    Error::new(format!("{}: a block of the kind {label:?} among the {others}", block.place)).hint(hint)
+}
+
+/// Text outside of blocks is anything that neither is nor was meant to be one.
+pub(super) fn check_text(line: &[u8], place: impl Fn() -> String, wanted: &str) -> Result<(), Error> {
+    if line.contains(&0) {
+        return Err(Error::new(format!("{}: a zero byte, so this is not plain text", place()))
+            .hint("if a part of it is UTF-16, as Windows PowerShell writes it, save the whole as plain ASCII"));
+    }
+    if is_like_a_border(line) {
+        return Err(match find(line, super::BEGIN) {
+            Some(1..) => Error::new(format!("{}: something stands before -----BEGIN", place()))
+                .hint("a block begins at the start of a line; spaces and marks of comments before it have to go"),
+            _ => Error::new(format!("{}: a damaged -----BEGIN or -----END line", place())).hint(format!(
+                "a block begins with -----BEGIN {wanted}----- and ends with -----END {wanted}-----, each in a line of \
+                 its own, with five hyphens on either side"
+            )),
+        });
+    }
+    // Of any sequence of 128 octets and more, as all certificates, lists and most keys are; and of a PEM file.
+    let is_base64 = line.len() >= BASE64_LINE && line.trim_ascii_end().iter().all(|byte| is_base64(*byte));
+    if is_base64 && (line.starts_with(b"MI") || line.starts_with(b"LS0tLS1CRUdJTi")) {
+        return Err(Error::new(format!("{}: base64 that no -----BEGIN line announces", place())).hint(match line[0] {
+            b'L' => "it is a PEM file that was encoded once more; decode it: base64 -d".to_owned(),
+            _ => format!("a block begins with -----BEGIN {wanted}----- and ends with -----END {wanted}-----"),
+        }));
+    }
+    Ok(())
+}
+
+/// A line within a block that is neither base64 nor its end.
+pub(super) fn not_its_end(line: &[u8], place: &str, block: &Block<'_>) -> Error {
+    let label = block.label;
+    match find(line, super::BEGIN) {
+        Some(at) if find(&line[..at], b"-----END").is_some() => Error::new(format!(
+            "{place}: a damaged -----BEGIN or -----END line"
+        ))
+        .hint("put a line break between -----END …----- and -----BEGIN …-----; the file before had none at its end"),
+        Some(_) => without_end(block),
+        None => Error::new(format!("{place}: a damaged -----BEGIN or -----END line")).hint(format!(
+            "the block that begins in {} ends with -----END {label}-----, in a line of its own, with five hyphens on \
+             either side",
+            block.place
+        )),
+    }
+}
+
+/// A block that goes on to the next one, or to the end of the file.
+pub(super) fn without_end(block: &Block<'_>) -> Error {
+    Error::new(format!("{}: this {} is broken", block.place, in_words(block.label)))
+        .caused_by(Error::new("its -----END line is missing"))
+        .hint("copy the file again, whole")
+}
+
+/// The file holds nothing of what it was named for.
+pub(super) fn none_found(bytes: &[u8], name: &str, wanted: Wanted<'_>) -> Error {
+    let Wanted { label, kind, from_pkcs12 } = wanted;
+    let not_pem = || Error::new(format!("the file {name} is not PEM"));
+    let none = || Error::new(format!("the file {name} holds no {kind}"));
+    match bytes {
+        [] => none().hint("the file is empty"),
+        _ if super::is_utf16(bytes) => not_pem().hint("it is UTF-16 text; save it as plain ASCII"),
+        _ if super::is_der(bytes) => {
+            let form = Form::of(bytes);
+            not_pem().hint(match form {
+                None => instead("DER", label, form, &shell_word(name), from_pkcs12),
+                Some(known) => instead(known.in_words(), label, form, &shell_word(name), from_pkcs12),
+            })
+        }
+        _ => none().hint(format!("it must hold blocks that begin with -----BEGIN {label}----- at the start of a line")),
+    }
+}
+
+/// What is wrong with DER, where DER is read too, if it is clearly something else than the `kind` of this form.
+pub(crate) fn check_form(bytes: &[u8], name: &str, wanted: Form, kind: &str) -> Result<(), Error> {
+    let Some(form) = Form::of(bytes).filter(|form| *form != wanted) else { return Ok(()) };
+    let label = if wanted == Form::Certificate { super::CERTIFICATE } else { "X509 CRL" };
+    Err(Error::new(format!("{name} cannot be used as a {kind}")).hint(instead(
+        form.in_words(),
+        label,
+        Some(form),
+        &shell_word(name),
+        "pkcs12 -clcerts -nokeys",
+    )))
+}
+
+/// What there is in place of what is wanted, and the command that makes it so, if it can be.
+fn instead(what: &str, wanted: &str, form: Option<Form>, file: &str, from_pkcs12: &str) -> String {
+    let command = match (form, wanted) {
+        (Some(Form::Certificate) | None, super::CERTIFICATE) => "x509 -inform der",
+        (Some(Form::Pkcs7), super::CERTIFICATE) => "pkcs7 -inform der -print_certs",
+        (Some(Form::PrivateKey | Form::EncryptedKey), super::PRIVATE_KEY) => "pkey -inform der",
+        (Some(Form::Pkcs12), super::CERTIFICATE | super::PRIVATE_KEY) => from_pkcs12,
+        (Some(Form::RevocationList), super::CERTIFICATE) => {
+            return format!("it seems to be {what}, which goes with --crl");
+        }
+        _ => return format!("it seems to be {what}"),
+    };
+    format!("it seems to be {what}; make it PEM: openssl {command} -in {file} -out {file}.pem")
+}
+
+fn in_words(label: &str) -> String {
+    match label {
+        super::CERTIFICATE => "certificate".to_owned(),
+        "X509 CRL" => "revocation list".to_owned(),
+        _ => format!("{label:?} block"),
+    }
+}
+
+/// Whether somebody or some program may have meant to write the border of a block: hyphens are missing, or are dashes, as mail
+/// programs make them; something stands before them, or a second border behind.
+fn is_like_a_border(line: &[u8]) -> bool {
+    // What is no ASCII becomes a dash for this purpose.
+    let text: String = line.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '-' }).collect();
+    let has_word = |text: &str| text.contains("BEGIN") || text.contains("END");
+    let has_name =
+        |text: &str| ["CERTIFICATE", "KEY", "CRL", "PKCS", "CMS", "PARAMETERS"].iter().any(|name| text.contains(name));
+    let capitals = text.to_ascii_uppercase();
+    let bare = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let is_bare_border = bare.starts_with("BEGIN ") || bare.starts_with("END ");
+    (text.contains("--") && (has_word(&text) || has_word(&capitals) && has_name(&capitals)))
+        || (is_bare_border && has_name(bare) && !bare.contains(|c: char| c.is_ascii_lowercase()))
+}
+
+/// The name of a file as a word of a command, or a word that stands for it.
+fn shell_word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    if name.chars().all(is_plain) && !name.starts_with('-') { name.to_owned() } else { "FILE".to_owned() }
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
