@@ -75,7 +75,11 @@ impl Caretaker<'_> {
             .unwrap_or_else(|message| Err(Error::new(format!("reading them panicked: {message}"))));
         match read {
             Ok(()) => {
-                observer.event(&Event::Reloaded { trust: &self.control.trust.current() });
+                let (trust, certificate) = (&self.control.trust.current(), &self.control.certificate());
+                observer.event(&Event::Reloaded { trust, certificate });
+                for text in certificate.warnings() {
+                    observer.event(&Event::Warning { text });
+                }
                 None
             }
             Err(error) => {

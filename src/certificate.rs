@@ -36,6 +36,8 @@ pub(crate) struct Certificate<'a> {
     pub(crate) may_sign_handshakes: bool,
     /// Whether the extended key usage, if there is any, lets it authenticate clients.
     pub(crate) may_authenticate_clients: bool,
+    /// The same for servers.
+    pub(crate) may_authenticate_servers: bool,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
     /// Every subject alternative name as it stands; `None`: there is no such extension.
@@ -100,6 +102,7 @@ impl<'a> Certificate<'a> {
             may_sign_crls: usage.is_none_or(|usage| usage.crls),
             may_sign_handshakes: usage.is_none_or(|usage| usage.handshakes),
             may_authenticate_clients: extensions.purposes.is_none_or(|purposes| purposes.client),
+            may_authenticate_servers: extensions.purposes.is_none_or(|purposes| purposes.server),
             subject_key_id: extensions.subject_key_id,
             authority_key_id: extensions.authority_key_id,
             all_alternative_names: extensions.alternative_names,

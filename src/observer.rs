@@ -7,6 +7,7 @@ use crate::caught::caught;
 use crate::deadline::Phase;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::server_certificate::ServerCertificate;
 use crate::tls::TlsVersion;
 use crate::tls_failure::TlsFailure;
 use crate::trust::{Refusal, Trust, Verdict};
@@ -134,6 +135,8 @@ pub enum Event<'a> {
     Reloaded {
         /// The trust in force from now on.
         trust: &'a Trust,
+        /// What new connections are shown from now on.
+        certificate: &'a ServerCertificate,
     },
     /// The files of the server had changed, and one cannot be read or is not valid: what was in force stays in force.
     ReloadFailed {

@@ -7,16 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
 use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, visible};
 use crate::pem::{Block, Bundle, PemProblem};
 use crate::sys;
+use crate::trust::may_have_signed;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
@@ -73,13 +74,8 @@ impl ServerCertificate {
         }
         let identity = Identity::of(&leaf);
         let mut warnings = unused_blocks(&files.0, &files.1, certificate == key);
-        if leaf.version != 3 {
-            warnings.push(format!(
-                "{certificate_name} is an X.509 version {} certificate: curl takes it, browsers and rustls do not; \
-                 sign it with an extension file (-extfile) to get version 3",
-                leaf.version
-            ));
-        }
+        warnings.extend(oddities(&leaf, &identity, certificate_name));
+        warnings.extend(unrelated(&leaf, &chain, &files.0, &provider));
         Ok(Self { key: Arc::new(CertifiedKey::new(chain, signing_key)), identity, warnings })
     }
 
@@ -91,6 +87,22 @@ impl ServerCertificate {
     /// What the operator should know, one sentence each; empty if all is well.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Subject, fingerprint, expiry and names in one line.
+    pub(crate) fn summary(&self) -> String {
+        const SHOWN: usize = 8;
+        let (subject, sha256) = (self.identity.shown_subject(), self.identity.sha256());
+        let mut line = format!("{subject}, sha256 {sha256}, valid until {}", timestamp(self.identity.not_after()));
+        let names = names(&self.identity);
+        if !names.is_empty() {
+            let shown: Vec<_> = names.iter().take(SHOWN).map(|name| visible(name)).collect();
+            line.push_str(&format!(", for {}", shown.join(" ")));
+        }
+        if names.len() > SHOWN {
+            line.push_str(&format!(" and {} more", names.len() - SHOWN));
+        }
+        line
     }
 
     /// That it has expired, or will within 14 days.
@@ -118,6 +130,9 @@ impl fmt::Debug for ServerCertificate {
 
 /// A file of a chain or a key is larger than this only by mistake.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// A chain is longer than this only by mistake, as when it is the whole bundle of a system's CAs.
+const MAX_CHAIN: usize = 16;
 
 const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 
@@ -185,6 +200,75 @@ fn unused_blocks(certificate: &Bundle<'_>, key: &Bundle<'_>, is_one_file: bool) 
         );
     }
     warnings
+}
+
+/// Why clients may refuse it, though a server can show it.
+fn oddities(leaf: &Certificate<'_>, identity: &Identity, name: &str) -> Vec<String> {
+    if leaf.version != 3 {
+        return vec![format!(
+            "{name} is an X.509 version {} certificate: curl takes it, browsers and rustls do not; \
+             sign it with an extension file (-extfile) to get version 3",
+            leaf.version
+        )];
+    }
+    let mut oddities = Vec::new();
+    // RFC 5280, section 4.2.1.12.
+    if !leaf.may_authenticate_servers {
+        oddities.push(format!(
+            "{name}: its extended key usage lacks serverAuth, so that clients refuse it; have it issued for a server"
+        ));
+    }
+    // RFC 9525, section 2: a common name is no name of a server.
+    if names(identity).is_empty() {
+        oddities.push(format!(
+            "{name} has no DNS name or IP address among its subject alternative names, so that clients refuse it: they do \
+             not look at its common name; have it issued with subjectAltName"
+        ));
+    }
+    oddities
+}
+
+/// The certificates that lead nowhere: none of those before was signed by them.
+fn unrelated(
+    leaf: &Certificate<'_>,
+    chain: &[CertificateDer<'_>],
+    file: &Bundle<'_>,
+    provider: &CryptoProvider,
+) -> Vec<String> {
+    if chain.len() > MAX_CHAIN {
+        let place = &file.certificates[0].place;
+        return vec![format!("{place}: here begin {} certificates, all of which every client is sent", chain.len())];
+    }
+    let (mut others, mut warnings) = (Vec::new(), Vec::new());
+    for (der, block) in chain.iter().zip(&file.certificates).skip(1) {
+        match Certificate::parse(der) {
+            Ok(certificate) => others.push((certificate, &block.place)),
+            Err(error) => warnings.push(format!("{}: {error}; clients are sent it all the same", block.place)),
+        }
+    }
+    let algorithms = provider.signature_verification_algorithms;
+    let mut left: Vec<_> = others.iter().collect();
+    let (mut related, mut next) = (vec![leaf], 0);
+    while let Some(certificate) = related.get(next).copied() {
+        let (issuers, rest): (Vec<_>, _) =
+            left.into_iter().partition(|(other, _)| may_have_signed(other, certificate, &algorithms));
+        related.extend(issuers.iter().map(|(issuer, _)| issuer));
+        (left, next) = (rest, next + 1);
+    }
+    warnings.extend(left.iter().map(|(other, place)| {
+        format!(
+            "{place}: the certificate of {} is not part of the server's chain, since it signed none of the others; take it \
+             out, or put in the one that is missing between",
+            Identity::of(other).subject()
+        )
+    }));
+    warnings
+}
+
+/// What clients look for: its alternative names, but for addresses of mail.
+fn names(identity: &Identity) -> Vec<String> {
+    let addresses = identity.ip_addresses().iter().map(ToString::to_string);
+    identity.dns_names().iter().cloned().chain(addresses).chain(identity.uris().iter().cloned()).collect()
 }
 
 #[cfg(unix)]

@@ -153,8 +153,9 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             let message = format!("warning: the certificate of {subject} expires in {days} days, sha256 {sha256}");
             Said::of_ours("client_expires", message)
         }
-        Event::Reloaded { trust } => {
-            Said::of_ours("reloaded", format!("read the files anew; in force: {}", summary(trust)))
+        Event::Reloaded { trust, certificate } => {
+            let (trust, server) = (summary(trust), certificate.summary());
+            Said::of_ours("reloaded", format!("read the files anew; in force: {trust}; server {server}"))
         }
         Event::ReloadFailed { error } => {
             let error = error.in_full();

@@ -95,7 +95,7 @@ fn say_certificates(form: Form, trust: &Trust, certificate: &ServerCertificate) 
     for entry in trust.entries() {
         say_certificate(form, &entry.kind().to_string(), entry.identity());
     }
-    say_certificate(form, "server", certificate.identity());
+    announce(form, "certificate", &format!("server {}", certificate.summary()));
     if trust.authorized_clients().is_some() || trust.crls().next().is_some() || trust.policy().len() > 0 {
         announce(form, "in_force", &format!("in force: {}", summary(trust)));
     }

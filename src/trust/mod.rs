@@ -41,6 +41,7 @@ use revocation::RevocationRules;
 pub use revocation::{Crl, StaleCrl};
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 pub(crate) use signature::has_signed_list;
+pub(crate) use signature::may_have_signed;
 pub(crate) use store::TrustStore;
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,

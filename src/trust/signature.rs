@@ -8,6 +8,7 @@ use webpki::RawPublicKeyEntity;
 
 use crate::certificate::{Certificate, Key, key_of};
 use crate::der::{NotDer, Reader, natural, tag};
+use crate::distinguished_name::normal_form;
 use crate::revocation_list::SignedList;
 
 use super::refusal::RefusalCode;
@@ -71,6 +72,20 @@ fn check_signed(
         }
     }
     found.unwrap_or_else(unsupported)
+}
+
+/// Whether `issuer` may have signed `certificate`: it has, or it is the one that is named, and that cannot be checked.
+pub(crate) fn may_have_signed(
+    issuer: &Certificate<'_>,
+    certificate: &Certificate<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    match check(certificate, issuer.spki, algorithms) {
+        Check::Good => true,
+        Check::Bad | Check::OtherKey => false,
+        // RFC 5280, section 7.1.
+        Check::Unsupported(_) => normal_form(issuer.subject) == normal_form(certificate.issuer),
+    }
 }
 
 /// Whether the holder of the key `issuer_spki` signed a revocation list.
