@@ -106,8 +106,9 @@ impl Check {
     }
 }
 
-/// Without the CAs, which may stand first: the first certificate is the one that is judged.
-const TO_PEM: &str = "openssl pkcs12 -in FILE -clcerts -nokeys | mtls-min check -";
+/// The certificate first, and then those of the CAs, whatever their order in the file.
+const TO_PEM: &str = "let openssl unpack it: (openssl pkcs12 -legacy -in FILE -clcerts -nokeys; \
+                      openssl pkcs12 -legacy -in FILE -cacerts -nokeys) | mtls-min check - (OpenSSL 1 needs no -legacy)";
 
 /// A chain of certificates in any of the forms that people have them in.
 fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
@@ -132,27 +133,23 @@ fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let password = match password {
-        Some(file) => password_file(file)?,
-        None => {
-            return Err(Error::new(format!("{name} is a PKCS#12 file, which has a password"))
-                .hint("name a file whose first line is the password with --password-file"));
+    use crate::pki::{WRONG_PASSWORD, pkcs12_certificates};
+    // Without a file of the password it may be the empty one.
+    let given = password.map(password_file).transpose()?;
+    let chain = pkcs12_certificates(bytes, given.as_deref().unwrap_or_default()).map_err(|error| {
+        let is_password = error.hint_text() == Some(WRONG_PASSWORD);
+        if is_password && given.is_none() {
+            return Error::new(format!("{name} is a PKCS#12 file, which has a password"))
+                .hint("name a file whose first line is the password with --password-file");
         }
-    };
-    // Lengths that are not said beforehand are BER, which NSS writes; what reads the file takes DER alone.
-    let hint = match bytes.get(1) {
-        Some(0x80) => format!("it is written as Firefox does; {TO_PEM}"),
-        _ => "is the password the one of this file?".to_owned(),
-    };
-    let chain = crate::pki::pkcs12_certificates(bytes, &password)
-        .map_err(|error| Error::new(format!("cannot read {name}")).caused_by(error).hint(hint))?;
+        let hint = error.hint_text().unwrap_or(TO_PEM).to_owned();
+        Error::new(format!("cannot read {name}")).caused_by(error).hint(hint)
+    })?;
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
 #[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
 fn from_pkcs12(_: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    if let Some(file) = password {
-        password_file(file)?;
-    }
+    password.map(password_file).transpose()?;
     Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read")).hint(TO_PEM))
 }

@@ -205,14 +205,12 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
     code
 }
 
-/// The first line of a file: passwords stand in no argument, where other users could see them.
+/// The first line of a file, which may be empty: passwords stand in no argument, where other users could see them.
 fn password_file(file: &str) -> Result<String, Error> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Error::new(format!("cannot read the password file {file}")).caused_by(error))?;
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(Error::new(format!("the first line of the password file {file} is empty"))),
-    }
+    let line = text.lines().next().map(str::to_owned);
+    line.ok_or_else(|| Error::new(format!("the password file {file} is empty")))
 }
 
 fn usage_error(message: &str) -> ExitCode {

@@ -9,12 +9,14 @@
 //! ```
 
 mod authority;
+mod ber;
 mod directory;
 mod files;
 mod index;
 mod load;
 mod opened;
 mod pkcs12;
+mod pkcs12_read;
 mod reading;
 mod request;
 mod staged;
@@ -23,6 +25,9 @@ mod throwaway;
 pub use authority::Authority;
 pub use directory::{Directory, Overview, Renewal};
 pub use index::Entry;
-pub use pkcs12::{pkcs12, pkcs12_certificates, pkcs12_legacy, random_password};
+pub use pkcs12::{pkcs12, pkcs12_legacy, random_password};
+#[cfg(feature = "cli")]
+pub(crate) use pkcs12_read::WRONG_PASSWORD;
+pub use pkcs12_read::pkcs12_certificates;
 pub use request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
 pub use throwaway::{Made, throwaway};

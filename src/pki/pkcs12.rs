@@ -1,8 +1,7 @@
-//! The file that browsers import: certificate, key and CA under a password. The one file that speaks to `p12_keystore`.
+//! The file that browsers import, written: certificate, key and CA under a password.
 
 use p12_keystore::{
-    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12ImportPolicy, PrivateKey,
-    PrivateKeyChain,
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -91,16 +90,4 @@ pub fn random_password() -> Result<String, Error> {
         .chunks(4)
         .map(|group| group.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect::<String>());
     Ok(groups.collect::<Vec<_>>().join("-"))
-}
-
-/// The certificates of a PKCS#12 file in DER: that of the key first, then its chain.
-///
-/// # Errors
-/// The bytes are no PKCS#12 file, the password is another, or there is no key with its certificate in it.
-pub fn pkcs12_certificates(bytes: &[u8], password: &str) -> Result<Vec<Vec<u8>>, Error> {
-    let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed)
-        .map_err(|error| Error::new("this PKCS#12 file cannot be read").caused_by(error))?;
-    let (_, chain) =
-        store.private_key_chain().ok_or_else(|| Error::new("this PKCS#12 file has no key with a certificate"))?;
-    Ok(chain.certs().iter().map(|certificate| certificate.as_der().to_vec()).collect())
 }

@@ -72,7 +72,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ),
         ("signal_hook::", &["src/cli/serve.rs"]),
         ("rcgen::", &["src/pki/authority.rs"]),
-        ("p12_keystore::", &["src/pki/pkcs12.rs"]),
+        ("p12_keystore::", &["src/pki/pkcs12.rs", "src/pki/pkcs12_read.rs"]),
         ("getrandom::", &["src/pki/authority.rs", "src/pki/pkcs12.rs"]),
         ("webpki::", &["src/trust/signature.rs", "src/trust/possession.rs", "src/revocation_list.rs"]),
         ("ServerConnection", &["src/tls.rs"]),

@@ -94,30 +94,169 @@ fn java_imports_both_flavours_of_pkcs12() {
     }
 }
 
-/// And the other way round: what others make of the same certificate is checked.
+/// A client below an intermediate CA, so that the chain in the file counts too: `crt.pem`, `key.pem`, `chain.pem` and `ca.pem`.
+const BELOW_AN_INTERMEDIATE: &str = r"
+printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' > ca-ext
+printf 'basicConstraints=critical,CA:FALSE\nextendedKeyUsage=clientAuth\n' > ext
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca-key.pem -out ca.pem -subj /O=peers/CN=root -days 30
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout between-key.pem -out between.csr -subj /O=peers/CN=between
+openssl x509 -req -in between.csr -CA ca.pem -CAkey ca-key.pem -set_serial 2 -days 20 -extfile ca-ext -out between.pem
+openssl req -newkey rsa:2048 -nodes -keyout key.pem -out client.csr -subj /O=peers/CN=alice
+openssl x509 -req -in client.csr -CA between.pem -CAkey between-key.pem -set_serial 3 -days 20 -extfile ext -out crt.pem
+cat between.pem ca.pem > chain.pem
+printf 'correct horse\n' > pw
+printf 'other horse\n' > other
+printf '\n' > empty
+openssl pkcs12 -export -in crt.pem -inkey key.pem -certfile chain.pem -passout file:pw -out modern.p12
+mkdir db && certutil -d sql:db -N --empty-password && pk12util -d sql:db -i modern.p12 -w pw
+";
+
+fn below_an_intermediate() -> TempDir {
+    let dir = TempDir::new();
+    BELOW_AN_INTERMEDIATE.trim().lines().for_each(|line| drop(sh(dir.path(), line)));
+    dir
+}
+
+/// Makes `it.p12` of the same client, by openssl with these options.
+fn export(dir: &TempDir, options: &str) {
+    let parts = "-in crt.pem -inkey key.pem -certfile chain.pem";
+    sh(dir.path(), &format!("openssl pkcs12 -export {parts} -passout file:pw -out it.p12 {options}"));
+}
+
+fn checked(dir: &TempDir, options: &str) -> (bool, String) {
+    try_sh(dir.path(), &format!("{} check --ca ca.pem it.p12 {options}", binary().display()))
+}
+
+/// And the other way round: what others make is checked, chain included; the password of another file is said to be one.
 #[test]
-fn pkcs12_files_of_openssl_and_java_are_checked_and_for_those_of_nss_there_is_a_way() {
-    let dir = made("init", &["alice"]);
-    let parts = "-in certs/alice-crt.pem -inkey certs/alice-key.pem -certfile certs/ca.pem";
-    for (file, option) in [("modern", ""), ("legacy", "-legacy"), ("no-mac", "-nomac")] {
-        sh(dir.path(), &format!("openssl pkcs12 -export {option} {parts} -passout file:pw -out {file}.p12"));
+fn pkcs12_files_of_openssl_java_nss_and_such_as_windows_makes_are_checked() {
+    let dir = below_an_intermediate();
+    let openssl = |options: &str| {
+        format!(
+            "openssl pkcs12 -export -in crt.pem -inkey key.pem -certfile chain.pem -passout file:pw -out it.p12 {options}"
+        )
+    };
+    // Windows has AES-256 with SHA-256, and as the default triple DES with SHA-1; keys have names of its own.
+    let windows = "-iter 2000 -LMK -CSP 'Microsoft Software Key Storage Provider' -name te-6f1c7d1e-0000";
+    let nss = |options: &str| format!("pk12util -d sql:db -o it.p12 -n 'alice - peers' -w pw {options}");
+    let java = |options: &str| {
+        format!(
+            "rm -f it.p12; keytool {options} -importkeystore -noprompt -srckeystore modern.p12 -srcstoretype PKCS12 \
+         -srcstorepass:file pw -destkeystore it.p12 -deststoretype PKCS12 -deststorepass:file pw"
+        )
+    };
+    let of_nss = [
+        "AES-128-CBC",
+        "AES-256-CBC",
+        "'PKCS #12 V2 PBE With SHA-1 And 3KEY Triple DES-CBC'",
+        "'PKCS #12 V2 PBE With SHA-1 And 40 Bit RC2 CBC'",
+    ];
+    let commands = [
+        openssl(""),
+        openssl("-legacy"),
+        openssl("-nomac"),
+        openssl("-legacy -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-RC2-40"),
+        openssl("-keypbe AES-128-CBC -certpbe AES-192-CBC -macalg sha512"),
+        openssl("-keypbe DES-EDE3-CBC -certpbe DES-EDE3-CBC"),
+        openssl("-certpbe NONE"),
+        openssl(&format!("{windows} -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256")),
+        openssl(&format!("{windows} -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha1")),
+        openssl(&format!("{windows} -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1")),
+        java(""),
+        java("-J-Dkeystore.pkcs12.legacy"),
+        nss(""),
+    ];
+    for command in commands.into_iter().chain(of_nss.map(|method| nss(&format!("-c {method} -C {method}")))) {
+        sh(dir.path(), &command);
+        let (good, said) = checked(&dir, "--password-file pw");
+        assert!(good && said.starts_with("authorised  CN=alice,"), "{command}: {said}");
+        let (good, said) = checked(&dir, "--password-file other");
+        assert!(!good && said.contains("hint: is the password the one of this file?"), "{command}: {said}");
+        let (good, said) = checked(&dir, "");
+        assert!(
+            !good && said.contains("which has a password") && said.contains("--password-file"),
+            "{command}: {said}"
+        );
     }
-    let java = "keytool -importkeystore -noprompt -srckeystore modern.p12 -srcstoretype PKCS12 -srcstorepass:file pw \
-                -destkeystore java.p12 -deststoretype PKCS12 -deststorepass:file pw";
-    sh(dir.path(), java);
-    let check = format!("{} check", binary().display());
-    for file in ["modern", "legacy", "no-mac", "java"] {
-        let said = sh(dir.path(), &format!("{check} {file}.p12 --password-file pw"));
-        assert!(said.starts_with("authorised  CN=alice,"), "{file}: {said}");
+}
+
+#[test]
+fn an_empty_password_is_one_and_what_is_not_encrypted_needs_none() {
+    let dir = below_an_intermediate();
+    let openssl = |options: &str| {
+        format!("openssl pkcs12 -export -in crt.pem -inkey key.pem -certfile chain.pem -out it.p12 {options}")
+    };
+    for command in [
+        openssl("-passout pass:"),
+        openssl("-passout pass: -legacy"),
+        openssl("-passout pass: -nomac -keypbe NONE -certpbe NONE"),
+        "pk12util -d sql:db -o it.p12 -n 'alice - peers' -W ''".to_owned(),
+    ] {
+        sh(dir.path(), &command);
+        for options in ["", "--password-file empty"] {
+            let (good, said) = checked(&dir, options);
+            assert!(good && said.starts_with("authorised  CN=alice,"), "{command} {options}: {said}");
+        }
     }
-    sh(dir.path(), "mkdir db && certutil -d sql:db -N --empty-password && pk12util -d sql:db -i modern.p12 -w pw");
-    sh(dir.path(), "pk12util -d sql:db -o nss.p12 -n 'alice - mtls-min' -w pw");
-    let (good, said) = try_sh(dir.path(), &format!("{check} nss.p12 --password-file pw"));
-    let way = said.split("as Firefox does; ").nth(1).unwrap_or_else(|| panic!("{said}")).trim();
-    assert!(!good && way.starts_with("openssl pkcs12"), "{said}");
-    let way = way.replace("FILE", "nss.p12 -passin file:pw").replace("mtls-min", binary().to_str().unwrap());
-    let said = sh(dir.path(), &way);
-    assert!(said.starts_with("authorised  CN=alice,"), "{said}");
+}
+
+/// And the way out that is told leads out.
+#[test]
+fn a_method_of_encryption_that_is_not_read_is_named_and_no_password_is_blamed() {
+    let dir = below_an_intermediate();
+    for (method, words) in [
+        ("PBE-SHA1-RC2-128", "RC2 with 128 bits"),
+        ("PBE-SHA1-RC4-128", "RC4 with 128 bits"),
+        ("PBE-SHA1-RC4-40", "RC4 with 40 bits"),
+        ("PBE-SHA1-2DES", "triple DES with two keys"),
+        ("PBE-MD5-DES", "MD5 and DES"),
+        ("PBE-SHA1-DES", "SHA-1 and DES"),
+        ("CAMELLIA-256-CBC", "Camellia"),
+        ("ARIA-256-CBC", "ARIA"),
+    ] {
+        for options in [format!("-keypbe {method}"), format!("-certpbe {method}")] {
+            export(&dir, &format!("-legacy {options}"));
+            for password in ["", "--password-file pw", "--password-file other"] {
+                let (good, said) = checked(&dir, password);
+                assert!(
+                    !good && said.contains(&format!("a method that is not read here: {words} (1.")),
+                    "{options}: {said}"
+                );
+                assert!(!said.contains("is the password"), "{said}");
+            }
+        }
+        let (_, said) = checked(&dir, "");
+        let way = said.split("let openssl unpack it: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+        let way = way.split(" (OpenSSL 1").next().unwrap();
+        let way = way
+            .replace("FILE", "it.p12 -passin file:pw")
+            .replace("mtls-min check", &format!("{} check --ca ca.pem", binary().display()));
+        let said = sh(dir.path(), &way);
+        assert!(said.contains("authorised  CN=alice,"), "{method}: {said}");
+    }
+}
+
+#[test]
+fn that_a_key_or_a_certificate_is_missing_or_that_there_are_two_is_said() {
+    let dir = below_an_intermediate();
+    let java = "keytool -storetype PKCS12 -keystore it.p12 -storepass:file pw";
+    for (command, words) in [
+        (
+            "openssl pkcs12 -export -nokeys -in crt.pem -certfile chain.pem -passout file:pw -out it.p12",
+            "there is no private key",
+        ),
+        ("openssl pkcs12 -export -nocerts -inkey key.pem -passout file:pw -out it.p12", "there is no certificate"),
+        (&format!("rm it.p12; {java} -importcert -noprompt -file ca.pem -alias ca"), "there is no private key"),
+        (
+            &format!("cp modern.p12 it.p12; {java} -genkeypair -alias two -dname CN=two -keyalg EC"),
+            "several keys in this PKCS#12 file: of CN=",
+        ),
+    ] {
+        sh(dir.path(), command);
+        let (good, said) = checked(&dir, "--password-file pw");
+        assert!(!good && said.contains(words) && said.contains("hint: export "), "{command}: {said}");
+        assert!(!said.contains("is the password"), "{said}");
+    }
 }
 
 #[test]
