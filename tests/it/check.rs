@@ -353,7 +353,7 @@ fn what_cannot_be_told_is_said_with_exit_status_2() {
         (&["--ca", "ca.pem", "key.pem"], &["key.pem holds no certificate"]),
         (&["--ca", "ca.pem", "cut.pem"], &["cut.pem, line 1: this certificate is broken"]),
         (&["--ca", "ca.pem", "large"], &["larger than 1 MiB"]),
-        (&["--ca", "ca.pem", "p12"], &["p12 is a PKCS#12 file", "--password-file"]),
+        (&["--ca", "ca.pem", "p12"], &["cannot read p12", "this PKCS#12 file is broken"]),
         (&["--ca", "ca.pem", "p12", "--password-file", "password"], &["p12"]),
         (&["--ca", "ca.pem", "p12", "--password-file", "empty"], &["the password file empty is empty"]),
         (&["--ca", "missing", "alice.pem"], &["cannot read the CA file missing"]),

@@ -24,6 +24,8 @@ mod options;
 mod paths;
 #[cfg(feature = "cli")]
 mod pem;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod pkcs12;
 #[cfg(feature = "pki")]
 mod pki;
 mod policy;

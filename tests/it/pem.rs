@@ -315,9 +315,9 @@ fn a_file_of_another_format_is_named_with_the_command_that_makes_pem_of_it() {
         "pkcs12 -cacerts -nokeys",
         "pkcs12 -nokeys",
         "pkcs12 -nocerts -nodes",
-        "a PKCS#12 file",
+        "PKCS#12 file",
         "pkcs12 -clcerts -nokeys",
-        "a PKCS#12 file",
+        "PKCS#12 file",
     ];
     let pkcs7_words = [
         "pkcs7 -inform der -print_certs -in ",
