@@ -113,7 +113,10 @@ impl Block<'_> {
         CertificateDer::from_pem_slice(self.pem).map_err(|error| {
             Error::new(format!("{}: this certificate is broken", self.place))
                 .caused_by(PemProblem(error))
-                .hint("copy the file again, whole")
+                .hint(format!(
+                    "copy the file again, whole; each certificate begins with -----BEGIN {CERTIFICATE}----- and ends with \
+                     -----END {CERTIFICATE}-----"
+                ))
         })
     }
 }

@@ -8,6 +8,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use super::ber::{CONTEXT_0, Content, Element, OCTET_STRING, OID, SEQUENCE};
 use crate::certificate::Certificate;
 use crate::crypto;
+use crate::der::dotted;
+use crate::distinguished_name::normal_form;
 use crate::error::Error;
 use crate::identity::Identity;
 
@@ -16,8 +18,8 @@ pub(crate) const WRONG_PASSWORD: &str = "is the password the one of this file?";
 
 /// The certificates of a PKCS#12 file in DER: that of the key first, then its chain.
 ///
-/// Where p12 files protect themselves in a way that is not known here (PBMAC1, RFC 9579), or are not DER, their integrity is not
-/// checked: what is encrypted in them still is read with the right password alone.
+/// Its integrity is checked where it is protected by the method of RFC 7292, appendix B, and all of it is DER. It is not with PBMAC1
+/// (RFC 9579) and where NSS or Firefox wrote the file in BER: then the password is proven by what it decrypts alone.
 ///
 /// # Errors
 /// The bytes are no PKCS#12 file, or a broken one; the password is another; it is encrypted by a method that is not known here; there
@@ -90,11 +92,8 @@ impl Store {
             ReadError::X509Error(_) => {
                 Error::new("a certificate in this PKCS#12 file is broken").hint("export it again")
             }
-            // With the password proven to be the right one.
-            error if self.mac.is_some() => {
-                Error::new("something in this PKCS#12 file cannot be read, though the password is right")
-                    .caused_by(error)
-            }
+            // The password was proven before, or nothing was tried with it.
+            error if self.mac.is_some() => Error::new("something in this PKCS#12 file cannot be read").caused_by(error),
             _ => wrong_password(),
         }
     }
@@ -140,21 +139,26 @@ fn certificate_of<'a>(key: &PrivateKeyBag, archive: &'a Pkcs12Archive) -> Option
     })
 }
 
-/// A certificate and those of its issuers that are there.
+/// A certificate and those of its issuers that are there (names are equal by RFC 5280, section 7.1).
 fn chain(leaf: &CertificateBag, bags: &[CertificateBag]) -> Vec<Vec<u8>> {
-    let mut chain = vec![leaf.cert.as_der()];
+    let names = |der: &[u8]| {
+        let certificate = Certificate::parse(der).ok()?;
+        Some((normal_form(certificate.subject)?, normal_form(certificate.issuer)?))
+    };
+    let all: Vec<_> = bags.iter().map(|bag| (bag.cert.as_der(), names(bag.cert.as_der()))).collect();
+    let mut chain = vec![(leaf.cert.as_der(), names(leaf.cert.as_der()))];
     let mut next = 0;
-    while let Some(der) = chain.get(next).copied() {
+    while let Some((_, names)) = chain.get(next).cloned() {
         next += 1;
-        let Ok(certificate) = Certificate::parse(der) else { continue };
-        for bag in bags.iter().map(|bag| bag.cert.as_der()) {
-            let is_issuer = Certificate::parse(bag).is_ok_and(|bag| bag.subject == certificate.issuer);
-            if is_issuer && !chain.contains(&bag) {
-                chain.push(bag);
+        let Some((_, issuer)) = names else { continue };
+        for (der, names) in &all {
+            let is_issuer = names.as_ref().is_some_and(|(subject, _)| *subject == issuer);
+            if is_issuer && !chain.iter().any(|(known, _)| known == der) {
+                chain.push((der, names.clone()));
             }
         }
     }
-    chain.into_iter().map(<[u8]>::to_vec).collect()
+    chain.into_iter().map(|(der, _)| der.to_vec()).collect()
 }
 
 const INTEGER: u8 = 0x02;
@@ -253,24 +257,4 @@ fn name_of_method(oid: &[u8]) -> String {
         _ => return number,
     };
     format!("{name} ({number})")
-}
-
-/// X.690, 8.19.
-fn dotted(oid: &[u8]) -> String {
-    let mut arcs = vec![];
-    let mut arc = 0_u128;
-    for octet in oid {
-        arc = arc << 7 | u128::from(octet & 0x7f);
-        if octet & 0x80 == 0 {
-            arcs.push(arc.to_string());
-            arc = 0;
-        }
-    }
-    // The first two are in one number.
-    if let Some(first) = arcs.first_mut() {
-        let both: u128 = first.parse().unwrap_or(0);
-        let one = (both / 40).min(2);
-        *first = format!("{one}.{}", both - 40 * one);
-    }
-    arcs.join(".")
 }

@@ -8,11 +8,10 @@ use std::time::SystemTime;
 
 use rustls::DistinguishedName;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::crypto;
 use crate::error::Error;
-use crate::pem::{Block, PemProblem, blocks};
+use crate::pem::{Block, blocks};
 use crate::policy::Policy;
 use crate::sys;
 
@@ -246,15 +245,7 @@ impl Source {
     /// The certificates of a file in PEM, with where each stands; `what` names the kind of file in errors.
     fn certificates(&self, what: &str) -> Result<Vec<(CertificateDer<'static>, String)>, Error> {
         let (pem, name) = self.read(what, MAX_FILE)?;
-        let read = |block: Block<'_>| {
-            let der = CertificateDer::from_pem_slice(block.pem).map_err(|error| {
-                Error::new(format!("{}: this certificate is broken", block.place)).caused_by(PemProblem(error)).hint(
-                    "copy the file again, whole; each certificate begins with -----BEGIN CERTIFICATE----- and ends with \
-                     -----END CERTIFICATE-----",
-                )
-            })?;
-            Ok((der, block.place))
-        };
+        let read = |block: Block<'_>| Ok((block.certificate()?, block.place));
         blocks(&pem, &name, "CERTIFICATE", "certificate")?.into_iter().map(read).collect()
     }
 

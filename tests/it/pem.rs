@@ -23,7 +23,7 @@ struct Site {
 }
 
 /// The kinds of file that PEM is read from.
-const FILES: [&str; 6] = ["--ca", "--cert", "--key", "--crl", "--authorized-clients", "check"];
+const FILES: [&str; 7] = ["--ca", "--intermediates", "--cert", "--key", "--crl", "--authorized-clients", "check"];
 
 fn site() -> Site {
     let ca = Ca::new("ca");
@@ -43,6 +43,7 @@ impl Site {
         let two = |chain: &Holder| (pem(&chain.chain[0]), pem(&chain.chain[1]));
         match file {
             "--ca" => (Ca::new("other").pem(), self.ca.pem()),
+            "--intermediates" => (self.ca.intermediate("one").pem(), self.ca.intermediate("two").pem()),
             "--crl" => (list(1), list(2)),
             "--cert" => two(&self.server),
             "--key" => (pem(&self.server.chain[0]), self.server.key_pem()),
@@ -60,6 +61,10 @@ impl Site {
         let trust = Trust::builder();
         match file {
             "--ca" => trust.pem_file(path("f.pem")).build().map(|trust| trust.entries().len()),
+            "--intermediates" => {
+                let trust = trust.pem_file(path("ca.pem")).intermediates_file(path("f.pem")).build();
+                trust.map(|trust| trust.entries().len() - 1)
+            }
             "--crl" => {
                 let trust = trust.pem_file(path("ca.pem")).crl_file(path("f.pem")).build();
                 // Of two lists the later one counts, if it was read.
