@@ -16,17 +16,19 @@ pub(super) struct Wanted<'w> {
 
 /// A block of another kind among the `others`.
 pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
-    let file = shell_word(name);
     let label = block.label;
     let hint = match label {
         _ if label.ends_with("PRIVATE KEY") => {
             format!("a file of {others} must hold no private key; keep keys in files of their own")
         }
         _ if label.contains("REQUEST") => "this is a request, which a CA has yet to sign".to_owned(),
-        "TRUSTED CERTIFICATE" => format!("turn it into a plain certificate: openssl x509 -in {file} -out {file}.pem"),
+        "TRUSTED CERTIFICATE" => "put it into a file of its own, and turn it into a plain certificate: \
+                                  openssl x509 -in FILE -out FILE.pem"
+            .to_owned(),
         // RFC 7468, section 5.1: such labels are not to be taken for CERTIFICATE; they are old, and seldom.
         "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and its last line".to_owned(),
         "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
+            let file = shell_word(name);
             format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem")
         }
         "X509 CRL" => "a revocation list goes with --crl".to_owned(),
@@ -145,16 +147,37 @@ fn in_words(label: &str) -> String {
 /// Whether somebody or some program may have meant to write the border of a block: hyphens are missing, or are dashes, as mail
 /// programs make them; something stands before them, or a second border behind.
 fn is_like_a_border(line: &[u8]) -> bool {
-    // What is no ASCII becomes a dash for this purpose.
-    let text: String = line.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '-' }).collect();
-    let has_word = |text: &str| text.contains("BEGIN") || text.contains("END");
-    let has_name =
-        |text: &str| ["CERTIFICATE", "KEY", "CRL", "PKCS", "CMS", "PARAMETERS"].iter().any(|name| text.contains(name));
-    let capitals = text.to_ascii_uppercase();
+    const NAMES: [&str; 6] = ["CERTIFICATE", "KEY", "CRL", "PKCS", "CMS", "PARAMETERS"];
+    let text = with_hyphens(line);
+    let has_hyphens = text.contains("--");
+    if !has_hyphens && !text.contains("BEGIN") && !text.contains("END") {
+        return false;
+    }
+    let is_word = |word: &str| text.split(|c: char| !c.is_ascii_alphanumeric()).any(|part| part == word);
     let bare = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let is_bare_border = bare.starts_with("BEGIN ") || bare.starts_with("END ");
-    (text.contains("--") && (has_word(&text) || has_word(&capitals) && has_name(&capitals)))
-        || (is_bare_border && has_name(bare) && !bare.contains(|c: char| c.is_ascii_lowercase()))
+    let capitals = bare.to_ascii_uppercase();
+    let has_name = NAMES.iter().any(|name| capitals.contains(name));
+    let begins = |with: [&str; 2]| with.iter().any(|with| capitals.starts_with(with));
+    match has_hyphens {
+        true => is_word("BEGIN") || is_word("END") || has_name && begins(["BEGIN", "END"]),
+        // Text has small letters.
+        false => bare == capitals && has_name && begins(["BEGIN ", "END "]),
+    }
+}
+
+/// With hyphens in place of the dashes of Unicode and of Windows-1252, and marks of questions in place of all else but ASCII.
+fn with_hyphens(line: &[u8]) -> String {
+    let in_ascii = |c: char| match c {
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
+        c if c.is_ascii() => c,
+        _ => '?',
+    };
+    match std::str::from_utf8(line) {
+        Ok(text) => text.chars().map(in_ascii).collect(),
+        Err(_) => {
+            line.iter().map(|byte| if matches!(byte, 0x96 | 0x97) { '-' } else { in_ascii((*byte).into()) }).collect()
+        }
+    }
 }
 
 /// The name of a file as a word of a command, or a word that stands for it.

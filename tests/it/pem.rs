@@ -147,6 +147,14 @@ fn damages(one: &str, two: &str) -> Vec<(&'static str, Vec<u8>, usize, &'static 
         ("six hyphens first", border("-----BEGIN", "------BEGIN"), begin, "-----BEGIN"),
         ("one hyphen", border(&format!("-----BEGIN {label}-----"), &format!("-BEGIN {label}-")), begin, "five hyphens"),
         ("no hyphens", border(&format!("-----BEGIN {label}-----"), &format!("BEGIN {label}")), begin, "five hyphens"),
+        ("one dash", border(&format!("-----BEGIN {label}-----"), &format!("—BEGIN {label}—")), begin, "five hyphens"),
+        (
+            "dashes of Windows-1252",
+            [one.as_bytes(), b"\x96\x96-BEGIN CERTIFICATE-\x97\x97\n", base64.as_bytes()].concat(),
+            begin,
+            "five hyphens",
+        ),
+        ("a second border behind", after(format!("see -----BEGIN {label}-----\n")), begin, "before -----BEGIN"),
         ("dashes", border("-----BEGIN", "–––––BEGIN"), begin, "five hyphens"),
         ("long dashes", border("-----BEGIN", "—–BEGIN"), begin, "five hyphens"),
         (
@@ -216,7 +224,8 @@ fn t18_text_between_blocks_byte_order_marks_and_every_line_ending_are_fine_in_ev
     const BAG: &str =
         "Bag Attributes\n    friendlyName: alice\n    localKeyID: 01 02 \nsubject=CN = alice\n\nissuer=CN = ca\n\n";
     const TEXT: &str = "Certificate:\n    Data:\n        Version: 3 (0x2)\n            pub:\n                04:30:82:\n\
-                        ------------\n===== the END =====\n# the end of the beginning\nMozilla's bundle\n================\n";
+                        ------------\n===== the END =====\n# the end of the beginning\nMozilla's bundle\n\
+                        -- LEGEND --\n-- the end of the key list --\nBegin Certificate Chain\nENDÜBERTRAGUNG ÄÖ\n# é à KEY: BEGINN ü\n================\n";
     let site = site();
     for file in FILES {
         let (one, two) = match file {
