@@ -82,7 +82,7 @@ const OID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
-/// The first element of a certificate of version 2 or 3: [0].
+/// The first element of a certificate of version 2 or 3: `[0]`.
 const VERSION: u8 = 0xa0;
 
 /// The arc of PKCS#7, 1.2.840.113549.1.7.

@@ -17,7 +17,7 @@ pub(super) enum Content {
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const OID: u8 = 0x06;
 pub(super) const SEQUENCE: u8 = 0x30;
-/// [0], constructed.
+/// `[0]`, constructed.
 pub(super) const CONTEXT_0: u8 = 0xa0;
 const CONSTRUCTED: u8 = 0x20;
 
@@ -99,7 +99,7 @@ fn read(rest: &mut &[u8], depth: usize) -> Option<Element> {
 }
 
 /// A string in pieces in one (X.690, 8.7.3): an octet string that says so, and the encrypted content, which is the third of its
-/// elements and an octet string whose tag is [0] (RFC 5652, section 6.1).
+/// elements and an octet string whose tag is `[0]` (RFC 5652, section 6.1).
 fn joined(mut element: Element) -> Option<Element> {
     if element.tag == OCTET_STRING | CONSTRUCTED {
         return Some(Element { tag: OCTET_STRING, content: Content::Octets(pieces(&element)?) });
