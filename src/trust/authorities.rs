@@ -44,6 +44,8 @@ pub(super) fn add_trusted(
                 .hint("remove it from the file, or make the CA anew; if the clock is wrong, set it"));
         }
         trust.add_authority(authority(&certificate, &identity, true, place)?);
+    } else if let Some(name) = normal_form(certificate.subject) {
+        trust.pinned.entry(name).or_default().push(trust.entries.len());
     }
     trust.notes.extend(note(&certificate, &identity, kind, &trust.algorithms));
     // Browsers offer the certificates that were issued by one of these names.

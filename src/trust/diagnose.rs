@@ -4,10 +4,10 @@ use crate::certificate::Certificate;
 use crate::distinguished_name::normal_form;
 use crate::identity::{Attribute, Identity, name_text};
 
+use super::Trust;
 use super::judge::Problem;
 use super::refusal::RefusalCode;
 use super::signature::{Check, Unsupported, check};
-use super::{Trust, TrustKind};
 
 /// At most this many certificates of --ca that are not CAs are looked at.
 const MOST_PINS: usize = 8;
@@ -88,10 +88,8 @@ fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust
 /// A certificate of --ca that may not vouch for others signed it.
 fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> Option<Problem> {
     let name = normal_form(last.issuer)?;
-    let pins = trust.entries.iter().filter(|entry| entry.kind() == TrustKind::PinnedClient);
-    let namesakes = pins.filter(|entry| entry.identity().normal_subject().is_some_and(|subject| *subject == *name));
-    namesakes.take(MOST_PINS).find_map(|entry| {
-        let issuer = Certificate::parse(entry.identity().der()).ok()?;
+    trust.pinned.get(&name)?.iter().take(MOST_PINS).find_map(|at| {
+        let issuer = Certificate::parse(trust.entries[*at].identity().der()).ok()?;
         // A certificate that signed itself is just not known.
         if issuer.der == last.der || check(last, issuer.spki, &trust.algorithms) != Check::Good {
             return None;

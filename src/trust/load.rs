@@ -153,6 +153,7 @@ impl TrustBuilder {
             entries: Vec::new(),
             authorities: Vec::new(),
             namesakes: HashMap::new(),
+            pinned: HashMap::new(),
             pins: HashMap::new(),
             authorized_clients: None,
             notes: Vec::new(),

@@ -62,6 +62,8 @@ pub struct Trust {
     authorities: Vec<Authority>,
     /// The places of those of one name, by its normal form (RFC 5280, section 7.1).
     namesakes: HashMap<Box<[u8]>, Vec<usize>>,
+    /// The places, in the entries, of those that are let in and vouch for nobody, by the normal form of their subject.
+    pinned: HashMap<Box<[u8]>, Vec<usize>>,
     pins: HashMap<Digest, Pin>,
     /// How many of the pins are from the directory of authorised clients; `None`: there is none.
     authorized_clients: Option<usize>,

@@ -3,7 +3,7 @@
 //! What is sent is a stranger's until a signature says otherwise, so the search is bounded: in signatures that do not verify,
 //! in steps, and in depth. Everything a path is refused for is said by whoever refuses it, so that the reason is the true one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::certificate::Certificate;
@@ -14,7 +14,7 @@ use super::diagnose;
 use super::faults::{fault_of_authority, fault_on_path};
 use super::judge::{Problem, after, last_moment};
 use super::refusal::RefusalCode;
-use super::signature::{Check, check};
+use super::signature::{Check, Unsupported, check};
 use super::{Authority, Trust};
 
 /// At most this many intermediates are between a client's certificate and a CA of trust.
@@ -27,6 +27,10 @@ const MOST_BAD_SIGNATURES_WITHOUT_KEY_ID: usize = 8;
 
 /// At most this many signatures that do not verify are checked for one chain.
 const MOST_BAD_SIGNATURES_IN_ALL: usize = 8;
+
+/// At most this many signatures are checked for one chain, each once, however many paths it is on. A good client needs one for
+/// each certificate of its path.
+const MOST_SIGNATURES: usize = 32;
 
 /// At most this many certificates are tried on the way up.
 const MOST_STEPS: usize = 100;
@@ -46,14 +50,14 @@ pub(super) fn prove<'t>(
     now: SystemTime,
 ) -> Result<Proof<'t>, Problem> {
     let mut search = Search::new(sent, trust, now, Purpose::Client);
-    let proof = search.climb(&Path { certificate: end_entity, below: None }, None);
+    let proof = search.climb(&Path::of(end_entity), None);
     proof.ok_or_else(|| search.problem())
 }
 
 /// The places, in the authorities of trust, of all anchors that a path leads to from the CA `authority`.
 pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usize> {
     let mut search = Search::new(&[], trust, SystemTime::UNIX_EPOCH, Purpose::Anchors(Vec::new()));
-    search.climb(&Path { certificate: authority, below: None }, None);
+    search.climb(&Path::of(authority), None);
     match search.purpose {
         Purpose::Anchors(found) => found,
         Purpose::Client => Vec::new(),
@@ -63,10 +67,16 @@ pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usiz
 /// A path on the way up: its topmost certificate, and what that one signed.
 struct Path<'p> {
     certificate: &'p Certificate<'p>,
+    /// Which candidate it was, for what is above; `None`: it is what the search began with.
+    candidate: Option<Candidate>,
     below: Option<&'p Path<'p>>,
 }
 
 impl<'p> Path<'p> {
+    fn of(certificate: &'p Certificate<'p>) -> Self {
+        Self { certificate, candidate: None, below: None }
+    }
+
     /// From the topmost certificate down.
     fn certificates(&self) -> impl Iterator<Item = &'p Certificate<'p>> + '_ {
         std::iter::successors(Some(self), |path| path.below).map(|path| path.certificate)
@@ -93,7 +103,8 @@ struct Search<'s, 't> {
     now: SystemTime,
     purpose: Purpose,
     steps: usize,
-    bad_signatures: usize,
+    /// What was found of a certificate and a key.
+    checked: HashMap<(Option<Candidate>, Box<[u8]>), Check>,
     comparisons: usize,
     /// The best reason found so far, and how far it is from being let in.
     reason: Option<(Distance, Problem)>,
@@ -110,7 +121,7 @@ enum Distance {
 }
 
 /// Who may have issued a certificate.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Candidate {
     /// Of trust, at this place.
     Loaded(usize),
@@ -127,7 +138,7 @@ impl<'s, 't> Search<'s, 't> {
             now,
             purpose,
             steps: 0,
-            bad_signatures: 0,
+            checked: HashMap::new(),
             comparisons: MOST_COMPARISONS,
             reason: None,
         }
@@ -136,64 +147,105 @@ impl<'s, 't> Search<'s, 't> {
     /// Tries every issuer of the topmost certificate. `flaw`: a signature further down cannot be checked, so this path can only
     /// explain.
     fn climb(&mut self, path: &Path<'_>, flaw: Option<&Problem>) -> Option<Proof<'t>> {
-        let current = path.certificate;
-        let depth = path.certificates().count();
-        let name = normal_form(current.issuer);
-        // A name that cannot be read is nobody's.
-        let candidates = name.as_deref().map_or_else(Vec::new, |name| self.candidates(current, name));
         let mut linked = false;
-        let mut bad_keys = HashSet::new();
-        let most_bad = match current.authority_key_id {
-            Some(_) => MOST_BAD_SIGNATURES,
-            None => MOST_BAD_SIGNATURES_WITHOUT_KEY_ID,
-        };
-        for candidate in candidates {
-            let spki = self.spki(candidate);
-            if is_on(path, spki, name.as_deref()) || bad_keys.contains(spki) {
-                continue;
-            }
-            let exhausted = bad_keys.len() >= most_bad || self.bad_signatures >= MOST_BAD_SIGNATURES_IN_ALL;
-            if self.steps >= MOST_STEPS || exhausted {
-                break;
-            }
-            let unsupported = match check(current, spki, &self.trust.algorithms) {
-                Check::Good => None,
-                Check::OtherKey => continue,
-                Check::Bad => {
-                    bad_keys.insert(spki);
-                    self.bad_signatures += 1;
+        if let Some(name) = normal_form(path.certificate.issuer) {
+            for candidate in self.candidates(path.certificate, &name) {
+                let key = self.spki(candidate);
+                if is_on(path, &name, key) {
                     continue;
                 }
-                Check::Unsupported(why) => Some(why),
-            };
-            let Some(issuer) = self.read(candidate) else { continue };
-            self.steps += 1;
-            linked = true;
-            let own_flaw = unsupported.map(|why| diagnose::unsupported(current, &issuer, depth - 1, &why));
-            let flaw = own_flaw.as_ref().or(flaw);
-            let proof = match candidate {
-                Candidate::Loaded(at) if self.trust.authorities[at].is_anchor => self.arrive(path, at, &issuer, flaw),
-                _ if depth > MOST_INTERMEDIATES => {
-                    let detail = format!("the path has more than {MOST_INTERMEDIATES} intermediates");
-                    self.note(Distance::Unproven, Problem::new(RefusalCode::ChainTooLong, detail));
-                    None
+                let why_not = match self.check(path, key) {
+                    Some(Check::Good) => None,
+                    Some(Check::Bad | Check::OtherKey) => continue,
+                    Some(Check::Unsupported(why)) => Some(why),
+                    None => break,
+                };
+                linked = true;
+                let proof = self.follow(path, candidate, why_not.as_ref(), flaw);
+                if proof.is_some() {
+                    return proof;
                 }
-                _ => self.climb(&Path { certificate: &issuer, below: Some(path) }, flaw),
-            };
-            if proof.is_some() {
-                return proof;
             }
         }
         if !linked {
-            let certificates: Vec<_> = path.certificates().collect();
-            let problem = diagnose::dead_end(&certificates, self.sent, self.trust);
-            self.note(Distance::Nowhere(depth), problem);
+            self.note_dead_end(path);
         }
         None
     }
 
-    /// Those whose subject is `name`, the issuer of `current` (section 7.1): first those whose key it names, then those of whom there is
-    /// no telling, last those with another key identifier, which is a hint and no proof.
+    /// One step further up. `why_not`: why the signature of this issuer cannot be checked.
+    fn follow(
+        &mut self,
+        path: &Path<'_>,
+        candidate: Candidate,
+        why_not: Option<&Unsupported>,
+        flaw: Option<&Problem>,
+    ) -> Option<Proof<'t>> {
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return None;
+        }
+        let (sent, trust) = (self.sent, self.trust);
+        let loaded;
+        let issuer = match candidate {
+            Candidate::Sent(at) => &sent[at],
+            Candidate::Loaded(at) => {
+                // Of what was read before.
+                loaded = Certificate::parse(trust.authorities[at].identity.der()).ok()?;
+                &loaded
+            }
+        };
+        let depth = path.certificates().count();
+        let own_flaw = why_not.map(|why| diagnose::unsupported(path.certificate, issuer, depth - 1, why));
+        let flaw = own_flaw.as_ref().or(flaw);
+        match candidate {
+            Candidate::Loaded(at) if trust.authorities[at].is_anchor => self.arrive(path, at, issuer, flaw),
+            _ if depth > MOST_INTERMEDIATES => {
+                let detail = format!("the path has more than {MOST_INTERMEDIATES} intermediates");
+                self.note(Distance::Unproven, Problem::new(RefusalCode::ChainTooLong, detail));
+                None
+            }
+            _ => self.climb(&Path { certificate: issuer, candidate: Some(candidate), below: Some(path) }, flaw),
+        }
+    }
+
+    /// The signature of the topmost certificate by this key, which is checked once; `None`: so many were checked that no
+    /// further one is.
+    fn check(&mut self, path: &Path<'_>, key: &[u8]) -> Option<Check> {
+        let pair = (path.candidate, key.into());
+        if let Some(known) = self.checked.get(&pair) {
+            return Some(known.clone());
+        }
+        let most_bad = match path.certificate.authority_key_id {
+            Some(_) => MOST_BAD_SIGNATURES,
+            None => MOST_BAD_SIGNATURES_WITHOUT_KEY_ID,
+        };
+        let bad = || self.checked.iter().filter(|(_, found)| **found == Check::Bad).map(|((signed, _), _)| *signed);
+        let exhausted = self.checked.len() >= MOST_SIGNATURES
+            || bad().count() >= MOST_BAD_SIGNATURES_IN_ALL
+            || bad().filter(|signed| *signed == path.candidate).count() >= most_bad;
+        if exhausted {
+            return None;
+        }
+        let found = check(path.certificate, key, &self.trust.algorithms);
+        // The others cost nothing.
+        if matches!(found, Check::Good | Check::Bad) {
+            self.checked.insert(pair, found.clone());
+        }
+        Some(found)
+    }
+
+    /// Nobody is known who signed the topmost certificate of a path. Why is found out only if it is what will be told.
+    fn note_dead_end(&mut self, path: &Path<'_>) {
+        let distance = Distance::Nowhere(path.certificates().count());
+        if self.reason.as_ref().is_none_or(|(known, _)| *known < distance) {
+            let certificates: Vec<_> = path.certificates().collect();
+            self.note(distance, diagnose::dead_end(&certificates, self.sent, self.trust));
+        }
+    }
+
+    /// Those whose subject is `name`, that of the issuer of `current` (section 7.1): first those whose key it names, then those
+    /// of whom there is no telling, last those with another key identifier, which is a hint and no proof.
     fn candidates(&self, current: &Certificate<'_>, name: &[u8]) -> Vec<Candidate> {
         let loaded = self.trust.namesakes(name).map(|at| {
             let id = self.trust.authorities[at].subject_key_id.as_deref();
@@ -216,18 +268,6 @@ impl<'s, 't> Search<'s, 't> {
             Candidate::Loaded(at) => &self.trust.authorities[at].spki,
             Candidate::Sent(at) => self.sent[at].spki,
         }
-    }
-
-    fn read(&self, candidate: Candidate) -> Option<Certificate<'s>>
-    where
-        't: 's,
-    {
-        let der = match candidate {
-            Candidate::Loaded(at) => self.trust.authorities[at].identity.der(),
-            Candidate::Sent(at) => self.sent[at].der,
-        };
-        // Of what was read before.
-        Certificate::parse(der).ok()
     }
 
     /// The path has come to a CA of trust.
@@ -307,10 +347,11 @@ impl<'s, 't> Search<'s, 't> {
     }
 }
 
-/// Whether an issuer of this key and name is on the path already.
-fn is_on(path: &Path<'_>, spki: &[u8], name: Option<&[u8]>) -> bool {
-    let same_name = |certificate: &Certificate<'_>| normal_form(certificate.subject).as_deref() == name;
-    path.certificates().any(|certificate| certificate.spki == spki && same_name(certificate))
+/// Whether a CA of this name, in its normal form, with this key is on the path already.
+fn is_on(path: &Path<'_>, name: &[u8], key: &[u8]) -> bool {
+    path.certificates().any(|certificate| {
+        certificate.spki == key && normal_form(certificate.subject).is_some_and(|subject| *subject == *name)
+    })
 }
 
 /// How well a key identifier fits, the best first.
@@ -347,8 +388,8 @@ mod tests {
         let der = params("mallory", false, key_ids).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
         let certificate = Certificate::parse(der.der()).unwrap();
         let mut search = Search::new(&[], &trust, SystemTime::now(), Purpose::Client);
-        assert!(search.climb(&Path { certificate: &certificate, below: None }, None).is_none());
-        (search.bad_signatures, search.problem().code)
+        assert!(search.climb(&Path::of(&certificate), None).is_none());
+        (search.checked.len(), search.problem().code)
     }
 
     /// RFC 5280, section 4.2.1.1.
@@ -365,6 +406,39 @@ mod tests {
         for loaded in [8, 9, 100] {
             let (signatures, _) = cost_of_a_stranger(loaded, false);
             assert_eq!(signatures, MOST_BAD_SIGNATURES_WITHOUT_KEY_ID, "{loaded}, where nothing says whose key it was");
+        }
+    }
+
+    /// Ten certificates in layers, those of a layer of one name and key, make many paths. None of them is anybody's here.
+    #[test]
+    fn d3_a_strangers_many_paths_cost_each_signature_once() {
+        let trust = Trust::builder()
+            .pem(params("ca", true, true).self_signed(&KeyPair::generate().unwrap()).unwrap().pem(), "ca")
+            .build()
+            .unwrap();
+        for (layers, width) in [(5, 2), (3, 3), (2, 5)] {
+            let mut above = (params("top", true, true), KeyPair::generate().unwrap());
+            let mut sent = Vec::new();
+            for layer in 0..layers {
+                let own = params(&format!("layer {layer}"), true, true);
+                let key = KeyPair::generate().unwrap();
+                for serial in 1..=width {
+                    let mut own = own.clone();
+                    own.serial_number = Some(serial.into());
+                    let issuer = Issuer::from_params(&above.0, &above.1);
+                    sent.push(own.signed_by(&key, &issuer).unwrap().der().to_vec());
+                }
+                above = (own, key);
+            }
+            let issuer = Issuer::from_params(&above.0, &above.1);
+            let own = params("mallory", false, true).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+            let certificate = Certificate::parse(own.der()).unwrap();
+            let sent: Vec<_> = sent.iter().map(|der| Certificate::parse(der).unwrap()).collect();
+            let mut search = Search::new(&sent, &trust, SystemTime::now(), Purpose::Client);
+            assert!(search.climb(&Path::of(&certificate), None).is_none());
+            let most = sent.len() + 1;
+            assert!(search.checked.len() <= most, "{layers} layers of {width}: {} signatures", search.checked.len());
+            assert_eq!(search.problem().code, RefusalCode::MissingIntermediate);
         }
     }
 }
