@@ -18,7 +18,7 @@ use crate::extensions::{GeneralName, NameConstraints, NameKind};
 use crate::identity::name_text;
 use crate::rfc4514::visible;
 
-/// At most this many pairs of a name and a constraint are compared for one path.
+/// At most this many pairs of a name and a constraint are compared for one chain; each 64 octets of a pair count as one more.
 pub(crate) const MOST_COMPARISONS: usize = 250_000;
 
 /// Why a name is not permitted.
@@ -62,7 +62,8 @@ pub(crate) fn permits(
     comparisons: &mut usize,
 ) -> Result<(), Violation> {
     let mut matches = |limit: &GeneralName<'_>, side| {
-        *comparisons = comparisons.checked_sub(1).ok_or(Violation::TooMany)?;
+        let cost = 1 + (name.value.len() + limit.value.len()) / 64;
+        *comparisons = comparisons.checked_sub(cost).ok_or(Violation::TooMany)?;
         is_within(name, limit.value, side).ok_or_else(|| not("it cannot be held against the limits of its CA", name))
     };
     for limit in constraints.excluded.iter().filter(|limit| concerns(limit, name)) {
@@ -120,23 +121,26 @@ fn dns(name: &str, limit: &str, side: Side) -> Option<bool> {
         Some(domain) => (side == Side::Permitted, domain),
         None => (false, limit),
     };
-    if !is_host(host) || !(domain.is_empty() || is_host(domain)) {
+    // An empty limit is one of all names.
+    if !is_host(host) || !(limit.is_empty() || is_host(domain)) {
         return None;
     }
     let all_within = is_below(host, domain) || (host.eq_ignore_ascii_case(domain) && (wildcard || !below_only));
     // The wildcard stands for one label, which may be that of the limit.
     let some_within = wildcard && is_below(domain, host) && !domain[..domain.len() - host.len() - 1].contains('.');
-    Some(domain.is_empty() || all_within || side == Side::Excluded && some_within)
+    Some(limit.is_empty() || all_within || side == Side::Excluded && some_within)
 }
 
 fn email(name: &str, limit: &str, side: Side) -> Option<bool> {
-    let (local, host) = name.rsplit_once('@')?;
-    if local.is_empty() || !is_host(host) {
+    let (local, host) = name.split_once('@')?;
+    // Atoms and dots (RFC 5321, section 4.1.2); what is quoted may look like another address.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte);
+    if local.is_empty() || !local.bytes().all(is_plain) || !is_host(host) {
         return None;
     }
     match limit.rsplit_once('@') {
         Some((wanted, domain)) => {
-            is_host(domain).then_some(())?;
+            (!wanted.is_empty() && is_host(domain)).then_some(())?;
             let same_local = local == wanted || side == Side::Excluded && local.eq_ignore_ascii_case(wanted);
             Some(same_local && host.eq_ignore_ascii_case(domain))
         }
@@ -146,16 +150,21 @@ fn email(name: &str, limit: &str, side: Side) -> Option<bool> {
 
 /// "The name constraint applies to the host part." Without one that is a name "the application MUST reject the certificate".
 fn uri(name: &str, limit: &str, side: Side) -> Option<bool> {
+    const DELIMITERS: &[u8] = br##""<>\^`{|}"##;
     let (scheme, rest) = name.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority.split_once('@').map_or(authority, |(_, host)| host);
     let host = match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => host,
     };
     let is_address = host.parse::<Ipv4Addr>().is_ok()
         || host.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if scheme.is_empty() || is_address || !is_host(host) {
+    // RFC 3986, section 3.1; and what may stand in no URI (section 2) stands in none, as a browser takes `\` for `/`.
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_uri = name.bytes().all(|byte| byte.is_ascii_graphic() && !DELIMITERS.contains(&byte));
+    if !is_scheme || !is_uri || is_address || !is_host(host) {
         return None;
     }
     host_or_domain(host, limit, side)
@@ -173,6 +182,11 @@ fn host_or_domain(host: &str, limit: &str, side: Side) -> Option<bool> {
 /// An address, within a network: an address of the same kind, followed by a mask.
 fn ip(address: &[u8], network: &[u8]) -> Option<bool> {
     if !matches!(address.len(), 4 | 16) || !matches!(network.len(), 8 | 32) {
+        return None;
+    }
+    // An IPv4 address in the form of an IPv6 one (RFC 4291, section 2.5.5.2) is both, or neither.
+    let is_mapped = matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, _, _, _, _]);
+    if is_mapped && network.len() == 8 {
         return None;
     }
     let (base, mask) = network.split_at(network.len() / 2);
@@ -265,6 +279,8 @@ mod tests {
                 ("*", "example.com", None),
                 ("", "example.com", None),
                 ("example.com", "exa mple.com", None),
+                ("example.com", ".", None),
+                ("example.com", "*.example.com", None),
                 ("example.com\0.evil.org", "evil.org", None),
             ],
         );
@@ -286,7 +302,12 @@ mod tests {
                 ("ceo@example.com", ".example.com", Some(false)),
                 ("ceo@example.com", "ceo@example.com", Some(true)),
                 ("cto@example.com", "ceo@example.com", Some(false)),
-                ("ceo@example.com@evil.org", "example.com", Some(false)),
+                ("ceo@example.com@evil.org", "example.com", None),
+                ("ceo@evil.org\0@example.com", "example.com", None),
+                ("\"ceo@evil.org\"@example.com", "example.com", None),
+                ("ceo@evil.org @example.com", "example.com", None),
+                ("c.e+o'@example.com", "example.com", Some(true)),
+                ("ceo@example.com", "@example.com", None),
                 ("ceo", "example.com", None),
                 ("@example.com", "example.com", None),
                 ("ceo@", "example.com", None),
@@ -317,6 +338,14 @@ mod tests {
                 ("urn:uuid:1", "example.com", None),
                 ("mailto:ceo@example.com", "example.com", None),
                 ("https:///x", "example.com", None),
+                // Of the scheme `urn`, and without a host.
+                ("urn:evil://example.com", "example.com", None),
+                ("mailto:ceo@evil.org?x=://example.com", "example.com", None),
+                ("1://example.com", "example.com", None),
+                (r"https://evil.org\@example.com/", "example.com", None),
+                ("https://evil.org@x@example.com/", "example.com", None),
+                ("https://evil.org\0@example.com/", "example.com", None),
+                ("https://evil.org @example.com/", "example.com", None),
                 ("://example.com", "example.com", None),
             ],
         );
@@ -332,6 +361,9 @@ mod tests {
         for mask in [[255, 0, 255, 0], [254, 128, 0, 0], [0, 0, 0, 255], [253, 0, 0, 0]] {
             assert_eq!(ip(&[10, 0, 0, 0], &[&[10, 0, 0, 0][..], &mask].concat()), None, "{mask:?}");
         }
+        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3];
+        assert_eq!(ip(&mapped, &[10, 0, 0, 0, 255, 0, 0, 0]), None, "an IPv4 address as an IPv6 one");
+        assert_eq!(ip(&mapped, &[0; 32]), Some(true));
         assert_eq!(ip(&[10, 1, 2], &[0; 8]), None);
         assert_eq!(ip(&[10, 1, 2, 3], &[0; 6]), None);
     }
@@ -367,5 +399,9 @@ mod tests {
         let mut comparisons = 1;
         assert_eq!(permits(&constraints, dns, &mut comparisons), Ok(()));
         assert_eq!(permits(&constraints, dns, &mut comparisons), Err(Violation::TooMany));
+        // A long name is dearer.
+        let (long, mut comparisons) = ("a".repeat(64_000), 1000);
+        let long = GeneralName { kind: NameKind::Dns, value: long.as_bytes() };
+        assert_eq!(permits(&constraints, long, &mut comparisons), Err(Violation::TooMany));
     }
 }
