@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use x509_parser::asn1_rs::{FromDer, Oid};
-use x509_parser::certificate::Validity;
 use x509_parser::oid_registry as oid;
+use x509_parser::time::ASN1Time;
 
-use crate::der::{NotDer, Reader, natural, tag};
+use crate::der::{Element, NotDer, Reader, integer, natural, tag};
 use crate::distinguished_name::{Attribute, normal_form, read};
 use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
 
@@ -82,8 +82,7 @@ impl<'a> Certificate<'a> {
                 return Err(NotACertificate(format!("a broken {what}")));
             }
         }
-        let (_, validity) =
-            Validity::from_der(parts.validity).map_err(|_| NotACertificate("broken dates".to_owned()))?;
+        let (not_before, not_after) = dates(parts.validity).map_err(|_| NotACertificate("broken dates".to_owned()))?;
         let extensions = parts.extensions.map(Extensions::read).transpose().map_err(NotACertificate)?;
         let has_extensions = extensions.is_some();
         let extensions = extensions.unwrap_or_default();
@@ -95,8 +94,8 @@ impl<'a> Certificate<'a> {
             subject: parts.subject,
             issuer: parts.issuer,
             serial: parts.serial,
-            not_before: time(validity.not_before.timestamp()),
-            not_after: time(validity.not_after.timestamp()),
+            not_before,
+            not_after,
             basic_constraints: extensions.basic_constraints,
             may_sign_certificates: usage.is_none_or(|usage| usage.certificates),
             may_sign_crls: usage.is_none_or(|usage| usage.crls),
@@ -224,7 +223,7 @@ impl<'a> Parts<'a> {
             Some(version) => natural(only(version, tag::INTEGER)?)?,
             None => 0,
         };
-        let serial = inner.expect(tag::INTEGER)?;
+        let serial = integer(inner.expect(tag::INTEGER)?)?;
         let inner_algorithm = inner.expect(tag::SEQUENCE)?;
         let issuer = inner.expect_whole(tag::SEQUENCE)?.whole;
         let validity = inner.expect_whole(tag::SEQUENCE)?.whole;
@@ -270,6 +269,28 @@ fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
 /// What a BIT STRING holds: the first octet counts the bits that do not count.
 fn whole_octets(content: &[u8]) -> Result<&[u8], NotDer> {
     content.strip_prefix(&[0]).ok_or(NotDer)
+}
+
+/// From when on and until when a certificate is valid.
+fn dates(validity: &[u8]) -> Result<(SystemTime, SystemTime), NotDer> {
+    let mut dates = Reader::of(validity, tag::SEQUENCE)?;
+    let both = (date(dates.any()?)?, date(dates.any()?)?);
+    dates.end()?;
+    Ok(both)
+}
+
+/// UTCTime or GeneralizedTime as section 4.1.2.5 has them: in UTC and to the second. Other forms mean one moment to one program
+/// and another to the next.
+fn date(element: Element<'_>) -> Result<SystemTime, NotDer> {
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    let digits = element.content.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    match (element.tag, digits.map(<[u8]>::len)) {
+        (UTC_TIME, Some(12)) | (GENERALIZED_TIME, Some(14)) => {
+            ASN1Time::from_der(element.whole).map(|(_, date)| time(date.timestamp())).map_err(|_| NotDer)
+        }
+        _ => Err(NotDer),
+    }
 }
 
 /// Seconds since 1970, also before it; X.509 cannot leave the range that `SystemTime` has.

@@ -160,7 +160,8 @@ fn key_usage(value: &[u8]) -> Result<KeyUsage, NotDer> {
     let bits = reader.expect(tag::BIT_STRING)?;
     reader.end()?;
     let [unused @ 0..=7, bits @ ..] = bits else { return Err(NotDer) };
-    if bits.is_empty() && *unused > 0 {
+    // Bits that do not count are zero (X.690, section 11.2.1), or they would count for some programs.
+    if bits.last().map_or(*unused > 0, |last| last.trailing_zeros() < u32::from(*unused)) {
         return Err(NotDer);
     }
     let bit = |number: u8| bits.first().is_some_and(|octet| octet & (0x80 >> number) != 0);

@@ -393,6 +393,116 @@ fn a_certificate_is_read_in_one_form_only() {
     assert_eq!(code(&[longer.into()], &trusted), Some(RefusalCode::Malformed));
 }
 
+/// A part of a certificate replaced, and signed by `ca`: version, serial, algorithm, issuer, validity, subject, …
+fn with_part(ca: &Ca, at: usize, part: &[u8]) -> CertificateDer<'static> {
+    let alice = ca.client("alice");
+    let signed = read(read(&alice.chain[0]).content);
+    let algorithm = read(signed.rest);
+    let parts = elements(signed.content).enumerate().flat_map(|(number, element)| match number == at {
+        true => part.to_vec(),
+        false => write(element.tag, element.content),
+    });
+    ca.signed(&write(0x30, &parts.collect::<Vec<_>>()), algorithm.content)
+}
+
+/// What one reader stops at another may read on from: an address behind it would be seen by neither the constraints on
+/// addresses nor by the log.
+#[test]
+fn a_name_is_read_whole_or_not_at_all() {
+    let ca = Ca::new("ca");
+    let trusted = trusting(&ca.pem(), "");
+    let attribute = |kind: &[u8], value: &[u8]| write(0x30, &[write(6, kind), value.to_vec()].concat());
+    let relative = |attributes: &[u8]| write(0x31, attributes);
+    let first = attribute(CN, &write(12, b"alice"));
+    let second = relative(&attribute(EMAIL, &write(22, b"ceo@example.com")));
+    let subject = |parts: &[&[u8]]| with_part(&ca, 5, &write(0x30, &parts.concat()));
+    assert_eq!(code(&[subject(&[&relative(&first), &second])], &trusted), None);
+    for broken in [
+        write(0x30, &first),
+        relative(&[]),
+        relative(&attribute(CN, &[write(12, b"alice"), write(5, &[])].concat())),
+        relative(&[&first[..], &write(5, &[])].concat()),
+        relative(&attribute(CN, &[])),
+        relative(&attribute(CN, &[12, 0x81, 1, b'a'])),
+        relative(&attribute(&[0x80, 0x55, 4, 3], &write(12, b"alice"))),
+    ] {
+        for parts in [[&relative(&first)[..], &broken, &second], [&broken, &relative(&first), &second]] {
+            assert_eq!(code(&[subject(&parts)], &trusted), Some(RefusalCode::Malformed), "{broken:02x?}");
+        }
+    }
+}
+
+/// RFC 5280, section 4.1.2.5.
+#[test]
+fn a_date_is_in_utc_and_to_the_second_or_there_is_none() {
+    let ca = Ca::new("ca");
+    let trusted = trusting(&ca.pem(), "");
+    let until = |tag: u8, text: &str| {
+        let validity = [write(0x17, b"250101000000Z"), write(tag, text.as_bytes())].concat();
+        code(&[with_part(&ca, 4, &write(0x30, &validity))], &trusted)
+    };
+    for (tag, text) in [(0x17, "491231235959Z"), (0x18, "20491231235959Z"), (0x18, "99991231235959Z")] {
+        assert_eq!(until(tag, text), None, "{text}");
+    }
+    for (tag, text) in [
+        (0x17, "4912312359Z"),
+        (0x17, "491231235959+0000"),
+        (0x17, "491231235959"),
+        (0x17, "20491231235959Z"),
+        (0x18, "20491231235959"),
+        (0x18, "20491231235959+1400"),
+        (0x18, "20491231235959.5Z"),
+        (0x18, "2049123123Z"),
+        (0x18, "20491331235959Z"),
+        (0x18, "20491231235960Z"),
+        (0x0c, "20491231235959Z"),
+    ] {
+        assert_eq!(until(tag, text), Some(RefusalCode::Malformed), "{text}");
+    }
+    let three = [write(0x17, b"250101000000Z"), write(0x17, b"491231235959Z"), write(0x17, b"491231235959Z")].concat();
+    assert_eq!(code(&[with_part(&ca, 4, &write(0x30, &three))], &trusted), Some(RefusalCode::Malformed));
+}
+
+/// X.690, section 8.3.2: a list that names it otherwise would not be about it. Whether it is zero, negative or long does not
+/// count.
+#[test]
+fn a_serial_number_has_one_form() {
+    let ca = Ca::new("ca");
+    let trusted = trusting(&ca.pem(), "");
+    for right in [&[0][..], &[1], &[0xfb], &[0, 0xff], &[0x7f; 40]] {
+        assert_eq!(code(&[with_part(&ca, 1, &write(2, right))], &trusted), None, "{right:02x?}");
+    }
+    for wrong in [&[][..], &[0, 1], &[0, 0], &[0xff, 0xfb]] {
+        assert_eq!(
+            code(&[with_part(&ca, 1, &write(2, wrong))], &trusted),
+            Some(RefusalCode::Malformed),
+            "{wrong:02x?}"
+        );
+    }
+}
+
+/// X.690, section 11.2.1. OpenSSL takes the mark keyCertSign from such a CA; whoever reads the bits alone gives it to it.
+#[test]
+fn a_usage_in_bits_that_do_not_count_is_none() {
+    let ca = Ca::new("ca");
+    let trusted = trusting(&ca.pem(), "");
+    let with_usage = |usage: &[u8]| {
+        let usage = CustomExtension::from_oid_content(&[2, 5, 29, 15], write(3, usage));
+        let between = ca.intermediate_with("between", |params| {
+            params.key_usages = Vec::new();
+            params.custom_extensions = vec![usage];
+        });
+        code(&between.client("alice").chain, &trusted)
+    };
+    // digitalSignature and keyCertSign, with further zeros or without; then as if only the first counted.
+    for right in [&[2, 0x84][..], &[0, 0x84], &[0, 0x84, 0]] {
+        assert_eq!(with_usage(right), None, "{right:02x?}");
+    }
+    for wrong in [&[7, 0x84][..], &[3, 0x84], &[8, 0x84], &[7], &[]] {
+        assert!(with_usage(wrong).is_some(), "{wrong:02x?}");
+    }
+}
+
 /// What OpenSSL takes, and webpki did not: unique identifiers, path lengths over 255, dates before 1970.
 #[test]
 fn what_is_old_or_odd_and_right_is_taken() {
