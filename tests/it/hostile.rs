@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use mtls_min::{RefusalCode, Trust, Verdict, judge};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose as Eku,
-    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose as Eku, GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints, SanType,
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::support::pki::{Ca, HOUR, pem, self_signed};
+use crate::support::pki::{Ca, HOUR, pem, read, self_signed, write};
 use crate::support::server::trust;
 
 fn code(chain: &[CertificateDer<'_>], trust: &Trust) -> Option<RefusalCode> {
@@ -176,4 +176,115 @@ fn a_self_signed_client_in_the_ca_file_is_pinned_if_it_is_no_ca() {
     let trusted = Trust::builder().pem(pinned.pem(), "pinned").build().unwrap();
     assert_eq!(code(&pinned.chain, &trusted), None);
     assert_eq!(trusted.entries()[0].kind(), mtls_min::TrustKind::PinnedClient);
+}
+
+/// Numbers that look random and are the same in each run (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+
+    /// A few octets are changed, taken out, put in, or said again.
+    fn mutated(&mut self, der: &[u8]) -> Vec<u8> {
+        let mut der = der.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(der.len());
+            let end = (at + 1 + self.below(8)).min(der.len());
+            match self.below(6) {
+                0 => der[at] ^= 1 << self.below(8),
+                1 => der[at] = [0, 1, 0x30, 0x7f, 0x80, 0x81, 0x84, 0xa0, 0xff][self.below(9)],
+                2 => der[at] = der[at].wrapping_add(1),
+                3 if der.len() > 16 => drop(der.drain(at..end)),
+                4 => drop(der.splice(at..at, der[at..end].to_vec())),
+                _ => der.insert(at, self.below(256) as u8),
+            }
+        }
+        der
+    }
+}
+
+/// A root with constraints of every kind, an intermediate and a client with every extension that is read.
+fn full_chain() -> (Ca, Vec<CertificateDer<'static>>) {
+    let mut organisation = DistinguishedName::new();
+    organisation.push(DnType::OrganizationName, "Example");
+    let limits = || {
+        vec![
+            GeneralSubtree::DnsName("good.test".to_owned()),
+            GeneralSubtree::Rfc822Name("good.test".to_owned()),
+            GeneralSubtree::DirectoryName(organisation.clone()),
+            GeneralSubtree::IpAddress(CidrSubnet::V4([10, 0, 0, 0], [255, 0, 0, 0])),
+        ]
+    };
+    let other = vec![GeneralSubtree::DnsName("evil.good.test".to_owned())];
+    let constraints = || Some(NameConstraints { permitted_subtrees: limits(), excluded_subtrees: other.clone() });
+    let named = |name: &str| {
+        let mut names = organisation.clone();
+        names.push(DnType::CommonName, name);
+        names
+    };
+    let root = Ca::with("root", |params| {
+        params.name_constraints = constraints();
+        params.distinguished_name = named("root");
+    });
+    let between = root.intermediate_with("between", |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.extended_key_usages = vec![Eku::ClientAuth, Eku::Any];
+        params.name_constraints = constraints();
+        params.distinguished_name = named("between");
+    });
+    let points = ["http://a.test/1.crl", "http://a.test/2.crl"].map(str::to_owned).to_vec();
+    let client = between.client_with("alice", |params| {
+        params.distinguished_name = named("alice");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.subject_alt_names = vec![
+            SanType::DnsName("a.good.test".try_into().unwrap()),
+            SanType::Rfc822Name("alice@good.test".try_into().unwrap()),
+            SanType::URI("spiffe://good.test/alice".try_into().unwrap()),
+            SanType::IpAddress([10, 1, 2, 3].into()),
+        ];
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: points }];
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 4], vec![5, 0])];
+    });
+    (root, client.chain)
+}
+
+#[test]
+fn no_certificate_that_was_changed_is_let_in_and_none_makes_the_judge_panic() {
+    let (root, chain) = full_chain();
+    let trusted = trust(&root);
+    assert_eq!(code(&chain, &trusted), None);
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    for round in 0..2000 {
+        let mut changed = chain.clone();
+        let at = numbers.below(changed.len());
+        changed[at] = numbers.mutated(&chain[at]).into();
+        let is_in = code(&changed, &trusted).is_none();
+        assert!(!is_in || changed == chain, "round {round}: {:02x?}", &changed[at][..]);
+    }
+}
+
+/// As above, but the CA has signed what was changed, and the operator has loaded it.
+#[test]
+fn whatever_a_ca_signs_or_an_operator_loads_makes_nothing_panic() {
+    let (root, chain) = full_chain();
+    let trusted = trust(&root);
+    let mut numbers = Numbers(0xd1b5_4a32_d192_ed03);
+    for _ in 0..300 {
+        for der in [&chain[0], &chain[1], &root.der] {
+            let signed = read(read(der).content);
+            let changed = root.signed(&write(0x30, &numbers.mutated(signed.content)), read(signed.rest).content);
+            code(&[changed.clone(), chain[1].clone()], &trusted);
+            code(&[chain[0].clone(), changed.clone()], &trusted);
+            let builder = Trust::builder().pem(root.pem() + &pem(&changed), "ca").accept_v1();
+            if let Ok(trusted) = builder.intermediates(pem(&chain[1]), "between").build() {
+                code(&[chain[0].clone()], &trusted);
+                code(&[changed], &trusted);
+            }
+        }
+    }
 }
