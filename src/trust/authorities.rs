@@ -12,6 +12,7 @@ use crate::distinguished_name::normal_form;
 use crate::error::Error;
 use crate::identity::{Identity, sha256};
 
+use super::diagnose::extension_text;
 use super::judge::date_problem;
 use super::path::anchors_of;
 use super::refusal::RefusalCode;
@@ -78,7 +79,7 @@ pub(super) fn add_intermediate(
         ));
     }
     trust.add_authority(authority(&certificate, &identity, false, place)?);
-    trust.notes.extend(weak_key(&certificate, &identity, &trust.algorithms));
+    trust.notes.extend(useless(&certificate, &identity, &trust.algorithms));
     hints.insert(certificate.subject.into());
     trust.entries.push(TrustEntry { kind: TrustKind::Intermediate, identity });
     Ok(())
@@ -128,10 +129,10 @@ fn authority(
 
 /// Whether a certificate that the operator named may vouch for others.
 fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
-    match certificate.version {
-        3 => certificate.is_ca() && certificate.may_sign_certificates,
+    match certificate.version == 3 || certificate.has_extensions {
+        true => certificate.is_ca() && certificate.may_sign_certificates,
         // Without extensions only the old custom tells: a root signs itself.
-        _ => is_self_signed(certificate, algorithms),
+        false => is_self_signed(certificate, algorithms),
     }
 }
 
@@ -154,7 +155,7 @@ fn note(
 ) -> Option<String> {
     let subject = identity.subject();
     match kind {
-        TrustKind::Ca => weak_key(certificate, identity, algorithms).or_else(|| {
+        TrustKind::Ca => useless(certificate, identity, algorithms).or_else(|| {
             (!is_self_signed(certificate, algorithms)).then(|| {
                 format!(
                     "the CA {subject} was issued by {}, and is an anchor of its own: what its issuer limits or revokes does not \
@@ -170,13 +171,16 @@ fn note(
     }
 }
 
-/// What a CA signs with a key that is not accepted is refused.
-fn weak_key(
+/// Why every client of a CA is refused, whatever it signs.
+fn useless(
     certificate: &Certificate<'_>,
     identity: &Identity,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Option<String> {
-    key_problem(certificate, algorithms)?;
-    let (subject, key) = (identity.subject(), &certificate.key);
-    Some(format!("the CA {subject} has a key that is not accepted ({key}): its clients are refused; make it anew"))
+    let why = match (key_problem(certificate, algorithms), &certificate.unknown_critical) {
+        (Some(_), _) => format!("has a key that is not accepted ({})", certificate.key),
+        (None, Some(id)) => format!("has the critical extension {}, which is not supported", extension_text(id)),
+        (None, None) => return None,
+    };
+    Some(format!("the CA {} {why}: its clients are refused; make it anew", identity.subject()))
 }

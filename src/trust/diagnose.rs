@@ -55,8 +55,8 @@ pub(super) fn unsupported(
     }
 }
 
-/// The name of an extension that may be critical and is not supported.
-pub(super) fn extension_name(id: &str) -> Option<&'static str> {
+/// A critical extension that is not supported, by its object identifier and, if it has one, its name.
+pub(super) fn extension_text(id: &str) -> String {
     let known = [
         ("2.5.29.18", "issuerAltName"),
         ("2.5.29.33", "policyMappings"),
@@ -64,7 +64,8 @@ pub(super) fn extension_name(id: &str) -> Option<&'static str> {
         ("2.5.29.54", "inhibitAnyPolicy"),
         ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate"),
     ];
-    known.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
+    let name = known.iter().find(|(known, _)| *known == id).map(|(_, name)| *name);
+    name.map_or_else(|| id.to_owned(), |name| format!("{id} ({name})"))
 }
 
 /// The topmost certificate names a CA of trust as its issuer, but that CA's key did not sign it.
@@ -96,7 +97,7 @@ fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> O
         }
         let by = format!("{} was signed by {}", which(last, position), name_text(last.issuer));
         Some(match () {
-            () if issuer.version != 3 => {
+            () if issuer.version != 3 && !issuer.has_extensions => {
                 let detail = format!("{by}, which --ca loads, but it is of version {} and not signed by itself", issuer.version);
                 Problem::new(RefusalCode::IssuerNotCa, detail).repaired_by(
                     "make that CA anew with extensions (version 3, basicConstraints CA:TRUE), and issue its certificates anew",

@@ -7,7 +7,7 @@ use crate::certificate::Certificate;
 use crate::name_constraints::{self, Violation};
 
 use super::Trust;
-use super::diagnose::{extension_name, which};
+use super::diagnose::{extension_text, which};
 use super::judge::{Problem, date_problem};
 use super::refusal::RefusalCode;
 
@@ -40,7 +40,7 @@ pub(super) fn fault_on_path(
             return Some(Problem::new(RefusalCode::WrongUsage, detail));
         }
     }
-    fault_of_extensions(path).or_else(|| fault_of_names(path, anchor, comparisons))
+    fault_of_extensions(path, anchor).or_else(|| fault_of_names(path, anchor, comparisons))
 }
 
 /// A certificate of version 1 has no extensions, so nothing in it can be held against the limits of a CA.
@@ -71,7 +71,7 @@ pub(super) fn fault_of_authority(
     comparisons: &mut usize,
 ) -> Option<Problem> {
     fault_of_issuers(path, anchor)
-        .or_else(|| fault_of_extensions(path))
+        .or_else(|| fault_of_extensions(path, anchor))
         .or_else(|| fault_of_names(path, anchor, comparisons))
 }
 
@@ -138,11 +138,10 @@ fn fault_of_dates(certificate: &Certificate<'_>, position: usize, now: SystemTim
 
 /// Section 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does not
 /// recognize".
-fn fault_of_extensions(path: &[&Certificate<'_>]) -> Option<Problem> {
-    path.iter().enumerate().find_map(|(position, certificate)| {
+fn fault_of_extensions(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Option<Problem> {
+    path.iter().copied().chain([anchor]).enumerate().find_map(|(position, certificate)| {
         let id = certificate.unknown_critical.as_deref()?;
-        let name = extension_name(id).map_or_else(String::new, |name| format!(" ({name})"));
-        let detail = format!("{} has the critical extension {id}{name}", which(certificate, position));
+        let detail = format!("{} has the critical extension {}", which(certificate, position), extension_text(id));
         Some(Problem::new(RefusalCode::UnsupportedExtension, detail))
     })
 }

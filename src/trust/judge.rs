@@ -89,10 +89,12 @@ fn judge_unknown(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -
     };
     match (path, trust.pin(end_entity)) {
         (Ok(path), pin) => authorised(&certificate, pin, path),
-        (Err(_), Some(pin)) => match date_problem(&certificate, now).or_else(|| trust.revocation_of(&certificate)) {
-            None => let_in_by_itself(&certificate, pin),
-            Some(problem) => explained(&certificate, problem),
-        },
+        (Err(no_path), Some(pin)) => {
+            match date_problem(&certificate, now).or_else(|| trust.revocation_of(&certificate)) {
+                None => let_in_by_itself(&certificate, pin, no_path.until),
+                Some(problem) => explained(&certificate, problem),
+            }
+        }
         (Err(problem), None) => explained(&certificate, problem),
     }
 }
@@ -170,9 +172,11 @@ fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>)
     }
 }
 
-fn let_in_by_itself(certificate: &Certificate<'_>, pin: &Pin) -> Judgement {
+/// `until`: when a CA may vouch for it too.
+fn let_in_by_itself(certificate: &Certificate<'_>, pin: &Pin, until: Option<SystemTime>) -> Judgement {
     let identity = Identity::pinned(certificate, pin.name.as_deref());
-    Judgement { verdict: Verdict::Authorised(identity), valid_until: Some(last_moment(certificate)), anchor: None }
+    let until = until.into_iter().fold(last_moment(certificate), SystemTime::min);
+    Judgement { verdict: Verdict::Authorised(identity), valid_until: Some(until), anchor: None }
 }
 
 fn explained(certificate: &Certificate<'_>, problem: Problem) -> Judgement {

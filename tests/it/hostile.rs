@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use mtls_min::{RefusalCode, Trust, Verdict, judge};
+use mtls_min::{RefusalCode, Trust, TrustKind, Verdict, judge};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose as Eku, GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints, SanType,
@@ -127,6 +127,59 @@ fn what_a_ca_of_trust_says_of_itself_holds_too() {
     assert_eq!(code(&for_servers.client("alice").chain, &trust(&for_servers)), Some(RefusalCode::WrongUsage));
 }
 
+/// RFC 5280, section 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does
+/// not recognize". What limits a CA is its operator's will, whoever signed it.
+#[test]
+fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
+    let unknown = || {
+        // policyConstraints, requireExplicitPolicy 0: no path without a policy that all of it has.
+        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 3, 0x80, 1, 0]);
+        extension.set_criticality(true);
+        vec![extension]
+    };
+    let root = Ca::with("root", |params| params.custom_extensions = unknown());
+    let trusted = trust(&root);
+    let alice = root.client("alice");
+    assert_eq!(code(&alice.chain, &trusted), Some(RefusalCode::UnsupportedExtension));
+    let warnings = trusted.warnings(SystemTime::now());
+    assert!(warnings.iter().any(|warning| warning.contains("CN=root") && warning.contains("policyConstraints")));
+    // So of an intermediate, sent or loaded.
+    let plain = Ca::new("plain");
+    let between = plain.intermediate_with("between", |params| params.custom_extensions = unknown());
+    let alice = between.client("alice");
+    assert_eq!(code(&alice.chain, &trust(&plain)), Some(RefusalCode::UnsupportedExtension));
+}
+
+/// Without extensions the custom tells: a root signs itself. With extensions they do.
+#[test]
+fn a_certificate_of_an_odd_version_is_a_ca_only_if_it_does_not_say_otherwise() {
+    let plain = self_signed("bob");
+    let bob = Ca::out_of(&plain, crate::support::pki::params("bob"));
+    for (version, kind) in [(None, TrustKind::PinnedClient), (Some(3), TrustKind::PinnedClient)] {
+        let odd = bob.as_version(&plain.chain[0], version);
+        let trusted = Trust::builder().pem(pem(&odd), "ca").build().unwrap();
+        assert_eq!(trusted.entries()[0].kind(), kind, "{version:?}");
+        assert!(code(&bob.client("mallory").alone().chain, &trusted).is_some(), "{version:?}");
+    }
+    let old = bob.as_version_1(&plain.chain[0]);
+    assert_eq!(Trust::builder().pem(pem(&old), "ca").build().unwrap().entries()[0].kind(), TrustKind::Ca);
+}
+
+/// Who is let in by itself becomes somebody whom a CA vouches for, and must not be remembered as what it was.
+#[test]
+fn a_pinned_client_is_judged_anew_when_its_ca_becomes_valid() {
+    let now = SystemTime::now();
+    let ca = Ca::with("young", |params| params.not_before = (now + HOUR).into());
+    let alice = ca.client("alice");
+    let trusted = Trust::builder().pem(ca.pem() + &alice.alone().pem(), "ca").build().unwrap();
+    let vouched = |at: SystemTime| match judge(&alice.chain, &trusted, at).verdict {
+        Verdict::Authorised(identity) => identity.is_vouched_for(),
+        Verdict::Refused(refusal) => panic!("{refusal}"),
+    };
+    assert!(!vouched(now));
+    assert!(vouched(now + HOUR * 2));
+}
+
 #[test]
 fn a_ca_of_trust_counts_within_its_dates_only() {
     let young = Ca::with("young", |params| params.not_before = (SystemTime::now() + HOUR).into());
@@ -175,7 +228,7 @@ fn a_self_signed_client_in_the_ca_file_is_pinned_if_it_is_no_ca() {
     let pinned = self_signed("bob");
     let trusted = Trust::builder().pem(pinned.pem(), "pinned").build().unwrap();
     assert_eq!(code(&pinned.chain, &trusted), None);
-    assert_eq!(trusted.entries()[0].kind(), mtls_min::TrustKind::PinnedClient);
+    assert_eq!(trusted.entries()[0].kind(), TrustKind::PinnedClient);
 }
 
 /// Numbers that look random and are the same in each run (xorshift).
