@@ -13,6 +13,11 @@ use crate::der::{Element, NotDer, Reader, integer, natural, tag};
 use crate::distinguished_name::{Attribute, normal_form, read};
 use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
 
+/// A subject or issuer has at most this many attributes, and a certificate this many subject alternative names: of a client's,
+/// they are kept in memory while it is connected, each at many times its size.
+const MOST_ATTRIBUTES: usize = 200;
+const MOST_ALTERNATIVE_NAMES: usize = 1000;
+
 /// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
@@ -78,14 +83,22 @@ impl<'a> Certificate<'a> {
             return Err(NotACertificate(why.to_owned()));
         }
         for (name, what) in [(parts.subject, "subject"), (parts.issuer, "issuer")] {
-            if read(name).is_none() {
-                return Err(NotACertificate(format!("a broken {what}")));
+            match read(name) {
+                None => return Err(NotACertificate(format!("a broken {what}"))),
+                Some(name) if name.iter().map(Vec::len).sum::<usize>() > MOST_ATTRIBUTES => {
+                    return Err(NotACertificate(format!("a {what} of more than {MOST_ATTRIBUTES} attributes")));
+                }
+                Some(_) => {}
             }
         }
         let (not_before, not_after) = dates(parts.validity).map_err(|_| NotACertificate("broken dates".to_owned()))?;
         let extensions = parts.extensions.map(Extensions::read).transpose().map_err(NotACertificate)?;
         let has_extensions = extensions.is_some();
         let extensions = extensions.unwrap_or_default();
+        if extensions.alternative_names.as_ref().is_some_and(|names| names.len() > MOST_ALTERNATIVE_NAMES) {
+            let why = format!("it has more than {MOST_ALTERNATIVE_NAMES} alternative names");
+            return Err(NotACertificate(why));
+        }
         let usage = extensions.key_usage;
         Ok(Self {
             der,

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::support::pki::{Ca, HOUR, pem, read, self_signed, write};
+use crate::support::pki::{CN, Ca, HOUR, name, pem, read, self_signed, write};
 use crate::support::server::trust;
 
 fn code(chain: &[CertificateDer<'_>], trust: &Trust) -> Option<RefusalCode> {
@@ -46,6 +46,35 @@ fn d3_many_intermediates_of_one_name_are_followed_where_a_signature_leads() {
             chain.extend(order.map(|ca| ca.der.clone()));
             assert_eq!(code(&chain, &trust(&root)), None);
         }
+    }
+}
+
+/// A chain of 64 KiB has room for twenty thousand names. What was kept of them took a megabyte for each connection of a
+/// stranger, for as long as it was open.
+#[test]
+fn d3_a_certificate_has_so_many_names_and_no_more() {
+    let ca = Ca::new("ca");
+    let trusted = trust(&ca);
+    let with_names = |count: usize| {
+        let names: Vec<u8> = (0..count).flat_map(|_| write(0x82, b"a")).collect();
+        let names = CustomExtension::from_oid_content(&[2, 5, 29, 17], write(0x30, &names));
+        ca.client_with("alice", |params| params.custom_extensions = vec![names])
+    };
+    let with_attributes = |count: usize, in_one: bool| {
+        let one: &[_] = &[(CN, 12, &b"x"[..])];
+        let set = one.repeat(count);
+        let relative = if in_one { vec![&set[..]] } else { vec![one; count] };
+        ca.with_subject(&ca.client("alice"), &name(&relative))
+    };
+    for (right, wrong, why) in [
+        (with_names(1000), with_names(1001), "more than 1000 alternative names"),
+        (with_attributes(200, false), with_attributes(201, false), "a subject of more than 200 attributes"),
+        (with_attributes(200, true), with_attributes(201, true), "a subject of more than 200 attributes"),
+    ] {
+        assert_eq!(code(&right.chain, &trusted), None, "{why}");
+        let Verdict::Refused(refusal) = judge(&wrong.chain, &trusted, SystemTime::now()).verdict else { panic!() };
+        assert_eq!(refusal.code(), RefusalCode::Malformed);
+        assert!(refusal.detail().contains(why), "{refusal}");
     }
 }
 
