@@ -25,6 +25,18 @@ pub(super) fn dead_end(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], 
     gap(from_top, sent, trust)
 }
 
+/// The key that signed a certificate was not found among those of all CAs of its issuer's name, of which not all were tried.
+pub(super) fn too_many_namesakes(certificate: &Certificate<'_>, position: usize) -> Problem {
+    let detail = format!(
+        "{} does not say whose key signed it (authorityKeyIdentifier), and more CAs are named {} than are tried",
+        which(certificate, position),
+        name_text(certificate.issuer)
+    );
+    Problem::new(RefusalCode::ChainTooLong, detail).repaired_by(
+        "issue the certificate with authorityKeyIdentifier, and send or load only those CAs of that name that are in use",
+    )
+}
+
 /// The signature of `certificate` by `issuer` cannot be checked.
 pub(super) fn unsupported(
     certificate: &Certificate<'_>,

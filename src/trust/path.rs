@@ -147,7 +147,7 @@ impl<'s, 't> Search<'s, 't> {
     /// Tries every issuer of the topmost certificate. `flaw`: a signature further down cannot be checked, so this path can only
     /// explain.
     fn climb(&mut self, path: &Path<'_>, flaw: Option<&Problem>) -> Option<Proof<'t>> {
-        let mut linked = false;
+        let (mut linked, mut exhausted) = (false, false);
         if let Some(name) = normal_form(path.certificate.issuer) {
             for candidate in self.candidates(path.certificate, &name) {
                 let key = self.spki(candidate);
@@ -158,7 +158,10 @@ impl<'s, 't> Search<'s, 't> {
                     Some(Check::Good) => None,
                     Some(Check::Bad | Check::OtherKey) => continue,
                     Some(Check::Unsupported(why)) => Some(why),
-                    None => break,
+                    None => {
+                        exhausted = true;
+                        break;
+                    }
                 };
                 linked = true;
                 let proof = self.follow(path, candidate, why_not.as_ref(), flaw);
@@ -168,7 +171,7 @@ impl<'s, 't> Search<'s, 't> {
             }
         }
         if !linked {
-            self.note_dead_end(path);
+            self.note_dead_end(path, exhausted);
         }
         None
     }
@@ -224,7 +227,8 @@ impl<'s, 't> Search<'s, 't> {
         let exhausted = self.checked.len() >= MOST_SIGNATURES
             || bad().count() >= MOST_BAD_SIGNATURES_IN_ALL
             || bad().filter(|signed| *signed == path.candidate).count() >= most_bad;
-        if exhausted {
+        // What the operator loads, at the start, is no stranger's.
+        if exhausted && matches!(self.purpose, Purpose::Client) {
             return None;
         }
         let found = check(path.certificate, key, &self.trust.algorithms);
@@ -236,11 +240,16 @@ impl<'s, 't> Search<'s, 't> {
     }
 
     /// Nobody is known who signed the topmost certificate of a path. Why is found out only if it is what will be told.
-    fn note_dead_end(&mut self, path: &Path<'_>) {
+    /// `exhausted`: not everybody of its issuer's name was tried.
+    fn note_dead_end(&mut self, path: &Path<'_>, exhausted: bool) {
         let distance = Distance::Nowhere(path.certificates().count());
         if self.reason.as_ref().is_none_or(|(known, _)| *known < distance) {
             let certificates: Vec<_> = path.certificates().collect();
-            self.note(distance, diagnose::dead_end(&certificates, self.sent, self.trust));
+            let problem = match exhausted && path.certificate.authority_key_id.is_none() {
+                true => diagnose::too_many_namesakes(path.certificate, certificates.len() - 1),
+                false => diagnose::dead_end(&certificates, self.sent, self.trust),
+            };
+            self.note(distance, problem);
         }
     }
 
@@ -403,9 +412,12 @@ mod tests {
                 "{loaded}"
             );
         }
-        for loaded in [8, 9, 100] {
-            let (signatures, _) = cost_of_a_stranger(loaded, false);
+        for (loaded, expected) in
+            [(8, RefusalCode::SameNameOtherKey), (9, RefusalCode::ChainTooLong), (100, RefusalCode::ChainTooLong)]
+        {
+            let (signatures, code) = cost_of_a_stranger(loaded, false);
             assert_eq!(signatures, MOST_BAD_SIGNATURES_WITHOUT_KEY_ID, "{loaded}, where nothing says whose key it was");
+            assert_eq!(code, expected, "{loaded}: that it was none of them is not known if not all were tried");
         }
     }
 
