@@ -9,7 +9,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::support::pki::{CN, Ca, HOUR, name, pem, read, self_signed, write};
+use crate::support::pki::{CN, Ca, HOUR, elements, name, params, pem, read, self_signed, write};
 use crate::support::server::trust;
 
 fn code(chain: &[CertificateDer<'_>], trust: &Trust) -> Option<RefusalCode> {
@@ -183,7 +183,7 @@ fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
 #[test]
 fn a_certificate_of_an_odd_version_is_a_ca_only_if_it_does_not_say_otherwise() {
     let plain = self_signed("bob");
-    let bob = Ca::out_of(&plain, crate::support::pki::params("bob"));
+    let bob = Ca::out_of(&plain, params("bob"));
     for (version, kind) in [(None, TrustKind::PinnedClient), (Some(3), TrustKind::PinnedClient)] {
         let odd = bob.as_version(&plain.chain[0], version);
         let trusted = Trust::builder().pem(pem(&odd), "ca").build().unwrap();
@@ -239,16 +239,13 @@ fn a_damaged_border_does_not_make_a_certificate_vanish() {
 #[test]
 fn what_is_not_proven_is_not_told_as_a_fact() {
     let ca = Ca::new("ca");
-    let sha1 = crate::support::pki::write(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]);
+    let sha1 = write(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1]);
     let late = ca.client_with("x", |params| params.not_after = (SystemTime::now() - HOUR / 2).into());
-    let read = crate::support::pki::read;
-    let tbs: Vec<u8> = crate::support::pki::elements(read(read(&late.chain[0]).content).content)
+    let tbs: Vec<u8> = elements(read(read(&late.chain[0]).content).content)
         .enumerate()
-        .flat_map(|(at, element)| {
-            crate::support::pki::write(element.tag, if at == 2 { &sha1 } else { element.content })
-        })
+        .flat_map(|(at, element)| write(element.tag, if at == 2 { &sha1 } else { element.content }))
         .collect();
-    let der = Ca::new("mallory").signed(&crate::support::pki::write(0x30, &tbs), &sha1);
+    let der = Ca::new("mallory").signed(&write(0x30, &tbs), &sha1);
     assert_eq!(code(&[der], &trust(&ca)), Some(RefusalCode::UnsupportedSignature));
 }
 
