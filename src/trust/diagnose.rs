@@ -173,6 +173,6 @@ fn first_organisation(names: &[Attribute]) -> Option<&str> {
 pub(super) fn which(certificate: &Certificate<'_>, position: usize) -> String {
     match position {
         0 => "the client's certificate".to_owned(),
-        _ => format!("the certificate of {}", Identity::of(certificate).subject()),
+        _ => format!("the certificate of {}", Identity::of(certificate).shown_subject()),
     }
 }
