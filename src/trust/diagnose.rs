@@ -12,10 +12,19 @@ use super::signature::{Check, Unsupported, check};
 /// At most this many certificates of --ca that are not CAs are looked at.
 const MOST_PINS: usize = 8;
 
-/// Nobody is known who signed the topmost certificate of a path, which is from there down.
-pub(super) fn dead_end(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
+/// Nobody is known who signed the topmost certificate of a path, which is from there down. `exhausted`: not all CAs of its
+/// issuer's name were tried.
+pub(super) fn dead_end(
+    from_top: &[&Certificate<'_>],
+    sent: &[Certificate<'_>],
+    trust: &Trust,
+    exhausted: bool,
+) -> Problem {
     let (last, position) = (from_top[0], from_top.len() - 1);
     let namesakes: Vec<_> = normal_form(last.issuer).iter().flat_map(|name| trust.namesakes(name)).collect();
+    if !namesakes.is_empty() && exhausted && last.authority_key_id.is_none() {
+        return too_many_namesakes(last, position);
+    }
     if !namesakes.is_empty() {
         return other_key(last, position, &namesakes, trust);
     }
@@ -26,7 +35,7 @@ pub(super) fn dead_end(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], 
 }
 
 /// The key that signed a certificate was not found among those of all CAs of its issuer's name, of which not all were tried.
-pub(super) fn too_many_namesakes(certificate: &Certificate<'_>, position: usize) -> Problem {
+fn too_many_namesakes(certificate: &Certificate<'_>, position: usize) -> Problem {
     let detail = format!(
         "{} does not say whose key signed it (authorityKeyIdentifier), and more CAs are named {} than are tried",
         which(certificate, position),

@@ -245,10 +245,7 @@ impl<'s, 't> Search<'s, 't> {
         let distance = Distance::Nowhere(path.certificates().count());
         if self.reason.as_ref().is_none_or(|(known, _)| *known < distance) {
             let certificates: Vec<_> = path.certificates().collect();
-            let problem = match exhausted && path.certificate.authority_key_id.is_none() {
-                true => diagnose::too_many_namesakes(path.certificate, certificates.len() - 1),
-                false => diagnose::dead_end(&certificates, self.sent, self.trust),
-            };
+            let problem = diagnose::dead_end(&certificates, self.sent, self.trust, exhausted);
             self.note(distance, problem);
         }
     }
