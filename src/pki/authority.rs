@@ -1,4 +1,4 @@
-//! A certificate authority, and the certificates that it signs. The one file that speaks to `rcgen`.
+//! A certificate authority, and the certificates that it signs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,18 +7,19 @@ use std::time::{Duration, SystemTime};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CidrSubnet, DistinguishedName, DnType,
-    DnValue, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    NameConstraints, PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints,
+    RevocationReason, RevokedCertParams, SanType, SerialNumber, SigningKey,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 
-use super::reading::{check_dates, names_as_issuer, parse, read_certificate};
+use super::armour::armour;
+use super::key::{new_key, read_key};
+use super::names::{ISSUER_OF_CERTIFICATE, ISSUER_OF_LIST, SUBJECT_OF_CERTIFICATE, with_names};
+use super::reading::{check_dates, is_throwaway, names_as_issuer, parse, read_certificate};
 use super::request::{
     ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
 };
 use crate::certificate::{Certificate, Key};
-use crate::distinguished_name::Attribute;
 use crate::error::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -82,7 +83,8 @@ impl Authority {
         Ok(Self { pem, der, issuer: Issuer::new(params, key) })
     }
 
-    /// Takes up an authority again from its certificate and key, both PEM; the key as PKCS#8.
+    /// Takes up an authority again from its certificate and key, both PEM; the key as PKCS#8, SEC1 or PKCS#1, not encrypted.
+    /// What it signs bears the certificate's name, byte for byte.
     ///
     /// # Errors
     /// One of them cannot be read; the certificate is no CA's, may not sign, or is not valid at `now`; the
@@ -98,15 +100,15 @@ impl Authority {
             return Err(Error::new("the key usage of the CA does not let it sign certificates"));
         }
         check_dates(&certificate, now)?;
-        distinguished_name(&certificate).map_err(|error| unreadable().caused_by(error))?;
-        let key = read_key(key_pem)?;
-        if !certificate.spki.ends_with(key.public_key_raw()) {
-            return Err(
-                Error::new("the key is not the CA's").hint("put the key back that belongs to the CA's certificate")
-            );
+        let key = read_key(key_pem, &certificate)?;
+        // The name is put in by `with_names`.
+        let mut params = CertificateParams::default();
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        if certificate.may_sign_crls {
+            params.key_usages.push(KeyUsagePurpose::CrlSign);
         }
-        let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| unreadable().caused_by(error))?;
-        Ok(Self { issuer, pem: certificate_pem.to_owned(), der })
+        params.key_identifier_method = key_id(&certificate);
+        Ok(Self { issuer: Issuer::new(params, key), pem: certificate_pem.to_owned(), der })
     }
 
     /// Whether a certificate, in PEM, names this CA and this CA's key as its issuer, and `key_pem` is its key.
@@ -116,10 +118,12 @@ impl Authority {
         if !names_as_issuer(&theirs, &parse(&self.der)?) {
             return Err(Error::new("the certificate is another CA's"));
         }
-        if !theirs.spki.ends_with(read_key(key_pem)?.public_key_raw()) {
-            return Err(Error::new("the key is not the certificate's"));
-        }
-        Ok(())
+        read_key(key_pem, &theirs).map(drop)
+    }
+
+    /// Whether it was made for a try-out, by [`throwaway`](super::throwaway) or by `certs/make-certs.sh`.
+    pub(super) fn is_throwaway(&self) -> bool {
+        parse(&self.der).is_ok_and(|own| is_throwaway(&own))
     }
 
     /// The authority's certificate in PEM.
@@ -151,7 +155,7 @@ impl Authority {
             .map_err(|error| Error::new("a host name is none").caused_by(error))?;
         // The names that count stand elsewhere. OpenSSL would hold an address here to the constraints on DNS names.
         let is_short_name = |host: &&&str| host.len() <= 64 && host.parse::<IpAddr>().is_err();
-        let subject = subject(hosts.iter().find(is_short_name).unwrap_or(&"server"));
+        let subject = Subject::Name(hosts.iter().find(is_short_name).unwrap_or(&"server"));
         self.issue(subject, named.subject_alt_names, Usage::Server, days, KeyKind::P256, now)
     }
 
@@ -173,14 +177,13 @@ impl Authority {
         let emails = request.emails.iter().map(|email| Ok(SanType::Rfc822Name(ascii(email)?)));
         let uris = request.uris.iter().map(|uri| Ok(SanType::URI(ascii(uri)?)));
         let names = emails.chain(uris).collect::<Result<_, Error>>()?;
-        self.issue(subject(&request.name), names, Usage::Client, request.days, request.key, now)
+        self.issue(Subject::Name(&request.name), names, Usage::Client, request.days, request.key, now)
     }
 
     /// Signs a new certificate, with a new key of the same kind, for the names of one that there is.
     ///
     /// # Errors
-    /// The certificate cannot be read, or says more than this can repeat: several attributes of a kind in its subject,
-    /// or alternative names of rare kinds.
+    /// The certificate cannot be read, or says more than this can repeat: alternative names of rare kinds.
     pub fn issue_again(
         &self,
         certificate_pem: &str,
@@ -210,7 +213,7 @@ impl Authority {
             Key::Rsa(_) => KeyKind::Rsa2048,
             Key::Other(_) => KeyKind::P256,
         };
-        self.issue(distinguished_name(&old)?, names, usage, days, key, now)
+        self.issue(Subject::Der(old.subject), names, usage, days, key, now)
     }
 
     /// Signs a revocation list (version 2, in PEM) with its number, which has to grow from list to list. The next one
@@ -239,18 +242,21 @@ impl Authority {
             crl_number: number.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
-            key_identifier_method: match own.subject_key_id {
-                Some(id) => KeyIdMethod::PreSpecified(id.to_vec()),
-                None => KeyIdMethod::Sha256,
-            },
+            key_identifier_method: key_id(&own),
         };
         let failed = |error| Error::new("the revocation list cannot be signed").caused_by(error);
-        params.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(failed)
+        let list = params.signed_by(&self.issuer).map_err(failed)?;
+        let list = with_names(list.der(), &[(ISSUER_OF_LIST, own.subject)], |list| self.sign(list))?;
+        Ok(armour("X509 CRL", &list))
+    }
+
+    fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        self.issuer.key().sign(bytes).map_err(cannot_make)
     }
 
     fn issue(
         &self,
-        subject: DistinguishedName,
+        subject: Subject<'_>,
         names: Vec<SanType>,
         usage: Usage,
         days: u32,
@@ -271,7 +277,7 @@ impl Authority {
             }
         }
         // What outlives its CA is of no use.
-        let mut params = params(subject, now, (now + days * DAY).min(own.not_after))?;
+        let mut params = params(subject.for_rcgen(), now, (now + days * DAY).min(own.not_after))?;
         params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -282,7 +288,31 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let key = new_key(key)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(cannot_make)?;
-        Ok(Issued { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+        let mut names = vec![(ISSUER_OF_CERTIFICATE, own.subject)];
+        if let Subject::Der(subject) = subject {
+            names.push((SUBJECT_OF_CERTIFICATE, subject));
+        }
+        let certificate = with_names(certificate.der(), &names, |certificate| self.sign(certificate))?;
+        Ok(Issued { certificate_pem: armour("CERTIFICATE", &certificate), key_pem: key.serialize_pem() })
+    }
+}
+
+/// Of a new certificate.
+enum Subject<'a> {
+    Name(&'a str),
+    /// As it stands in another one.
+    Der(&'a [u8]),
+}
+
+impl Subject<'_> {
+    /// What stands there already, or something until the right one is put in: without any, the alternative names would be
+    /// critical (RFC 5280, section 4.1.2.6).
+    fn for_rcgen(&self) -> DistinguishedName {
+        match self {
+            Self::Name(name) => subject(name),
+            Self::Der([_, 0]) => DistinguishedName::new(),
+            Self::Der(_) => subject("renewed"),
+        }
     }
 }
 
@@ -302,31 +332,8 @@ fn subject(name: &str) -> DistinguishedName {
     subject
 }
 
-/// The subject of a certificate again; an error if it is one that `rcgen` would not write as it was.
-fn distinguished_name(certificate: &Certificate<'_>) -> Result<DistinguishedName, Error> {
-    let mut name = DistinguishedName::new();
-    for group in certificate.subject_names() {
-        let [attribute] = &group[..] else { return Err(Error::new("its subject has attributes in groups")) };
-        let oid: Result<Vec<u64>, _> = attribute.oid().split('.').map(str::parse).collect();
-        let unwritable = || Error::new(format!("{}={} cannot be written", attribute.oid(), attribute.value()));
-        let kind = DnType::from_oid(&oid.map_err(|_| unwritable())?);
-        if name.get(&kind).is_some() {
-            let kind = attribute.short_name().unwrap_or(attribute.oid());
-            return Err(Error::new(format!("its subject has {kind} more than once")));
-        }
-        name.push(kind, value(attribute, attribute.text().ok_or_else(unwritable)?)?);
-    }
-    Ok(name)
-}
-
-fn value(attribute: &Attribute, text: &str) -> Result<DnValue, Error> {
-    Ok(match attribute.short_name() {
-        Some("emailAddress" | "DC") => DnValue::Ia5String(ascii(text)?),
-        Some("C" | "serialNumber") => DnValue::PrintableString(
-            text.try_into().map_err(|error| Error::new(format!("{text:?} cannot be written")).caused_by(error))?,
-        ),
-        _ => DnValue::Utf8String(text.to_owned()),
-    })
+fn key_id(ca: &Certificate<'_>) -> KeyIdMethod {
+    ca.subject_key_id.map_or(KeyIdMethod::Sha256, |id| KeyIdMethod::PreSpecified(id.to_vec()))
 }
 
 fn ascii(text: &str) -> Result<Ia5String, Error> {
@@ -345,16 +352,6 @@ fn reason_code(reason: Reason) -> Option<RevocationReason> {
     })
 }
 
-/// PKCS#8 alone, since not every crypto library reads the other forms.
-fn read_key(pem: &str) -> Result<KeyPair, Error> {
-    let unreadable = || {
-        Error::new("the key cannot be read")
-            .hint("a PKCS#8 key is needed; `openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW-KEY` makes one of others")
-    };
-    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable().caused_by(error))?;
-    KeyPair::try_from(&PrivateKeyDer::from(der)).map_err(|error| unreadable().caused_by(error))
-}
-
 /// 16 random octets, the first of them neither 0 nor negative: the longest that old programs take.
 fn serial_number() -> Result<SerialNumber, Error> {
     let mut octets = [0; 16];
@@ -363,25 +360,7 @@ fn serial_number() -> Result<SerialNumber, Error> {
     Ok(SerialNumber::from_slice(&octets))
 }
 
-fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {
-    match kind {
-        KeyKind::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_make),
-        #[cfg(feature = "aws-lc-rs")]
-        KeyKind::Rsa2048 => new_rsa_key(rcgen::RsaKeySize::_2048),
-        #[cfg(feature = "aws-lc-rs")]
-        KeyKind::Rsa4096 => new_rsa_key(rcgen::RsaKeySize::_4096),
-        #[cfg(not(feature = "aws-lc-rs"))]
-        KeyKind::Rsa2048 | KeyKind::Rsa4096 => Err(Error::new("this build cannot make RSA keys")
-            .hint("build it with the feature `aws-lc-rs`, or take the usual kind of key")),
-    }
-}
-
-#[cfg(feature = "aws-lc-rs")]
-fn new_rsa_key(size: rcgen::RsaKeySize) -> Result<KeyPair, Error> {
-    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).map_err(cannot_make)
-}
-
-fn cannot_make(error: rcgen::Error) -> Error {
+pub(super) fn cannot_make(error: rcgen::Error) -> Error {
     Error::new("a certificate cannot be made").caused_by(error)
 }
 

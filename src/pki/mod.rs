@@ -8,12 +8,15 @@
 //! # }
 //! ```
 
+mod armour;
 mod authority;
 mod ber;
 mod directory;
 mod files;
 mod index;
+mod key;
 mod load;
+mod names;
 mod opened;
 mod pkcs12;
 mod pkcs12_read;

@@ -15,6 +15,16 @@ pub(super) fn names_as_issuer(certificate: &Certificate<'_>, ca: &Certificate<'_
     certificate.issuer == ca.subject && !other_key
 }
 
+/// The common name of a CA that was made for a try-out; its organization is `mtls-min`.
+pub(super) const THROWAWAY: &str = "mtls-min throw-away CA";
+
+/// Whether this is the certificate of such a CA.
+pub(super) fn is_throwaway(ca: &Certificate<'_>) -> bool {
+    let names = ca.subject_names();
+    let names: Vec<_> = names.iter().flatten().map(|name| (name.short_name(), name.value())).collect();
+    names == [(Some("O"), "mtls-min"), (Some("CN"), THROWAWAY)] && ca.is_self_issued()
+}
+
 /// Whether a CA may sign at this time. What it signs by a clock that is behind is stale once the clock is set.
 pub(super) fn check_dates(ca: &Certificate<'_>, now: SystemTime) -> Result<(), Error> {
     if now < ca.not_before {

@@ -1,0 +1,69 @@
+//! Private keys: made, and read in each of the forms that people have them in.
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::authority::cannot_make;
+use super::names::{OCTET_STRING, SEQUENCE, element};
+use super::request::KeyKind;
+use crate::certificate::{Certificate, Key};
+use crate::error::Error;
+
+/// Reads the private key of a certificate in PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE
+/// KEY`).
+///
+/// # Errors
+/// It cannot be read, is encrypted, or is another's.
+pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPair, Error> {
+    if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(Error::new("the key is encrypted")
+            .hint("decrypt it: (umask 077; openssl pkey -in KEY -out NEW-KEY), and keep the new one from others"));
+    }
+    let unreadable = || {
+        Error::new("the key cannot be read").hint(
+            "it must be a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY, of EC P-256 or P-384, \
+             Ed25519 or RSA; `openssl pkey -in KEY -out NEW-KEY` writes others so",
+        )
+    };
+    let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable().caused_by(error))?;
+    let der = match (&der, &certificate.key) {
+        (PrivateKeyDer::Pkcs8(_), _) => der,
+        (PrivateKeyDer::Pkcs1(_), Key::Rsa(_)) | (PrivateKeyDer::Sec1(_), Key::Other(_)) => {
+            in_pkcs8(der.secret_der(), certificate.key_algorithm().ok_or_else(unreadable)?)
+        }
+        _ => return Err(not_its_key()),
+    };
+    let key = KeyPair::try_from(&der).map_err(|error| unreadable().caused_by(error))?;
+    if certificate.spki.ends_with(key.public_key_raw()) { Ok(key) } else { Err(not_its_key()) }
+}
+
+fn not_its_key() -> Error {
+    Error::new("the key is not that of the certificate").hint("put the key back that belongs to the certificate")
+}
+
+/// The older forms lie in the newer one as they are, behind the algorithm (RFC 5958, section 2): that of the certificate.
+/// The crypto library of the smaller build reads the newer one only.
+fn in_pkcs8(key: &[u8], algorithm: &[u8]) -> PrivateKeyDer<'static> {
+    const VERSION_0: [u8; 3] = [2, 1, 0];
+    let parts = [&VERSION_0[..], &element(SEQUENCE, algorithm), &element(OCTET_STRING, key)].concat();
+    PrivatePkcs8KeyDer::from(element(SEQUENCE, &parts)).into()
+}
+
+pub(super) fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {
+    match kind {
+        KeyKind::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(cannot_make),
+        #[cfg(feature = "aws-lc-rs")]
+        KeyKind::Rsa2048 => new_rsa_key(rcgen::RsaKeySize::_2048),
+        #[cfg(feature = "aws-lc-rs")]
+        KeyKind::Rsa4096 => new_rsa_key(rcgen::RsaKeySize::_4096),
+        #[cfg(not(feature = "aws-lc-rs"))]
+        KeyKind::Rsa2048 | KeyKind::Rsa4096 => Err(Error::new("this build cannot make RSA keys")
+            .hint("build it with the feature `aws-lc-rs`, or take the usual kind of key")),
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn new_rsa_key(size: rcgen::RsaKeySize) -> Result<KeyPair, Error> {
+    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).map_err(cannot_make)
+}

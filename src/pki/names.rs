@@ -1,0 +1,119 @@
+//! Puts names into a certificate or a list as they stand elsewhere, byte for byte. `rcgen` keeps a name as a map: it loses
+//! attributes that stand there twice, groups of them, and kinds of strings. A name that differs in a byte is another CA's to
+//! most programs.
+
+use crate::error::Error;
+
+/// Where the names stand in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
+pub(super) const ISSUER_OF_CERTIFICATE: usize = 3;
+pub(super) const SUBJECT_OF_CERTIFICATE: usize = 5;
+pub(super) const ISSUER_OF_LIST: usize = 2;
+
+/// The same certificate or list with these names, each given as DER, at these places. It is signed anew by `sign`, unless
+/// nothing differs.
+pub(super) fn with_names(
+    der: &[u8],
+    names: &[(usize, &[u8])],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+) -> Result<Vec<u8>, Error> {
+    let broken = || Error::new("what was signed cannot be read");
+    let [signed, algorithm, _] = elements(content(der).ok_or_else(broken)?).ok_or_else(broken)?[..] else {
+        return Err(broken());
+    };
+    let mut parts = elements(content(signed).ok_or_else(broken)?).ok_or_else(broken)?;
+    for (place, name) in names {
+        *parts.get_mut(*place).ok_or_else(broken)? = name;
+    }
+    let to_be_signed = element(SEQUENCE, &parts.concat());
+    if to_be_signed == signed {
+        return Ok(der.to_vec());
+    }
+    // No bit of the last octet is unused.
+    let signature = [&[0][..], &sign(&to_be_signed)?].concat();
+    Ok(element(SEQUENCE, &[&to_be_signed[..], algorithm, &element(BIT_STRING, &signature)].concat()))
+}
+
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const OCTET_STRING: u8 = 0x04;
+const BIT_STRING: u8 = 0x03;
+
+/// An element in DER.
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let octets = content.len().to_be_bytes();
+    let octets = &octets[octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len() - 1)..];
+    let mut der = vec![tag];
+    if content.len() >= 0x80 {
+        // At most 8.
+        der.push(0x80 | octets.len() as u8);
+    }
+    der.extend_from_slice(octets);
+    der.extend_from_slice(content);
+    der
+}
+
+/// The elements that follow one another, each whole.
+fn elements(mut der: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    while !der.is_empty() {
+        let (whole, rest) = der.split_at_checked(header(der)?.iter().sum())?;
+        found.push(whole);
+        der = rest;
+    }
+    Some(found)
+}
+
+fn content(der: &[u8]) -> Option<&[u8]> {
+    let [header, length] = header(der)?;
+    der.get(header..header.checked_add(length)?)
+}
+
+/// How long the header of the first element is, and its content.
+fn header(der: &[u8]) -> Option<[usize; 2]> {
+    match *der.get(1)? {
+        length @ ..=0x7f => Some([2, length.into()]),
+        // Up to 4 GiB.
+        octets @ 0x81..=0x84 => {
+            let octets = usize::from(octets & 0x7f);
+            let length = der.get(2..2 + octets)?.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+            Some([2 + octets, length])
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+        element(SEQUENCE, &parts.concat())
+    }
+
+    #[test]
+    fn a_name_is_replaced_and_the_whole_signed_anew() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
+            let name = element(SEQUENCE, &vec![7; length]);
+            let of = |name: &[u8], signature: &[u8]| {
+                let signed = sequence(&[&[2, 1, 1], &[5, 0], name, &[5, 0]]);
+                sequence(&[&signed, &[0x30, 0], &element(BIT_STRING, signature)])
+            };
+            let sign = |signed: &[u8]| Ok(signed[signed.len() - 4..].to_vec());
+            let changed = with_names(&of(&[0x30, 0], &[0, 9]), &[(2, &name)], sign).unwrap();
+            let signed_end = [&name[..], &[5, 0]].concat();
+            assert_eq!(changed, of(&name, &[&[0][..], &signed_end[signed_end.len() - 4..]].concat()), "{length}");
+            let same = with_names(&changed, &[(2, &name)], |_| Err(Error::new("signed anew"))).unwrap();
+            assert_eq!(same, changed);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_anywhere_is_an_error() {
+        let whole = sequence(&[&sequence(&[&[5, 0], &[0x30, 0]]), &[0x30, 0], &[3, 1, 0]]);
+        with_names(&whole, &[(1, &[0x30, 0])], |_| Ok(vec![])).unwrap();
+        for cut in 0..whole.len() {
+            with_names(&whole[..cut], &[(1, &[0x30, 0])], |_| Ok(vec![])).unwrap_err();
+        }
+        with_names(&whole, &[(2, &[0x30, 0])], |_| Ok(vec![])).unwrap_err();
+        with_names(&[0x30, 0x80, 0, 0], &[], |_| Ok(vec![])).unwrap_err();
+    }
+}
