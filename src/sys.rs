@@ -379,25 +379,6 @@ pub(crate) fn lock_file(file: &std::fs::File, patience: Duration) -> io::Result<
     }
 }
 
-/// Reads a line from the terminal after `prompt`, without showing it.
-#[cfg(all(feature = "cli", feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-pub(crate) fn read_hidden_line(prompt: &str) -> io::Result<String> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    use std::io::BufRead;
-    let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    let shown = tcgetattr(&terminal)?;
-    let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    hidden.local_modes.insert(LocalModes::ECHONL);
-    tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
-    let mut line = String::new();
-    let read = terminal
-        .write_all(prompt.as_bytes())
-        .and_then(|()| io::BufReader::new(&terminal).read_line(&mut line).map(drop));
-    tcsetattr(&terminal, OptionalActions::Flush, &shown)?;
-    read.map(|()| line.trim_end_matches(['\n', '\r']).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

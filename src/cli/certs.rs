@@ -1,18 +1,18 @@
 //! `mtls-min certs`: make, renew, revoke and list certificates.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-use super::CommandLine;
+use super::password::Password;
+use super::{CommandLine, quoted};
 use crate::clock::timestamp;
 use crate::error::Error;
-use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage, random_password};
-use crate::sys::read_hidden_line;
+use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage};
 
 /// Make a CA and certificates, renew and revoke them. Nothing is overwritten unasked.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(
     subcommand,
     name = "certs",
@@ -27,7 +27,7 @@ pub(super) struct Certs {
     what: What,
 }
 
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand)]
 enum What {
     Init(Init),
@@ -40,7 +40,7 @@ enum What {
 }
 
 /// Make a CA, a server certificate and an empty revocation list.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(
     subcommand,
     name = "init",
@@ -60,7 +60,7 @@ struct Init {
 }
 
 /// Make a certificate for one more server.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "server", help_triggers("-h", "--help"))]
 struct NewServer {
     /// name of its files (default server)
@@ -75,7 +75,7 @@ struct NewServer {
 }
 
 /// Make a certificate for a client, in PEM and as PKCS#12: NAME.p12, and NAME.legacy.p12 for macOS, old Windows and Android.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "client", help_triggers("-h", "--help"))]
 struct NewClient {
     /// name of the client and of its files
@@ -102,7 +102,7 @@ struct NewClient {
 }
 
 /// Make a new certificate and key for the same names, in place of the old files.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "renew", help_triggers("-h", "--help"))]
 struct Renew {
     /// name of the client, or server
@@ -123,7 +123,7 @@ struct Renew {
 }
 
 /// Revoke every certificate of a name, and sign the revocation list anew.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "revoke", help_triggers("-h", "--help"))]
 struct Revoke {
     /// name of the client, or server
@@ -135,7 +135,7 @@ struct Revoke {
 }
 
 /// List the certificates: name, kind, serial number, state, days left.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
 struct List {
     /// print JSON instead
@@ -144,23 +144,31 @@ struct List {
 }
 
 /// Sign the revocation list anew, before it expires.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "crl", help_triggers("-h", "--help"))]
 struct Crl {
     /// days until the next one is due, from now on (default as last time, at first 30)
     #[argh(option, arg_name = "n")]
     days: Option<u32>,
+    /// sign the first list of a CA that was not made by init and has revoked nobody yet
+    #[argh(switch)]
+    empty: bool,
+    /// take over crl.pem, the last list that another program signed or whose index.txt is lost
+    #[argh(switch)]
+    adopt: bool,
 }
 
 pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
     if line.has_options() {
-        return Err(Error::new("the options of the server (before the word certs) do not go with certs")
-            .hint("certs --dir names the directory"));
+        return Err(
+            Error::new("the options of the server do not go with certs").hint("certs --dir names the directory")
+        );
     }
     let now = SystemTime::now();
     let directory = Directory::new(&certs.dir).on_wait(|path| {
         tell!("waiting for another process that works in {}", path.display());
     });
+    let directory = directory.on_notice(|text| tell!("{text}"));
     match &certs.what {
         What::Init(init) => {
             let hosts = match init.host.is_empty() {
@@ -182,7 +190,7 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             request.key = client.rsa.unwrap_or(request.key);
             let password = Password::get(client.password_file.as_deref(), client.ask)?;
             say_made(&directory.issue_client(&request, &password.text, now)?);
-            password.show();
+            password.show(&client.name)?;
         }
         What::Renew(renew) => {
             let renewal = Renewal { days: renew.days, revoke_old: renew.revoke_old };
@@ -190,7 +198,7 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             let made = directory.renew(&renew.name, &renewal, &password.text, now)?;
             say_made(&made);
             if made.iter().any(|file| file.extension().is_some_and(|extension| extension == "p12")) {
-                password.show();
+                password.show(&renew.name)?;
             }
         }
         What::Revoke(revoke) => match &directory.revoke(&revoke.name, revoke.reason, now)?[..] {
@@ -201,54 +209,14 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             }
         },
         What::List(list) => show(&directory.list()?, list.json, now),
-        What::Crl(crl) => say_made(&[directory.sign_crl(crl.days, now)?]),
+        What::Crl(crl) => say_made(&[match (crl.empty, crl.adopt) {
+            (true, true) => return Err(Error::new("--empty and --adopt do not go together")),
+            (true, false) => directory.sign_first_crl(crl.days, now)?,
+            (false, true) => directory.adopt_crl(crl.days, now)?,
+            (false, false) => directory.sign_crl(crl.days, now)?,
+        }]),
     }
     Ok(())
-}
-
-/// The password of PKCS#12 files. It is never an argument, which other users of the machine could see.
-struct Password {
-    text: String,
-    made: bool,
-}
-
-impl Password {
-    fn get(file: Option<&Path>, ask: bool) -> Result<Self, Error> {
-        let text = match (file, ask) {
-            (Some(_), true) => return Err(Error::new("--password-file and --ask do not go together")),
-            (Some(file), false) => first_line(file)?,
-            (None, true) => asked()?,
-            (None, false) => return Ok(Self { text: random_password()?, made: true }),
-        };
-        Ok(Self { text, made: false })
-    }
-
-    fn show(&self) {
-        if self.made {
-            print_result!("the password of the .p12 files, shown this once: {}\n", self.text);
-        }
-    }
-}
-
-fn first_line(file: &Path) -> Result<String, Error> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::new(format!("cannot read the password in {}", file.display())).caused_by(error))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn asked() -> Result<String, Error> {
-    let ask = |prompt| {
-        read_hidden_line(prompt).map_err(|error| {
-            Error::new("cannot ask for a password: there is no terminal")
-                .caused_by(error)
-                .hint("--password-file reads it from a file; without both one is made")
-        })
-    };
-    let password = ask("password for the .p12 files: ")?;
-    if ask("once more: ")? != password {
-        return Err(Error::new("the two passwords differ"));
-    }
-    Ok(password)
 }
 
 fn say_made(files: &[PathBuf]) {
@@ -279,15 +247,6 @@ fn crl_in(dir: &str) -> String {
     format!("{dir}/crl.pem")
 }
 
-/// As a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
-    match word.bytes().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 fn show(overview: &Overview, json: bool, now: SystemTime) {
     if json {
         // Names, serial numbers and reasons hold nothing that JSON would have to escape.
@@ -312,11 +271,12 @@ fn show(overview: &Overview, json: bool, now: SystemTime) {
         Some(due) => {
             print_result!("\nrevocation list {}, {} days left\n", overview.crl_number, days_left(due, now));
         }
-        None if overview.crl_number == 0 => print_result!("\nno revocation list yet: `mtls-min certs crl` signs one\n"),
+        None if overview.crl_number == 0 => print_result!("\nno revocation list yet: {FIRST}\n"),
         None => print_result!("\nno revocation list, or not of all that is revoked: {RESIGN}\n"),
     }
 }
 
+const FIRST: &str = "`mtls-min certs crl --empty` signs one, if this CA has revoked nobody";
 const RESIGN: &str = "`mtls-min certs crl` signs it anew";
 
 fn json_entry(entry: &Entry, now: SystemTime) -> String {

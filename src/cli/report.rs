@@ -76,7 +76,7 @@ impl Report {
             facts.extend(certificate_facts(identity, certificate, now));
             facts.extend(names_fact(identity));
             facts.push(anchor_fact(&verdict, anchor.as_ref()));
-            facts.push(revocation_fact(certificate, identity, trust, now));
+            facts.push(revocation_fact(certificate, identity, trust));
         }
         facts.push(Fact::words("rule", format!("{method} {path}: {permission}")));
         if let Some(until) = valid_until {
@@ -191,13 +191,12 @@ fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
 }
 
 /// What the list of its issuer says of the certificate.
-fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &Trust, now: SystemTime) -> Fact {
+fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &Trust) -> Fact {
     let Some(crl) = trust.crl_for(certificate) else {
         return Fact::new("revocation", "no list of its issuer is loaded".to_owned(), "null".to_owned());
     };
     let (number, issuer) = (crl.number(), crl.issuer().subject());
     let (made, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
-    let age = now.duration_since(crl.this_update()).unwrap_or_default().as_secs() / 3600;
     let (entry, entry_json) = match crl.entry(identity) {
         Some((date, reason)) => (
             format!("revoked on {}, reason {reason}", timestamp(date)),
@@ -208,7 +207,7 @@ fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &T
     Fact::new(
         "revocation",
         format!(
-            "list number {number} of {issuer}, {age} hours old, {} revoked, next due on {due}: {entry}",
+            "list number {number} of {issuer}, as of {made}, {} revoked, next due on {due}: {entry}",
             crl.revoked()
         ),
         object([

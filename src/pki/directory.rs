@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::authority::Authority;
 use super::files::{Secrecy, write_new};
 use super::index::{CrlState, Entry, Index};
+use super::load::Beginning;
 use super::opened::{CA, CA_KEY, CRL, INDEX, Opened, read};
+use super::reading::THROWAWAY;
 use super::request::{
     ClientRequest, Reason, check_client_name, check_days, check_file_name, check_hosts, check_password,
 };
@@ -31,6 +33,7 @@ pub struct Directory {
     pub(super) path: PathBuf,
     pub(super) patience: Duration,
     pub(super) on_wait: Option<fn(&Path)>,
+    pub(super) on_notice: Option<fn(&str)>,
 }
 
 /// How a certificate is renewed.
@@ -58,7 +61,7 @@ pub struct Overview {
 impl Directory {
     /// The directory at `path`. Nothing is read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), patience: Duration::from_secs(10), on_wait: None }
+        Self { path: path.into(), patience: Duration::from_secs(10), on_wait: None, on_notice: None }
     }
 
     /// How long to wait for another process that works in the directory. Defaults to 10 seconds.
@@ -73,15 +76,32 @@ impl Directory {
         self
     }
 
+    /// What to call with what the operator should know, in a sentence: an index or a revocation list that is from a backup,
+    /// files that are kept under another name.
+    pub fn on_notice(mut self, call: fn(&str)) -> Self {
+        self.on_notice = Some(call);
+        self
+    }
+
+    pub(super) fn notice(&self, text: &str) {
+        if let Some(call) = self.on_notice {
+            call(text);
+        }
+    }
+
     /// Makes a CA called `name`, a server certificate for `hosts`, and an empty revocation list for 30 days. If
     /// `any_host` is false, name constraints hold the CA to `hosts`: see [`Authority::for_hosts`].
     ///
     /// Returns the files that are new, as the other methods do.
     ///
     /// # Errors
-    /// One of these files is there already; `hosts` holds what is no name; a file cannot be written.
+    /// One of these files is there already; `hosts` holds what is no name; the name is that of the demo's CA; a file cannot be
+    /// written.
     pub fn init(&self, name: &str, hosts: &[&str], any_host: bool, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_hosts(hosts)?;
+        if name == THROWAWAY {
+            return Err(Error::new(format!("{name:?} is the name of the demo's CA")).hint("choose another with --name"));
+        }
         let authority = if any_host { Authority::new(name, now)? } else { Authority::for_hosts(name, hosts, now)? };
         fs::create_dir_all(&self.path).map_err(|error| {
             Error::new(format!("cannot make the directory {}", self.path.display())).caused_by(error)
@@ -115,6 +135,9 @@ impl Directory {
     /// Makes a certificate for a client: `NAME-crt.pem`, `NAME-key.pem`, and both with the CA in `NAME.p12` and
     /// `NAME.legacy.p12` under `password`, printable ASCII of at least 8 characters.
     ///
+    /// If all certificates of that name are revoked, their files are kept as `NAME.revoked-SERIAL` and so on. The same goes
+    /// for [`issue_server`](Self::issue_server).
+    ///
     /// # Errors
     /// It is there already, or valid; a value cannot be.
     pub fn issue_client(
@@ -147,11 +170,13 @@ impl Directory {
     /// change of any kind signs the list.
     ///
     /// # Errors
-    /// Nothing of that name is known; a file cannot be written.
+    /// Nothing of that name is known; a file cannot be written; this would be the first list of a CA that may have revoked
+    /// others elsewhere: see [`sign_first_crl`](Self::sign_first_crl).
     pub fn revoke(&self, name: &str, reason: Reason, now: SystemTime) -> Result<Vec<String>, Error> {
         check_file_name(name)?;
         let mut opened = Opened::new(self, now)?;
         opened.check_known(name)?;
+        opened.check_first_list()?;
         let revoked = opened.index.revoke(|entry| entry.name == name, now, reason);
         opened.sign_crl(now)?;
         Ok(revoked)
@@ -160,14 +185,44 @@ impl Directory {
     /// Signs the revocation list anew, for `days` from now on; or for as many as the last time.
     ///
     /// # Errors
-    /// There is no CA; the days are not 1 to 3650; a file cannot be written.
+    /// There is no CA; the days are not 1 to 3650; a file cannot be written; no list of this CA was ever signed or seen in
+    /// the directory.
     pub fn sign_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
-        if let Some(days) = days.filter(|days| !(1..=3650).contains(days)) {
-            return Err(Error::new(format!("a revocation list is signed for 1 to 3650 days, not {days}")));
-        }
+        check_list_days(days)?;
         let mut opened = Opened::new(self, now)?;
-        opened.index.crl.days = days.unwrap_or(opened.index.crl.days);
-        opened.sign_crl(now)
+        opened.check_first_list()?;
+        opened.sign_crl_for(days, now)
+    }
+
+    /// Signs the first revocation list of a CA that was not made here and has revoked nobody yet, by whatever program: the
+    /// list is empty.
+    ///
+    /// # Errors
+    /// As for [`sign_crl`](Self::sign_crl), but for the last; somebody is revoked.
+    pub fn sign_first_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
+        check_list_days(days)?;
+        let mut opened = Opened::new(self, now)?;
+        match opened.index.revoked().len() {
+            0 => opened.sign_crl_for(days, now),
+            count => Err(Error::new(format!("{} knows of {count} revocations", self.path.join(INDEX).display()))
+                .hint("leave --empty out: `mtls-min certs crl` signs the list of them")),
+        }
+    }
+
+    /// Takes over the revocation list that is there, of another program or beside an index that is lost: makes an index of
+    /// what it revokes, and signs the list anew. Of certificates whose files are not there, the index knows only whether they
+    /// are revoked.
+    ///
+    /// # Errors
+    /// As for [`sign_crl`](Self::sign_crl), but for the last; there is no list, or it is partial or another CA's.
+    pub fn adopt_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
+        check_list_days(days)?;
+        let mut opened = Opened::beginning(self, Beginning::FromList, now)?;
+        if !opened.index.has_seen_list {
+            return Err(Error::new(format!("there is no {} to take over", self.path.join(CRL).display()))
+                .hint("put the CA's last list there, under this name"));
+        }
+        opened.sign_crl_for(days, now)
     }
 
     /// What the directory holds. It changes nothing and waits for nobody.
@@ -175,7 +230,7 @@ impl Directory {
     /// # Errors
     /// There is no CA; the index cannot be read.
     pub fn list(&self) -> Result<Overview, Error> {
-        let Index { crl, entries } = self.load(&read(&self.path.join(CA))?)?;
+        let Index { crl, entries, .. } = self.load(&read(&self.path.join(CA))?, Beginning::WithoutList)?;
         let crl_due = match crl.state {
             CrlState::Signed(due) if self.path.join(CRL).exists() => Some(due),
             _ => None,
@@ -195,7 +250,7 @@ impl Directory {
         }
         if there(CA) && there(CA_KEY) && !there(INDEX) {
             return Err(Error::new(format!("there is a CA in {dir} already, without {INDEX}")).hint(
-                "if an init was cut short, `mtls-min certs server --host NAME` and `mtls-min certs crl` make the rest; \
+                "if an init was cut short, `mtls-min certs server --host NAME` and `mtls-min certs crl --empty` make the rest; \
                  for another CA, `mtls-min certs --dir` names another directory",
             ));
         }
@@ -204,10 +259,20 @@ impl Directory {
 
     /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.
     pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
-        let path = self.path.join(file);
-        if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-            return Ok(());
+        match self.is_free(file) {
+            true => Ok(()),
+            false => Err(Error::new(format!("{} is there already", self.path.join(file).display())).hint(hint)),
         }
-        Err(Error::new(format!("{} is there already", path.display())).hint(hint))
+    }
+
+    pub(super) fn is_free(&self, file: &str) -> bool {
+        fs::symlink_metadata(self.path.join(file)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+fn check_list_days(days: Option<u32>) -> Result<(), Error> {
+    match days.filter(|days| !(1..=3650).contains(days)) {
+        Some(days) => Err(Error::new(format!("a revocation list is signed for 1 to 3650 days, not {days}"))),
+        None => Ok(()),
     }
 }

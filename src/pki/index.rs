@@ -7,7 +7,7 @@
 //! <kind> <name> <serial> <not after> revoked <when> <reason>
 //! ```
 //! Words are separated by tabs, times are RFC 3339, serial numbers hexadecimal. A name may have several lines, the newest
-//! last.
+//! last. Numbers of lists grow with time.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -23,6 +23,8 @@ const FIRST_LINE: &str = "mtls-min index 1";
 pub(super) struct Index {
     pub(super) crl: Crl,
     pub(super) entries: Vec<Entry>,
+    /// Whether it knows what the revocation list in the directory says. Not written.
+    pub(super) has_seen_list: bool,
 }
 
 /// What is known of the revocation list.
@@ -70,7 +72,7 @@ impl Entry {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { crl: Crl { number: 0, days: 30, state: CrlState::None }, entries: Vec::new() }
+        Self { crl: Crl { number: 0, days: 30, state: CrlState::None }, entries: Vec::new(), has_seen_list: false }
     }
 }
 
@@ -82,8 +84,7 @@ impl Index {
         let first = lines.next().is_some_and(|(_, line)| line == FIRST_LINE);
         // A file that was cut lacks at least its last line end.
         if !first || !text.ends_with('\n') {
-            let error = Error::new("it is not, or not all of, an index that `mtls-min certs` wrote");
-            return Err(error.hint("get it back from a backup: without it nobody knows what was revoked"));
+            return Err(not_an_index(text));
         }
         let mut index = Self::default();
         let (number, line) = lines.next().ok_or_else(|| broken(2))?;
@@ -134,6 +135,22 @@ impl Index {
         let revoked = self.entries.iter().filter_map(|entry| Some((octets(&entry.serial)?, entry.revoked?)));
         revoked.map(|(serial, (at, reason))| Revoked { serial, at, reason }).collect()
     }
+}
+
+/// `openssl ca` keeps a file of the same name: six columns, of which the first is a letter.
+fn not_an_index(text: &str) -> Error {
+    let of_openssl = |line: &str| {
+        let columns: Vec<_> = line.split('\t').collect();
+        columns.len() == 6 && ["V", "R", "E"].contains(&columns[0])
+    };
+    if text.lines().next().is_some_and(of_openssl) {
+        return Error::new("it is the database of `openssl ca`, which says whom this CA has revoked").hint(
+            "go on with `openssl ca`; or copy ca.pem, ca-key.pem and the CA's last list, as crl.pem, into a directory of their \
+             own, where `mtls-min certs crl --adopt` takes the list over",
+        );
+    }
+    Error::new("it is not, or not all of, an index that `mtls-min certs` wrote")
+        .hint("get it back from a backup: without it nobody knows what was revoked")
 }
 
 fn crl(line: &str) -> Option<Crl> {
@@ -192,6 +209,7 @@ mod tests {
         Index {
             crl: Crl { number: 7, days: 30, state: CrlState::Signed(at(1_900_000_000)) },
             entries: vec![entry("a@b.c", None), entry("b", Some((at(1_800_000_000), Reason::Superseded)))],
+            has_seen_list: false,
         }
     }
 

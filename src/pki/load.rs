@@ -18,34 +18,48 @@ use crate::identity::hex;
 use crate::revocation_list::RevocationList;
 use crate::trust::has_signed_list;
 
+/// What may be read where there is no index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// No revocation list: its index is lost, or another program signs it.
+    WithoutList,
+    /// A revocation list, from which a new index learns what was revoked.
+    FromList,
+}
+
 impl Directory {
     /// The index; the certificates of this CA that are there without being in it; and what the revocation list revokes
     /// without its knowledge, as when the index is from a backup.
-    pub(super) fn load(&self, ca_pem: &str) -> Result<Index, Error> {
-        let mut index = self.read_index()?;
+    pub(super) fn load(&self, ca_pem: &str, beginning: Beginning) -> Result<Index, Error> {
+        let mut index = self.read_index(beginning)?;
         let ca = read_certificate(ca_pem)?;
         let ca = parse(&ca)?;
         self.adopt_certificates(&mut index, &ca)?;
-        self.adopt_revocations(&mut index, &ca)?;
+        self.adopt_revocations(&mut index, &ca, beginning)?;
         Ok(index)
     }
 
-    fn read_index(&self) -> Result<Index, Error> {
+    fn read_index(&self, beginning: Beginning) -> Result<Index, Error> {
         let path = self.path.join(INDEX);
         match fs::read_to_string(&path) {
             Ok(text) => Index::parse(&text).map_err(|error| {
                 let hint = error.hint_text().unwrap_or("get it back from a backup").to_owned();
                 Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(hint)
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.check_free(
-                    CRL,
-                    "it has lost its index.txt: get that back from a backup, as it says what was revoked",
-                )?;
-                Ok(Index::default())
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => match beginning {
+                Beginning::FromList => Ok(Index::default()),
+                Beginning::WithoutList if self.is_free(CRL) => Ok(Index::default()),
+                Beginning::WithoutList => Err(self.no_index()),
+            },
             Err(error) => Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
         }
+    }
+
+    fn no_index(&self) -> Error {
+        Error::new(format!("{} is there without {INDEX}", self.path.join(CRL).display())).hint(
+            "if `mtls-min certs` made both, get index.txt back from a backup: it says what was signed and revoked; if the list is \
+             another program's, or there is no backup, `mtls-min certs crl --adopt` makes an index of what the list revokes",
+        )
     }
 
     fn adopt_certificates(&self, index: &mut Index, ca: &Certificate<'_>) -> Result<(), Error> {
@@ -68,11 +82,13 @@ impl Directory {
 
     /// What was revoked stays revoked, and the number of the list never falls: an index that is older than the list beside
     /// it learns from it.
-    fn adopt_revocations(&self, index: &mut Index, ca: &Certificate<'_>) -> Result<(), Error> {
+    fn adopt_revocations(&self, index: &mut Index, ca: &Certificate<'_>, beginning: Beginning) -> Result<(), Error> {
         let path = self.path.join(CRL);
         let wrong = |why: &str| {
-            Error::new(format!("{} {why}", path.display()))
-                .hint("move it away; `mtls-min certs crl` then signs the list anew, from index.txt")
+            Error::new(format!("{} {why}", path.display())).hint(
+                "if `mtls-min certs` has signed all lists of this CA, move it away: `mtls-min certs crl` then signs the list anew, \
+                 from index.txt; otherwise put the CA's last list in its place, complete and with a number",
+            )
         };
         let pem = match fs::read(&path) {
             Ok(pem) => pem,
@@ -87,31 +103,48 @@ impl Directory {
             return Err(wrong("is the revocation list of another CA"));
         }
         let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;
+        let before = index.crl.number;
         // A list from a backup lacks what was revoked since, until it is signed anew.
-        if number < index.crl.number && matches!(index.crl.state, CrlState::Signed(_)) {
+        if number < before && matches!(index.crl.state, CrlState::Signed(_)) {
             index.crl.state = CrlState::Pending;
+            self.notice(&format!(
+                "{} is older than {INDEX}, as one from a backup is; it is signed anew",
+                path.display()
+            ));
         }
-        index.crl.number = index.crl.number.max(number);
+        index.crl.number = before.max(number);
+        index.has_seen_list = true;
+        let mut learned = 0;
         let places: HashMap<_, _> =
             index.entries.iter().enumerate().map(|(at, entry)| (entry.serial.clone(), at)).collect();
         for (serial, revocation) in list.entries() {
-            let serial = hex(serial);
+            let serial = if serial.is_empty() { "00".to_owned() } else { hex(serial) };
             let revoked = Some((revocation.date, Reason::of_rfc_5280(revocation.reason)));
             match places.get(&serial) {
                 Some(at) => {
                     let entry = &mut index.entries[*at];
+                    learned += usize::from(entry.revoked.is_none());
                     entry.revoked = entry.revoked.or(revoked);
                 }
-                None => index.entries.push(Entry {
-                    usage: Usage::Client,
-                    name: format!("serial-{serial}"),
-                    serial,
-                    // It says nothing of that, but no certificate is good for longer than its CA.
-                    not_after: ca.not_after,
-                    revoked,
-                }),
+                None => {
+                    learned += 1;
+                    index.entries.push(Entry {
+                        usage: Usage::Client,
+                        name: format!("serial-{serial}"),
+                        serial,
+                        // It says nothing of that, but no certificate is good for longer than its CA.
+                        not_after: ca.not_after,
+                        revoked,
+                    });
+                }
             }
         }
+        let why = match beginning {
+            _ if number <= before && learned == 0 => return Ok(()),
+            Beginning::WithoutList if before > 0 => format!(", which is newer than {INDEX}: is that from a backup?"),
+            _ => String::new(),
+        };
+        self.notice(&format!("{learned} revocations are taken over from {}{why}", path.display()));
         Ok(())
     }
 

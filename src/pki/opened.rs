@@ -9,7 +9,7 @@ use super::authority::Authority;
 use super::directory::{Directory, Renewal};
 use super::files::{Secrecy, write_over};
 use super::index::{CrlState, Entry, Index};
-use super::load::{entry, serial};
+use super::load::{Beginning, entry, serial};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
 use super::request::{ClientRequest, Issued, Reason, Usage};
@@ -35,6 +35,10 @@ impl<'d> Opened<'d> {
     /// Takes the lock, reads all there is, and finishes what somebody was kept from: files that have yet to take their
     /// names, a revocation list that has yet to be signed.
     pub(super) fn new(directory: &'d Directory, now: SystemTime) -> Result<Self, Error> {
+        Self::beginning(directory, Beginning::WithoutList, now)
+    }
+
+    pub(super) fn beginning(directory: &'d Directory, beginning: Beginning, now: SystemTime) -> Result<Self, Error> {
         let ca = directory.path.join(CA);
         // What cannot be looked at is read below, which tells why not.
         if ca.try_exists().is_ok_and(|exists| !exists) {
@@ -45,7 +49,7 @@ impl<'d> Opened<'d> {
         let ca_key = directory.path.join(CA_KEY);
         let authority = Authority::from_pem(&ca_pem, &read(&ca_key)?, now)
             .map_err(|error| Error::new(format!("{} with {CA_KEY} cannot be used", ca.display())).caused_by(error))?;
-        let index = directory.load(&ca_pem)?;
+        let index = directory.load(&ca_pem, beginning)?;
         settle(&directory.path, &index, now)?;
         let mut opened = Self { directory, authority, index, _lock: lock };
         if opened.index.crl.state == CrlState::Pending {
@@ -79,8 +83,9 @@ impl<'d> Opened<'d> {
         days: u32,
         now: SystemTime,
     ) -> Result<Vec<PathBuf>, Error> {
-        self.check_new(name, now)?;
+        let revoked = self.check_new(name, now)?;
         let issued = self.authority.issue_server_for(hosts, days, now)?;
+        self.set_aside(name, revoked)?;
         self.put(name, Usage::Server, &issued, "")
     }
 
@@ -90,8 +95,9 @@ impl<'d> Opened<'d> {
         password: &str,
         now: SystemTime,
     ) -> Result<Vec<PathBuf>, Error> {
-        self.check_new(&request.name, now)?;
+        let revoked = self.check_new(&request.name, now)?;
         let issued = self.authority.issue_client_as(request, now)?;
+        self.set_aside(&request.name, revoked)?;
         self.put(&request.name, Usage::Client, &issued, password)
     }
 
@@ -105,8 +111,13 @@ impl<'d> Opened<'d> {
         let newest = self.check_known(name)?;
         let usage = newest.usage;
         if newest.revoked.is_some() {
-            return Err(Error::new(format!("{name} is revoked, and is not renewed"))
-                .hint(format!("to let {name} in again, move the files away and make the certificate anew")));
+            let again = if usage == Usage::Server { "server --host HOST" } else { "client" };
+            return Err(Error::new(format!("{name} is revoked, and is not renewed")).hint(format!(
+                "`mtls-min certs {again} {name}` makes a new one, and keeps the old files under another name"
+            )));
+        }
+        if renewal.revoke_old {
+            self.check_first_list()?;
         }
         let path = self.directory.path.join(certificate_file(name));
         let days = renewal.days.unwrap_or(if usage == Usage::Server { 397 } else { 365 });
@@ -138,8 +149,28 @@ impl<'d> Opened<'d> {
         Ok(written)
     }
 
+    /// The first list in a directory revokes nobody but whom its index knows. Whom the CA's owner has revoked by another
+    /// program, it would let in again.
+    pub(super) fn check_first_list(&self) -> Result<(), Error> {
+        let Index { crl, has_seen_list, .. } = &self.index;
+        if crl.state != CrlState::None || *has_seen_list || self.authority.is_throwaway() {
+            return Ok(());
+        }
+        let dir = self.directory.path.display();
+        let error = format!(
+            "nothing in {dir} says whom this CA has revoked so far, so a first list would let in whomever another program revoked"
+        );
+        Err(Error::new(error).hint(format!(
+            "put the CA's last list there as {CRL}, and `mtls-min certs crl --adopt` takes it over; if this CA has revoked nobody \
+             yet, `mtls-min certs crl --empty` signs an empty list"
+        )))
+    }
+
     /// Writes the index, then the list, then in the index that the list is written. Between the first and the last the
     /// list is pending, and the next who opens the directory signs it.
+    ///
+    /// The number of the list is the time in seconds, or one more than the last if that is larger: so a directory that was
+    /// restored from a backup uses no number again, and a server sees that its list is another (RFC 5280, section 5.2.3).
     pub(super) fn sign_crl(&mut self, now: SystemTime) -> Result<PathBuf, Error> {
         let valid = self.index.crl.days * Duration::from_secs(24 * 60 * 60);
         let number = self.index.crl.number.checked_add(1).ok_or_else(|| {
@@ -147,6 +178,7 @@ impl<'d> Opened<'d> {
             Error::new(format!("{}: the number of the revocation list can grow no more", path.display()))
                 .hint("somebody has set it; get the file back from a backup")
         })?;
+        let number = number.max(now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()));
         self.index.crl.number = number;
         self.index.crl.state = CrlState::Pending;
         let list = self.authority.sign_crl(&self.index.revoked(), number, now, valid)?;
@@ -156,6 +188,12 @@ impl<'d> Opened<'d> {
         self.index.crl.state = CrlState::Signed(now + valid);
         self.save()?;
         Ok(path)
+    }
+
+    /// The same for another number of days from now on, which stays.
+    pub(super) fn sign_crl_for(&mut self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
+        self.index.crl.days = days.unwrap_or(self.index.crl.days);
+        self.sign_crl(now)
     }
 
     /// The newest entry of a name.
@@ -172,16 +210,47 @@ impl<'d> Opened<'d> {
         })
     }
 
-    fn check_new(&self, name: &str, now: SystemTime) -> Result<(), Error> {
+    /// Whether a name is free: nobody has it, or only who was revoked. Then the serial number of the revoked certificate
+    /// whose files are there.
+    fn check_new(&self, name: &str, now: SystemTime) -> Result<Option<String>, Error> {
+        let is_valid = self.index.entries.iter().any(|entry| entry.name == name && entry.is_valid(now));
+        let there = serial_in(&self.directory.path.join(certificate_file(name)));
+        let is_revoked = |serial: &String| {
+            self.index
+                .entries
+                .iter()
+                .any(|entry| entry.name == name && entry.serial == *serial && entry.revoked.is_some())
+        };
+        if let Some(serial) = there.filter(|serial| !is_valid && is_revoked(serial)) {
+            let aside = files(&set_aside_name(name, &serial));
+            aside.iter().try_for_each(|file| self.directory.check_free(file, "move it away first"))?;
+            return Ok(Some(serial));
+        }
         let again = format!("`mtls-min certs renew {name}` replaces what there is; else move the files away first");
         for file in files(name) {
             self.directory.check_free(&file, &again)?;
         }
-        match self.index.entries.iter().find(|entry| entry.name == name && entry.is_valid(now)) {
-            None => Ok(()),
-            Some(_) => Err(Error::new(format!("{name} has a valid certificate already, though its files are gone"))
+        match is_valid {
+            false => Ok(None),
+            true => Err(Error::new(format!("{name} has a valid certificate already, though its files are gone"))
                 .hint(format!("put them back, or `mtls-min certs revoke {name}` first"))),
         }
+    }
+
+    /// Gives the files of a revoked certificate another name. The certificate comes last: while it is there, whoever is
+    /// killed in between can try again.
+    fn set_aside(&self, name: &str, revoked: Option<String>) -> Result<(), Error> {
+        let Some(serial) = revoked else { return Ok(()) };
+        let new_name = set_aside_name(name, &serial);
+        let [certificate, others @ ..] = std::array::from_fn::<_, 4, _>(|at| {
+            [&files(name)[at], &files(&new_name)[at]].map(|file| self.directory.path.join(file))
+        });
+        for [from, to] in others.iter().chain([&certificate]).filter(|[from, _]| from.symlink_metadata().is_ok()) {
+            fs::rename(from, to)
+                .map_err(|error| Error::new(format!("cannot rename {}", from.display())).caused_by(error))?;
+        }
+        self.directory.notice(&format!("the files of the revoked {name} are now called {new_name}"));
+        Ok(())
     }
 
     /// Enters a certificate into the index and puts its files in place, all or none: see [`Staged`]. In this order nobody
@@ -217,6 +286,16 @@ impl<'d> Opened<'d> {
 fn is_one_of(entries: &[Entry], name: &str, pem: &str) -> bool {
     let serial = read_certificate(pem).and_then(|der| serial(&parse(&der)?));
     serial.is_ok_and(|serial| entries.iter().any(|entry| entry.name == name && entry.serial == serial))
+}
+
+fn serial_in(path: &Path) -> Option<String> {
+    let der = read_certificate(&fs::read_to_string(path).ok()?).ok()?;
+    serial(&parse(&der).ok()?).ok()
+}
+
+/// Under which the files of a revoked certificate are kept.
+fn set_aside_name(name: &str, serial: &str) -> String {
+    format!("{name}.revoked-{serial}")
 }
 
 pub(super) fn read(path: &Path) -> Result<String, Error> {

@@ -167,9 +167,13 @@ pub(super) fn check_client_name(name: &str) -> Result<(), Error> {
 }
 
 fn bad_name(name: &str) -> Error {
-    Error::new(format!("{name:?} cannot be the name of a certificate here")).hint(
-        "1 to 64 letters, digits and . _ - @, the first of them no . or -; ca, server, crl, index and *.legacy mean other files",
-    )
+    let error = Error::new(format!("{name:?} cannot be the name of a certificate here"));
+    let rule = "1 to 64 letters, digits and . _ - @, the first of them no . or -; ca, server, crl, index and *.legacy mean other files";
+    error.hint(match name.chars().find(|letter| letter.is_alphabetic() && !letter.is_ascii()) {
+        // Two programs may encode such a letter differently, and then it is another file and another name.
+        Some(letter) => format!("write it without {letter}: letters are a to z and A to Z here; {rule}"),
+        None => rule.to_owned(),
+    })
 }
 
 pub(super) fn check_days(days: u32, most: u32) -> Result<(), Error> {

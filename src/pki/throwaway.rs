@@ -1,24 +1,27 @@
 //! The certificates of `mtls-min demo`.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::authority::Authority;
+use super::directory::Directory;
 use super::files::{Secrecy, write_new};
-use super::pkcs12::{pkcs12, random_password};
+use super::opened::{CA, CA_KEY, INDEX, Opened};
+use super::pkcs12::{pkcs12, pkcs12_legacy, random_password};
+use super::reading::{THROWAWAY, is_throwaway, parse, read_certificate};
 use crate::error::Error;
 
 /// The names under which the server of the demo can be reached.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-const CA: &str = "ca.pem";
-const CA_KEY: &str = "ca-key.pem";
 const SERVER: &str = "server-crt.pem";
 const SERVER_KEY: &str = "server-key.pem";
 const CLIENT: &str = "client1-crt.pem";
 const CLIENT_KEY: &str = "client1-key.pem";
 const CLIENT_P12: &str = "client1.p12";
+const CLIENT_LEGACY_P12: &str = "client1.legacy.p12";
 const CLIENT_PASSWORD: &str = "client1-p12-password.txt";
 
 /// What [`throwaway`] made.
@@ -33,20 +36,43 @@ pub struct Made {
 
 /// Makes what is missing in `directory` for a try-out: a CA (`ca.pem`, `ca-key.pem`), a server certificate for localhost,
 /// 127.0.0.1 and ::1 (`server-crt.pem`, `server-key.pem`), a client certificate (`client1-crt.pem`, `client1-key.pem`), and
-/// the same as a file for browsers (`client1.p12`, its password in `client1-p12-password.txt`).
+/// the same as files for browsers (`client1.p12`, and `client1.legacy.p12` for old ones, their password in
+/// `client1-p12-password.txt`).
 ///
-/// Nothing that is there is overwritten; files that are missing are made with the CA that is there. Keys get mode 0600.
+/// It works only where no other CA can be meant: in a directory that is new or empty (but for dot files, `README.md` and
+/// `make-certs.sh`), or whose `ca.pem` is a CA that it made itself, or `make-certs.sh` did: the name says so. Nothing that is
+/// there is overwritten; files that are missing are made with that CA, unless [`Directory`] keeps an index of it. Keys get
+/// mode 0600.
 ///
 /// # Errors
-/// A file cannot be written; or files are missing that cannot be made to fit those that are there.
+/// The directory is another's; a file cannot be written; or files are missing that cannot be made to fit those that are there.
 pub fn throwaway(directory: impl AsRef<Path>, now: SystemTime) -> Result<Made, Error> {
     let directory = directory.as_ref();
-    fs::create_dir_all(directory)
-        .map_err(|error| Error::new(format!("cannot make the directory {}", directory.display())).caused_by(error))?;
     let mut making = Making { directory, made: Vec::new() };
-    making.all(now)?;
+    making.check_own()?;
+    making.check_pairs()?;
+    if !making.is_complete() {
+        fs::create_dir_all(directory).map_err(|error| {
+            Error::new(format!("cannot make the directory {}", directory.display())).caused_by(error)
+        })?;
+        let _lock = Opened::lock(&Directory::new(directory))?;
+        // Another process may have been here.
+        making.check_own()?;
+        making.all(now)?;
+    }
     let password = fs::read_to_string(directory.join(CLIENT_PASSWORD)).ok();
     Ok(Made { files: making.made, password: password.map(|password| password.trim().to_owned()) })
+}
+
+/// Files that do not make a directory somebody's: they come with the source.
+const HARMLESS: [&str; 2] = ["README.md", "make-certs.sh"];
+
+/// One of the two forms of PKCS#12.
+type Form = fn(&str, &str, &str, &str, &str) -> Result<Vec<u8>, Error>;
+
+fn is_own_ca(pem: &str) -> bool {
+    let own = |pem| Ok::<_, Error>(is_throwaway(&parse(&read_certificate(pem)?)?));
+    own(pem).unwrap_or(false)
 }
 
 struct Making<'d> {
@@ -55,13 +81,54 @@ struct Making<'d> {
 }
 
 impl Making<'_> {
-    fn all(&mut self, now: SystemTime) -> Result<(), Error> {
-        for (certificate, key) in [(SERVER, SERVER_KEY), (CLIENT, CLIENT_KEY)] {
-            self.check_pair(certificate, key)?;
-        }
-        let missing = [SERVER, CLIENT, CLIENT_P12].iter().any(|name| !self.has(name));
-        if self.has(CA) && !missing {
+    /// Nothing is signed with a CA that somebody relies on.
+    fn check_own(&self) -> Result<(), Error> {
+        if fs::read_to_string(self.path(CA)).is_ok_and(|pem| is_own_ca(&pem)) {
             return Ok(());
+        }
+        let dir = self.directory.display();
+        let failed = |error| Error::new(format!("cannot read the directory {dir}")).caused_by(error);
+        let files = match fs::read_dir(self.directory) {
+            Ok(files) => files.collect::<Result<Vec<_>, _>>().map_err(failed)?,
+            // What it is instead, if it is something, is told by whoever makes it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let names = files.iter().map(|file| file.file_name().to_string_lossy().into_owned());
+        let mut others: Vec<_> = names.filter(|name| !name.starts_with('.') && !HARMLESS.contains(&&**name)).collect();
+        // The CA, if there is one, says most.
+        others.sort_by_key(|name| (name != CA, name.clone()));
+        let Some(other) = others.first() else { return Ok(()) };
+        Err(Error::new(format!("{dir} is not the demo's: {other} is there, and no CA that the demo made"))
+            .hint(
+                "`mtls-min demo --dir DIR` takes an empty or a new directory; with the CA that is there, `mtls-min certs client NAME` \
+                 makes a client's certificate (--dir names its directory), and `mtls-min --ca FILE` serves",
+            ))
+    }
+
+    fn check_pairs(&self) -> Result<(), Error> {
+        [(SERVER, SERVER_KEY), (CLIENT, CLIENT_KEY)]
+            .iter()
+            .try_for_each(|(certificate, key)| self.check_pair(certificate, key))
+    }
+
+    fn is_complete(&self) -> bool {
+        let legacy = self.has(CLIENT_LEGACY_P12) || !self.has(CLIENT_PASSWORD) || self.has(INDEX);
+        self.directory.is_dir() && self.missing().is_none() && legacy
+    }
+
+    fn missing(&self) -> Option<&'static str> {
+        [CA, SERVER, CLIENT, CLIENT_P12].into_iter().find(|name| !self.has(name))
+    }
+
+    fn all(&mut self, now: SystemTime) -> Result<(), Error> {
+        self.check_pairs()?;
+        if let Some(missing) = self.missing().filter(|_| self.has(INDEX)) {
+            return Err(Error::new(format!("{} is not there", self.path(missing).display())).hint(format!(
+                "in {} the demo makes nothing any more, since `mtls-min certs` has signed there: `mtls-min certs client` and \
+                 `certs server` do; or choose an empty directory with --dir",
+                self.directory.display()
+            )));
         }
         let authority = self.authority(now)?;
         self.check_password()?;
@@ -78,17 +145,21 @@ impl Making<'_> {
         }
         if !self.has(CLIENT_P12) {
             let password = random_password()?;
-            let p12 = pkcs12(
-                "client1",
-                &self.read(CLIENT)?,
-                &self.read(CLIENT_KEY)?,
-                authority.certificate_pem(),
-                &password,
-            )?;
             self.write(CLIENT_PASSWORD, format!("{password}\n").as_bytes(), Secrecy::Private)?;
-            self.write(CLIENT_P12, &p12, Secrecy::Private)?;
+            self.write_p12(CLIENT_P12, pkcs12, &authority)?;
+        }
+        // Of which nobody knows the password there can be no second form.
+        if !self.has(CLIENT_LEGACY_P12) && self.has(CLIENT_PASSWORD) {
+            self.write_p12(CLIENT_LEGACY_P12, pkcs12_legacy, &authority)?;
         }
         Ok(())
+    }
+
+    fn write_p12(&mut self, name: &str, form: Form, authority: &Authority) -> Result<(), Error> {
+        let (certificate, key) = (self.read(CLIENT)?, self.read(CLIENT_KEY)?);
+        let password = self.read(CLIENT_PASSWORD)?;
+        let p12 = form("client1", &certificate, &key, authority.certificate_pem(), password.trim())?;
+        self.write(name, &p12, Secrecy::Private)
     }
 
     /// The CA that is there, or a new one where there is nothing at all.
@@ -101,14 +172,7 @@ impl Making<'_> {
                     .hint(format!("{mend}, or choose an empty directory with --dir"))
             }),
             (false, false) => {
-                if let Some(other) = [SERVER, CLIENT, CLIENT_P12, CLIENT_PASSWORD].iter().find(|name| self.has(name)) {
-                    return Err(Error::new(format!(
-                        "{} is there, but not the {CA} that it belongs to",
-                        self.path(other).display()
-                    ))
-                    .hint("put the CA back, or choose an empty directory with --dir"));
-                }
-                let authority = Authority::new("mtls-min throw-away CA", now)?;
+                let authority = Authority::new(THROWAWAY, now)?;
                 self.write(CA_KEY, authority.key_pem().as_bytes(), Secrecy::Private)?;
                 self.write(CA, authority.certificate_pem().as_bytes(), Secrecy::Public)?;
                 Ok(authority)
@@ -144,7 +208,7 @@ impl Making<'_> {
 
     /// What goes into a new file for browsers has to fit together.
     fn check_client(&self, authority: &Authority) -> Result<(), Error> {
-        if self.has(CLIENT_P12) || !self.has(CLIENT) {
+        if (self.has(CLIENT_P12) && self.has(CLIENT_LEGACY_P12)) || !self.has(CLIENT) {
             return Ok(());
         }
         authority.check_issued(&self.read(CLIENT)?, &self.read(CLIENT_KEY)?).map_err(|error| {

@@ -270,7 +270,7 @@ pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> 
             }
             (ErrorKind::NotFound, "the file of intermediates") => error.hint("--intermediates names it"),
             (ErrorKind::NotFound, "the file of revocation lists") => {
-                error.hint("`mtls-min certs crl` signs one; --crl names another file")
+                error.hint("--crl names another file; where `mtls-min certs` keeps the CA, `mtls-min certs crl` signs its list anew")
             }
             (ErrorKind::NotFound, "the policy") => {
                 error.hint("--policy names the file; a line of it is a path and who may go there, for example: / any")

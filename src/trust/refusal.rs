@@ -184,8 +184,8 @@ impl RefusalCode {
             Self::Revoked => "issue the client a new certificate, if it is to come back",
             Self::CrlMissing => "load the CA's revocation list with --crl, or leave out --crl-required",
             Self::CrlExpired => {
-                "have the CA sign its revocation list anew (`mtls-min certs crl`) and put it in place of the old one; it is \
-                 noticed at once"
+                "have the CA sign its revocation list anew (by the program that signed it before, as `mtls-min certs crl`) and put \
+                 it in place of the old one; it is noticed at once"
             }
             Self::NotAllowed => {
                 "add a rule that means this client (--allow, or a line of --policy), if it is to be let in"

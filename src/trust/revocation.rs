@@ -375,7 +375,7 @@ fn mend(unusable: &Unusable) -> Option<&'static str> {
     match unusable {
         Unusable::Version | Unusable::NoNumber => Some(
             "have the CA number its lists: with openssl, crlnumber = FILE and crl_extensions with authorityKeyIdentifier in \
-             its configuration; or make it with `mtls-min certs crl`",
+             its configuration",
         ),
         Unusable::NoNextUpdate => Some("have the CA say when the next list is due (openssl ca -gencrl -crldays 30)"),
         Unusable::Partial => Some("have the CA issue one complete list"),

@@ -188,7 +188,7 @@ fn the_decision_is_a_short_tree_of_what_it_rests_on() {
         ("dates", vec!["59 days left"]),
         ("usage", vec!["may authenticate clients"]),
         ("anchor", vec!["CN=ca, sha256 "]),
-        ("revocation", vec!["list number 5 of CN=ca, 1 hours old, 1 revoked, next due on", "no entry"]),
+        ("revocation", vec!["list number 5 of CN=ca, as of 20", ", 1 revoked, next due on", "no entry"]),
         ("rule", vec!["GET /x: any, policy, line 1"]),
         ("stands until", vec!["T"]),
     ] {
