@@ -1,15 +1,15 @@
 #!/bin/sh
 # Makes the certificates for mtls-min with openssl alone, step by step: a CA, a server certificate for localhost, a client
-# certificate, and the client's PKCS#12 file for browsers. Works with OpenSSL 1.1.1 and 3.
+# certificate, and the client's PKCS#12 files for browsers. Works with OpenSSL 1.1.1 and 3.
 #
 #   certs/make-certs.sh [DIRECTORY]        (default: the directory of this script)
 #
-# Nothing is overwritten. P12_PASSWORD in the environment is the password of client1.p12; otherwise one is made and shown.
+# Nothing is overwritten. P12_PASSWORD in the environment is the password of the .p12 files; otherwise one is made and shown.
 set -eu
 umask 077
 CDPATH='' cd -- "${1:-$(dirname -- "$0")}"
 
-for file in ca.pem ca-key.pem server-crt.pem server-key.pem client1-crt.pem client1-key.pem client1.p12; do
+for file in ca.pem ca-key.pem server-crt.pem server-key.pem client1-crt.pem client1-key.pem client1.p12 client1.legacy.p12; do
     if [ -e "$file" ] || [ -L "$file" ]; then
         echo "make-certs.sh: $PWD/$file is there already; nothing was made" >&2
         echo "  hint: remove it, or name another directory" >&2
@@ -70,18 +70,22 @@ issue() { # NAME KIND COMMON-NAME DAYS
 issue server server localhost 397
 issue client1 client client1 365
 
-# 4. The browser's file: certificate, key and CA under a password. The algorithms are named because OpenSSL 1.1.1 would take
-# ones (RC2, SHA-1) that OpenSSL 3 does not read.
+# 4. The browser's files: certificate, key and CA under a password. The algorithms are named because OpenSSL 1.1.1 would take
+# ones (RC2, SHA-1) that OpenSSL 3 does not read. The older ones are for macOS, old Windows and Android.
 if [ -z "${P12_PASSWORD:-}" ]; then
     P12_PASSWORD=$(openssl rand -hex 8)
     echo "the password of client1.p12 is $P12_PASSWORD"
 fi
 export P12_PASSWORD
-openssl pkcs12 -export -in "$work/client1-crt.pem" -inkey "$work/client1-key.pem" -certfile "$work/ca.pem" -name client1 \
-    -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha256 -passout env:P12_PASSWORD -out "$work/client1.p12"
+p12() { # FILE ENCRYPTION DIGEST
+    openssl pkcs12 -export -in "$work/client1-crt.pem" -inkey "$work/client1-key.pem" -certfile "$work/ca.pem" \
+        -name client1 -keypbe "$2" -certpbe "$2" -macalg "$3" -passout env:P12_PASSWORD -out "$work/$1"
+}
+p12 client1.p12 AES-256-CBC sha256
+p12 client1.legacy.p12 PBE-SHA1-3DES sha1
 
 chmod 644 "$work"/ca.pem "$work"/*-crt.pem
-for file in ca-key.pem ca.pem server-key.pem server-crt.pem client1-key.pem client1-crt.pem client1.p12; do
+for file in ca-key.pem ca.pem server-key.pem server-crt.pem client1-key.pem client1-crt.pem client1.p12 client1.legacy.p12; do
     ln "$work/$file" "$file"
 done
-echo "made ca.pem, server-crt.pem, client1-crt.pem, their keys, and client1.p12 in $PWD"
+echo "made ca.pem, server-crt.pem, client1-crt.pem, their keys, client1.p12 and client1.legacy.p12 in $PWD"

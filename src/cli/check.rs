@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::time::SystemTime;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use http::Method;
 use rustls::pki_types::CertificateDer;
 
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::pem::{Bundle, Form, check_form, is_der};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "check", help_triggers("-h", "--help"))]
 pub(super) struct Check {
     /// the certificate (with its chain): PEM, DER or PKCS#12; - for standard input

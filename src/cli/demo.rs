@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, serve};
+use super::{CommandLine, quoted, serve};
 use crate::error::Error;
+#[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
+use {
+    crate::identity::Identity,
+    rustls::pki_types::{CertificateDer, pem::PemObject},
+};
 
 /// Make throw-away certificates in certs/ if there are none, serve with them, and print what to try.
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "demo", help_triggers("-h", "--help"))]
 pub(super) struct Demo {
     /// directory of the certificates (default certs)
@@ -47,8 +52,24 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
 
 #[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
 fn make(dir: &str) -> Result<Option<String>, Error> {
-    // This build makes no certificates; the server says which are missing.
-    tell!("using the certificates in {dir}; this build cannot make any");
+    let file = |name: &str| Path::new(dir).join(name);
+    let needed = ["ca.pem", "server-crt.pem", "server-key.pem"];
+    if let Some(missing) = needed.iter().map(|name| file(name)).find(|path| !path.exists()) {
+        return Err(Error::new(format!(
+            "{} is not there, and this build cannot make it: it was made without the feature `pki`",
+            missing.display()
+        ))
+        .hint("make the certificates with `mtls-min demo` of another build, or with certs/make-certs.sh"));
+    }
+    // As where certificates are made: another's CA is not the demo's to serve with.
+    let text = std::fs::read(file("ca.pem"))
+        .map_err(|error| Error::new(format!("cannot read {}", file("ca.pem").display())).caused_by(error))?;
+    let ca = CertificateDer::from_pem_slice(&text).ok().and_then(|der| Identity::from_der(&der).ok());
+    if ca.is_none_or(|ca| ca.subject() != "CN=mtls-min throw-away CA,O=mtls-min") {
+        return Err(Error::new(format!("{dir} is not the demo's: its ca.pem is no CA that the demo made"))
+            .hint(format!("--dir names another directory; `mtls-min --ca {dir}/ca.pem` serves with this one")));
+    }
+    tell!("using the certificates in {dir}");
     Ok(None)
 }
 
@@ -58,16 +79,22 @@ fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>) 
         Some(password) => format!("its password is {password}"),
         None => "its password is the one it was made with".to_owned(),
     };
+    let file = |name: &str| quoted(&format!("{dir}/{name}"));
+    let (ca, certificate, key) = (file("ca.pem"), file("client1-crt.pem"), file("client1-key.pem"));
+    let legacy = match Path::new(dir).join("client1.legacy.p12").exists() {
+        true => format!(" ({dir}/client1.legacy.p12 on macOS, old Windows and Android)"),
+        false => String::new(),
+    };
     print_result!(
         "
 With a certificate (hello world):
-  curl --cacert {dir}/ca.pem --cert {dir}/client1-crt.pem --key {dir}/client1-key.pem https://localhost:{port}/
+  curl --cacert {ca} --cert {certificate} --key {key} https://localhost:{port}/
 
 Without one (401 User is not authorized):
-  curl --cacert {dir}/ca.pem https://localhost:{port}/
+  curl --cacert {ca} https://localhost:{port}/
 
-With a browser: import {dir}/client1.p12 (Settings, Privacy and security, Certificates, Your certificates, Import);
-{password}.
+With a browser: import {dir}/client1.p12{legacy}
+under Settings, Privacy and security, Certificates, Your certificates, Import; {password}.
 Then open https://localhost:{port}/ and choose client1. The browser warns of the server, whose CA it does not know;
 import {dir}/ca.pem as an authority to end that, and remove it again after the demo.
 

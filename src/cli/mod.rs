@@ -19,6 +19,7 @@ macro_rules! print_result {
 }
 
 mod access;
+mod arguments;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 mod certs;
 mod check;
@@ -27,6 +28,8 @@ mod events;
 mod hello;
 mod line;
 mod log;
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+mod password;
 mod report;
 mod serve;
 mod strangers;
@@ -37,13 +40,13 @@ use std::error::Error as StdError;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::error::Error;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(
     help_triggers("-h", "--help"),
     example = "  {command_name} demo\n  {command_name} --ca certs/ca.pem",
@@ -119,7 +122,7 @@ struct CommandLine {
     log: Option<line::Form>,
 }
 
-#[derive(FromArgs, Debug, Clone, PartialEq)]
+#[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand)]
 enum Command {
     Demo(demo::Demo),
@@ -155,17 +158,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             // A single hyphen is standard input, which argh takes for an option.
             Ok(word) if word == "-" => words.push(STDIN.to_owned()),
             Ok(word) => words.push(word),
-            Err(word) => return usage_error(&format!("an argument is not UTF-8: {}", word.to_string_lossy())),
+            Err(word) => {
+                return usage_error(&format!("an argument is not UTF-8: {}", word.to_string_lossy()), None, "mtls-min");
+            }
         }
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match CommandLine::from_args(&["mtls-min"], words.get(1..).unwrap_or_default()) {
+    let arguments = match arguments::in_order(words.get(1..).unwrap_or_default(), &CommandLine::get_args_info()) {
+        Ok(arguments) => arguments,
+        Err(misuse) => return usage_error(&misuse.message, misuse.guess.as_deref(), &misuse.command),
+    };
+    let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
+    match CommandLine::from_args(&["mtls-min"], &words) {
         Ok(line) => run(&line),
         Err(argh::EarlyExit { output, status: Ok(()) }) => {
             print_result!("{output}");
             ExitCode::SUCCESS
         }
-        Err(argh::EarlyExit { output, status: Err(()) }) => usage_error(output.trim_end()),
+        Err(argh::EarlyExit { output, status: Err(()) }) => usage_error(output.trim_end(), None, &arguments.command),
     }
 }
 
@@ -213,9 +222,22 @@ fn password_file(file: &str) -> Result<String, Error> {
     line.ok_or_else(|| Error::new(format!("the password file {file} is empty")))
 }
 
-fn usage_error(message: &str) -> ExitCode {
-    tell!("{message}\n  hint: mtls-min --help lists the options");
+fn usage_error(message: &str, guess: Option<&str>, command: &str) -> ExitCode {
+    tell!("{message}");
+    if let Some(guess) = guess {
+        tell!(plain "  hint: {guess}");
+    }
+    tell!(plain "  hint: {command} --help lists what there is");
     ExitCode::from(2)
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// A time in seconds: a number above 0, fractions allowed, at most a day.

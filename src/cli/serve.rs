@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::CommandLine;
@@ -23,7 +23,9 @@ use crate::trust::Trust;
 /// Serves; `ready` is told the addresses once it listens.
 pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
     // Before the files are read, so that one that comes then reads them once more instead of ending the process.
-    let signals = Signals::new([SIGHUP]).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
+    // Those that mean nothing here are for other programs of the same script, and end nothing either.
+    let signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]);
+    let signals = signals.map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     let files = Files::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
@@ -141,23 +143,39 @@ fn max_connections(form: Form, asked: Option<usize>) -> usize {
 fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
     let default = ["127.0.0.1:4433".to_owned()];
     let asked = if asked.is_empty() { &default[..] } else { asked };
-    asked.iter().map(|address| listen(address)).collect()
+    let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    for (at, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
+        if addresses[..at].contains(address) {
+            return Err(Error::new(format!("--listen {address} is there twice")).hint("leave one of them out"));
+        }
+    }
+    (0..addresses.len()).map(|at| listen(addresses[at], &addresses[..at])).collect()
 }
 
 /// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
 /// address tomorrow. `localhost` means one only.
-fn listen(address: &str) -> Result<TcpListener, Error> {
+fn address(text: &str) -> Result<SocketAddr, Error> {
     let local = |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
-    let address = match address.strip_prefix("localhost:") {
+    let address = match text.strip_prefix("localhost:") {
         Some(port) => local(port),
-        None => address.parse().ok(),
-    }
-    .ok_or_else(|| {
-        Error::new(format!("--listen {address} is no address"))
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| {
+        Error::new(format!("--listen {text} is no address"))
             .hint("write address:port with an IP address or localhost, like 0.0.0.0:443 or [::]:443")
-    })?;
+    })
+}
+
+/// `before`: where this process listens already.
+fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Error> {
     TcpListener::bind(address).map_err(|error| {
+        let covers = |other: &SocketAddr| {
+            other.port() == address.port() && (other.ip().is_unspecified() || address.ip().is_unspecified())
+        };
         let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse if before.iter().any(covers) => {
+                "an unspecified address (0.0.0.0 or [::]) covers all others of its port: leave the other --listen out"
+            }
             std::io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
             std::io::ErrorKind::PermissionDenied => {
                 "ports below 1024 are reserved; choose another, or grant CAP_NET_BIND_SERVICE"
@@ -168,7 +186,7 @@ fn listen(address: &str) -> Result<TcpListener, Error> {
     })
 }
 
-/// SIGHUP reads the files. Of the others the first begins the draining, and the second ends the process at once.
+/// SIGHUP reads the files. Of SIGTERM and SIGINT the first begins the draining, and the second ends the process at once.
 fn heed_signals(
     mut signals: Signals,
     shutdown: ShutdownHandle,
@@ -178,8 +196,12 @@ fn heed_signals(
     std::thread::spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
-            if signal == SIGHUP {
-                trust.reload();
+            match signal {
+                SIGHUP => trust.reload(),
+                SIGUSR1 | SIGUSR2 => log.say("this signal means nothing here; SIGHUP reads the files anew"),
+                _ => {}
+            }
+            if ![SIGINT, SIGTERM].contains(&signal) {
                 continue;
             }
             if stopping {

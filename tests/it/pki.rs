@@ -14,12 +14,13 @@ use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::start;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "ca-key.pem",
     "ca.pem",
     "client1-crt.pem",
     "client1-key.pem",
     "client1-p12-password.txt",
+    "client1.legacy.p12",
     "client1.p12",
     "server-crt.pem",
     "server-key.pem",
@@ -75,10 +76,10 @@ fn what_is_missing_is_made_with_the_ca_that_is_there() {
     let dir = TempDir::new();
     throwaway(dir.path(), SystemTime::now()).unwrap();
     let ca = fs::read(dir.path().join("ca.pem")).unwrap();
-    for name in ["client1-crt.pem", "client1-key.pem", "client1.p12", "client1-p12-password.txt"] {
+    for name in FILES.iter().filter(|name| name.starts_with("client1")) {
         fs::remove_file(dir.path().join(name)).unwrap();
     }
-    assert_eq!(throwaway(dir.path(), SystemTime::now()).unwrap().files.len(), 4);
+    assert_eq!(throwaway(dir.path(), SystemTime::now()).unwrap().files.len(), 5);
     assert_eq!(fs::read(dir.path().join("ca.pem")).unwrap(), ca);
     let running = start(Trust::from_pem_files([dir.path().join("ca.pem")]).unwrap());
     assert_eq!(get(running.addr, Some(&holder(&dir)), &TLS13).unwrap().status, 200);
@@ -91,7 +92,7 @@ fn files_that_do_not_fit_are_an_error_and_stay() {
         (&["server-key.pem"], "server-crt.pem is there without server-key.pem"),
         (&["client1-crt.pem"], "client1-key.pem is there without client1-crt.pem"),
         (&["ca-key.pem", "client1.p12"], "ca.pem is there without ca-key.pem"),
-        (&["ca.pem", "ca-key.pem"], "server-crt.pem is there, but not the ca.pem"),
+        (&["ca.pem", "ca-key.pem"], "is not the demo's: client1-crt.pem is there"),
         (&["client1.p12"], "client1-p12-password.txt is there without client1.p12"),
     ];
     for (gone, message) in cases {
@@ -218,6 +219,7 @@ fn demos_started_together_leave_one_whole_set_or_say_why_not() {
     assert!(made >= 1, "one of them gets through");
     let mut names: Vec<_> =
         fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != ".lock");
     names.sort_unstable();
     assert_eq!(names, FILES);
     let running = start(Trust::from_pem_files([dir.path().join("ca.pem")]).unwrap());
