@@ -5,9 +5,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::authority::cannot_make;
-use super::names::{OCTET_STRING, SEQUENCE, element};
+use super::names::element;
 use super::request::KeyKind;
 use crate::certificate::{Certificate, Key};
+use crate::der::tag;
 use crate::error::Error;
 
 /// Reads the private key of a certificate in PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE
@@ -46,8 +47,8 @@ fn not_its_key() -> Error {
 /// The crypto library of the smaller build reads the newer one only.
 fn in_pkcs8(key: &[u8], algorithm: &[u8]) -> PrivateKeyDer<'static> {
     const VERSION_0: [u8; 3] = [2, 1, 0];
-    let parts = [&VERSION_0[..], &element(SEQUENCE, algorithm), &element(OCTET_STRING, key)].concat();
-    PrivatePkcs8KeyDer::from(element(SEQUENCE, &parts)).into()
+    let parts = [&VERSION_0[..], &element(tag::SEQUENCE, algorithm), &element(tag::OCTET_STRING, key)].concat();
+    PrivatePkcs8KeyDer::from(element(tag::SEQUENCE, &parts)).into()
 }
 
 pub(super) fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use super::directory::Directory;
 use super::index::{CrlState, Entry, Index};
 use super::opened::{CRL, INDEX, certificate_file};
-use super::reading::{names_as_issuer, parse, read_certificate};
+use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
 use crate::certificate::Certificate;
 use crate::crypto;
@@ -99,7 +99,7 @@ impl Directory {
         let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
         // Most CAs that init makes have one name.
         let algorithms = crypto::provider()?.signature_verification_algorithms;
-        if list.issuer != ca.subject || !has_signed_list(&signed, ca.spki, &algorithms) {
+        if !is_name_of(ca, &list.issuer) || !has_signed_list(&signed, ca.spki, &algorithms) {
             return Err(wrong("is the revocation list of another CA"));
         }
         let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;

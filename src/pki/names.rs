@@ -2,6 +2,7 @@
 //! attributes that stand there twice, groups of them, and kinds of strings. A name that differs in a byte is another CA's to
 //! most programs.
 
+use crate::der::{NotDer, Reader, tag};
 use crate::error::Error;
 
 /// Where the names stand in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
@@ -16,26 +17,20 @@ pub(super) fn with_names(
     names: &[(usize, &[u8])],
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
 ) -> Result<Vec<u8>, Error> {
-    let broken = || Error::new("what was signed cannot be read");
-    let [signed, algorithm, _] = elements(content(der).ok_or_else(broken)?).ok_or_else(broken)?[..] else {
-        return Err(broken());
-    };
-    let mut parts = elements(content(signed).ok_or_else(broken)?).ok_or_else(broken)?;
+    let broken = |_: NotDer| Error::new("what was signed cannot be read");
+    let [signed, algorithm, _] = elements(der).map_err(broken)?[..] else { return Err(broken(NotDer)) };
+    let mut parts = elements(signed).map_err(broken)?;
     for (place, name) in names {
-        *parts.get_mut(*place).ok_or_else(broken)? = name;
+        *parts.get_mut(*place).ok_or(NotDer).map_err(broken)? = name;
     }
-    let to_be_signed = element(SEQUENCE, &parts.concat());
+    let to_be_signed = element(tag::SEQUENCE, &parts.concat());
     if to_be_signed == signed {
         return Ok(der.to_vec());
     }
     // No bit of the last octet is unused.
     let signature = [&[0][..], &sign(&to_be_signed)?].concat();
-    Ok(element(SEQUENCE, &[&to_be_signed[..], algorithm, &element(BIT_STRING, &signature)].concat()))
+    Ok(element(tag::SEQUENCE, &[&to_be_signed[..], algorithm, &element(tag::BIT_STRING, &signature)].concat()))
 }
-
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const OCTET_STRING: u8 = 0x04;
-const BIT_STRING: u8 = 0x03;
 
 /// An element in DER.
 pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -51,34 +46,14 @@ pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     der
 }
 
-/// The elements that follow one another, each whole.
-fn elements(mut der: &[u8]) -> Option<Vec<&[u8]>> {
+/// The elements of a sequence, each whole.
+fn elements(sequence: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
+    let mut reader = Reader::of(sequence, tag::SEQUENCE)?;
     let mut found = Vec::new();
-    while !der.is_empty() {
-        let (whole, rest) = der.split_at_checked(header(der)?.iter().sum())?;
-        found.push(whole);
-        der = rest;
+    while !reader.is_at_end() {
+        found.push(reader.any()?.whole);
     }
-    Some(found)
-}
-
-fn content(der: &[u8]) -> Option<&[u8]> {
-    let [header, length] = header(der)?;
-    der.get(header..header.checked_add(length)?)
-}
-
-/// How long the header of the first element is, and its content.
-fn header(der: &[u8]) -> Option<[usize; 2]> {
-    match *der.get(1)? {
-        length @ ..=0x7f => Some([2, length.into()]),
-        // Up to 4 GiB.
-        octets @ 0x81..=0x84 => {
-            let octets = usize::from(octets & 0x7f);
-            let length = der.get(2..2 + octets)?.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
-            Some([2 + octets, length])
-        }
-        _ => None,
-    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -86,16 +61,16 @@ mod tests {
     use super::*;
 
     fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-        element(SEQUENCE, &parts.concat())
+        element(tag::SEQUENCE, &parts.concat())
     }
 
     #[test]
     fn a_name_is_replaced_and_the_whole_signed_anew() {
         for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
-            let name = element(SEQUENCE, &vec![7; length]);
+            let name = element(tag::SEQUENCE, &vec![7; length]);
             let of = |name: &[u8], signature: &[u8]| {
                 let signed = sequence(&[&[2, 1, 1], &[5, 0], name, &[5, 0]]);
-                sequence(&[&signed, &[0x30, 0], &element(BIT_STRING, signature)])
+                sequence(&[&signed, &[0x30, 0], &element(tag::BIT_STRING, signature)])
             };
             let sign = |signed: &[u8]| Ok(signed[signed.len() - 4..].to_vec());
             let changed = with_names(&of(&[0x30, 0], &[0, 9]), &[(2, &name)], sign).unwrap();

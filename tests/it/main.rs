@@ -6,10 +6,18 @@ mod availability;
 mod busy;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod certs;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod certs_of_others;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod certs_over_time;
 #[cfg(feature = "cli")]
 mod check;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
+mod command_line;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod demo;
 #[cfg(feature = "cli")]
 mod examples;
 mod hostile;

@@ -69,7 +69,16 @@ impl Ca {
     pub(crate) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
-        let key = key();
+        Self::made(params, key())
+    }
+
+    /// A root of this key.
+    #[cfg(feature = "aws-lc-rs")]
+    pub(crate) fn with_key(name: &str, key: KeyPair) -> Self {
+        Self::made(ca_params(name), key)
+    }
+
+    fn made(params: CertificateParams, key: KeyPair) -> Self {
         let der = params.self_signed(&key).unwrap().der().clone();
         Self { der, params, key, above: Vec::new() }
     }
@@ -171,7 +180,12 @@ impl Ca {
     }
 
     pub(crate) fn key_pem(&self) -> String {
-        armour("PRIVATE KEY", &self.key.serialize_der())
+        armour("PRIVATE KEY", &self.key_der())
+    }
+
+    /// PKCS#8.
+    pub(crate) fn key_der(&self) -> Vec<u8> {
+        self.key.serialize_der()
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {
