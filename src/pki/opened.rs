@@ -222,8 +222,9 @@ impl<'d> Opened<'d> {
                 .any(|entry| entry.name == name && entry.serial == *serial && entry.revoked.is_some())
         };
         if let Some(serial) = there.filter(|serial| !is_valid && is_revoked(serial)) {
-            let aside = files(&set_aside_name(name, &serial));
-            aside.iter().try_for_each(|file| self.directory.check_free(file, "move it away first"))?;
+            for [from, to] in moves(name, &serial).iter().filter(|[from, _]| !self.directory.is_free(from)) {
+                self.directory.check_free(to, &format!("move it away first: {from} is to have its name"))?;
+            }
             return Ok(Some(serial));
         }
         let again = format!("`mtls-min certs renew {name}` replaces what there is; else move the files away first");
@@ -241,14 +242,12 @@ impl<'d> Opened<'d> {
     /// killed in between can try again.
     fn set_aside(&self, name: &str, revoked: Option<String>) -> Result<(), Error> {
         let Some(serial) = revoked else { return Ok(()) };
-        let new_name = set_aside_name(name, &serial);
-        let [certificate, others @ ..] = std::array::from_fn::<_, 4, _>(|at| {
-            [&files(name)[at], &files(&new_name)[at]].map(|file| self.directory.path.join(file))
-        });
-        for [from, to] in others.iter().chain([&certificate]).filter(|[from, _]| from.symlink_metadata().is_ok()) {
-            fs::rename(from, to)
+        for [from, to] in moves(name, &serial).iter().filter(|[from, _]| !self.directory.is_free(from)) {
+            let [from, to] = [from, to].map(|file| self.directory.path.join(file));
+            fs::rename(&from, to)
                 .map_err(|error| Error::new(format!("cannot rename {}", from.display())).caused_by(error))?;
         }
+        let new_name = set_aside_name(name, &serial);
         self.directory.notice(&format!("the files of the revoked {name} are now called {new_name}"));
         Ok(())
     }
@@ -291,6 +290,12 @@ fn is_one_of(entries: &[Entry], name: &str, pem: &str) -> bool {
 fn serial_in(path: &Path) -> Option<String> {
     let der = read_certificate(&fs::read_to_string(path).ok()?).ok()?;
     serial(&parse(&der).ok()?).ok()
+}
+
+/// How the files of a revoked certificate are renamed: the certificate last.
+fn moves(name: &str, serial: &str) -> [[String; 2]; 4] {
+    let (now, then) = (files(name), files(&set_aside_name(name, serial)));
+    [1, 2, 3, 0].map(|at| [now[at].clone(), then[at].clone()])
 }
 
 /// Under which the files of a revoked certificate are kept.

@@ -199,11 +199,12 @@ impl Making<'_> {
 
     /// The password of a file that is not there would be taken for that of the new one.
     fn check_password(&self) -> Result<(), Error> {
-        if self.has(CLIENT_P12) || !self.has(CLIENT_PASSWORD) {
-            return Ok(());
+        let left = [CLIENT_PASSWORD, CLIENT_LEGACY_P12].into_iter().find(|name| self.has(name));
+        match left.filter(|_| !self.has(CLIENT_P12)) {
+            None => Ok(()),
+            Some(left) => Err(Error::new(format!("{} is there without {CLIENT_P12}", self.path(left).display()))
+                .hint("remove it, and both are made anew")),
         }
-        Err(Error::new(format!("{} is there without {CLIENT_P12}", self.path(CLIENT_PASSWORD).display()))
-            .hint("remove it, and both are made anew"))
     }
 
     /// What goes into a new file for browsers has to fit together.

@@ -76,7 +76,8 @@ fn what_the_other_program_revoked_is_taken_over_with_its_list() {
     }
     assert_eq!(told(&dir, "crl --adopt"), "mtls-min: 3 revocations are taken over from certs/crl.pem\n");
     let expected = || {
-        let mut serials = vec![hexadecimal(&serial(&bob.chain[0])), hexadecimal(&serial(&carol.chain[0])), "00".to_owned()];
+        let mut serials =
+            vec![hexadecimal(&serial(&bob.chain[0])), hexadecimal(&serial(&carol.chain[0])), "00".to_owned()];
         serials.sort();
         serials
     };
@@ -124,7 +125,7 @@ fn a_list_that_is_not_whole_or_not_this_cas_is_not_taken_over() {
     let ca = Ca::new("ca");
     let dir = directory_of(&ca);
     assert!(fails(&dir, "crl --adopt").contains("there is no certs/crl.pem to take over"));
-    let delta = pki::write(0x30, &[&[6, 3, 0x55, 0x1d, 0x1b][..], &[1, 1, 0xff], &[4, 3, 2, 1, 4]].concat());
+    let delta = write(0x30, &[&[6, 3, 0x55, 0x1d, 0x1b][..], &[1, 1, 0xff], &[4, 3, 2, 1, 4]].concat());
     let partial = Crl { extensions: vec![delta], ..Crl::number(5) };
     for list in [partial.pem(&ca), Crl::number(5).pem(&Ca::new("ca")), "nonsense".to_owned()] {
         dir.write("certs/crl.pem", list);
@@ -141,7 +142,10 @@ fn the_database_of_openssl_is_not_taken_for_a_damaged_index() {
     dir.write("certs/index.txt", "R\t271126000000Z\t261126000000Z,keyCompromise\t4242\tunknown\t/CN=bob\n");
     for args in ["list", "crl", "crl --empty", "crl --adopt", "client alice"] {
         let said = fails(&dir, args);
-        assert!(said.contains("it is the database of `openssl ca`") && said.contains("certs crl --adopt"), "{args}: {said}");
+        assert!(
+            said.contains("it is the database of `openssl ca`") && said.contains("certs crl --adopt"),
+            "{args}: {said}"
+        );
         assert!(!said.contains("backup"), "{args}: {said}");
     }
 }

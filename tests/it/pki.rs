@@ -153,8 +153,9 @@ fn a_clients_file_is_not_made_of_parts_that_do_not_fit() {
         for name in foreign {
             fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
         }
-        fs::remove_file(dir.path().join("client1.p12")).unwrap();
-        fs::remove_file(dir.path().join("client1-p12-password.txt")).unwrap();
+        for name in ["client1.p12", "client1.legacy.p12", "client1-p12-password.txt"] {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
         let error = throwaway(dir.path(), SystemTime::now()).expect_err("parts of two PKIs");
         assert!(error.to_string().contains("client1-crt.pem"), "{error}");
         assert!(error.hint_text().is_some(), "{error}");
@@ -167,8 +168,9 @@ fn a_ca_that_cannot_sign_is_named_with_the_way_to_mend_it() {
     let dir = TempDir::new();
     let now = SystemTime::now();
     throwaway(dir.path(), now).unwrap();
-    fs::remove_file(dir.path().join("client1.p12")).unwrap();
-    fs::remove_file(dir.path().join("client1-p12-password.txt")).unwrap();
+    for name in ["client1.p12", "client1.legacy.p12", "client1-p12-password.txt"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
     let late = throwaway(dir.path(), now + std::time::Duration::from_secs(3651 * 24 * 3600)).unwrap_err();
     assert!(late.to_string().contains("ca.pem"), "{late}");
     assert!(late.hint_text().is_some_and(|hint| hint.contains("--dir")), "{late:?}");
@@ -191,7 +193,9 @@ fn what_stands_in_the_way_is_found_before_anything_is_made() {
     let count = || fs::read_dir(dir.path()).unwrap().count();
     let before = count();
     assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().to_string().contains("client1-p12-password.txt"));
-    assert_eq!(count(), before, "nothing half done");
+    fs::remove_file(dir.path().join("client1-p12-password.txt")).unwrap();
+    assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().to_string().contains("client1.legacy.p12"));
+    assert_eq!(count(), before - 1, "nothing half done");
 
     let dir = TempDir::new();
     dir.write("client1-p12-password.txt", "left over");

@@ -275,7 +275,7 @@ fn openssl_verifies_the_revocation_list_and_finds_the_revoked_on_it() {
         "verify OK",
         "Version 2",
         "X509v3 Authority Key Identifier",
-        "X509v3 CRL Number: \n                3\n",
+        "X509v3 CRL Number: \n                1",
         "Key Compromise",
         "Superseded",
     ] {
@@ -360,8 +360,8 @@ fn openssl_curl_python_nss_and_chromium_hold_the_ca_to_its_name_constraints() {
 }
 
 const TERMINAL: &str = r#"
-import os, pty, sys
-answers = [word.encode() + b"\n" for word in sys.argv[1].split(",")]
+import os, pty, sys, termios
+answers = [word.encode().replace(b"^C", b"\x03").replace(b"^?", b"\x7f") + b"\n" for word in sys.argv[1].split(",")]
 pid, fd = pty.fork()
 if pid == 0:
     os.execv(sys.argv[2], sys.argv[2:])
@@ -377,6 +377,8 @@ while True:
     if answers and shown.endswith(b": "):
         os.write(fd, answers.pop(0))
 print(shown.decode())
+settings = termios.tcgetattr(fd)
+print("echo" if settings[3] & termios.ECHO and settings[3] & termios.ICANON else "no echo")
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
@@ -397,6 +399,11 @@ fn a_password_is_asked_for_twice_without_being_shown() {
         let (good, said) = ask(answers, "client bob --ask");
         assert!(!good && said.contains(part), "{said}");
     }
+    // Ctrl-C ends it, and leaves the terminal as it was; so does any other end.
+    let (good, said) = ask("correct horse,corr^Cect", "client bob --ask");
+    assert!(!good && said.contains("nothing was made: no password was given") && said.ends_with("\necho\n"), "{said}");
+    let (good, said) = ask("correct h^?^?horse^?e,correcthorse", "client carol --ask");
+    assert!(good && said.ends_with("\necho\n"), "{said}");
     let (good, said) = try_sh(dir.path(), &format!("setsid -w {}", certs("client bob --ask")));
     assert!(!good && said.contains("there is no terminal") && said.contains("--password-file"), "{said}");
     assert!(!dir.path().join("certs/bob-key.pem").exists());
