@@ -26,7 +26,8 @@ use crate::error::Error;
 /// | `index.txt` | what was signed and what was revoked |
 /// | `.lock` | taken by whoever changes something |
 ///
-/// Nothing is overwritten but the index and the revocation list, and what [`renew`](Self::renew) is asked to replace.
+/// Nothing is overwritten but the index and the revocation list, and what [`renew`](Self::renew) is asked to replace. The CA may
+/// be another program's, its key PKCS#8, SEC1 or PKCS#1; what that one has revoked is learned from its list.
 /// Files appear whole, keys with mode 0600. Certificates of this CA that others put there are taken into the index.
 #[derive(Debug, Clone)]
 pub struct Directory {

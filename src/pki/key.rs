@@ -8,7 +8,7 @@ use super::authority::cannot_make;
 use super::names::element;
 use super::request::KeyKind;
 use crate::certificate::{Certificate, Key};
-use crate::der::tag;
+use crate::der::{Reader, tag};
 use crate::error::Error;
 
 /// Reads the private key of a certificate in PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE
@@ -31,7 +31,7 @@ pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPa
     let der = match (&der, &certificate.key) {
         (PrivateKeyDer::Pkcs8(_), _) => der,
         (PrivateKeyDer::Pkcs1(_), Key::Rsa(_)) | (PrivateKeyDer::Sec1(_), Key::Other(_)) => {
-            in_pkcs8(der.secret_der(), certificate.key_algorithm().ok_or_else(unreadable)?)
+            in_pkcs8(der.secret_der(), algorithm(certificate).ok_or_else(unreadable)?)
         }
         _ => return Err(not_its_key()),
     };
@@ -41,6 +41,11 @@ pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPa
 
 fn not_its_key() -> Error {
     Error::new("the key is not that of the certificate").hint("put the key back that belongs to the certificate")
+}
+
+/// The algorithm of a certificate's key: the inside of the `AlgorithmIdentifier`.
+fn algorithm<'a>(certificate: &Certificate<'a>) -> Option<&'a [u8]> {
+    Reader::of(certificate.spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE)).ok()
 }
 
 /// The older forms lie in the newer one as they are, behind the algorithm (RFC 5958, section 2): that of the certificate.

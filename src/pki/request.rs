@@ -231,7 +231,8 @@ pub(super) fn check_hosts(hosts: &[&str]) -> Result<(), Error> {
         host.parse::<IpAddr>().is_ok() || (DnsName::try_from(name).is_ok() && !name.ends_with('.'))
     };
     match hosts.iter().find(|host| !is_host(host)) {
-        Some(bad) => Err(Error::new(format!("{bad:?} is neither a DNS name nor an IP address"))),
+        Some(bad) => Err(Error::new(format!("{bad:?} is neither a DNS name nor an IP address"))
+            .hint("as www.example.org or 192.0.2.1, without scheme, port or path; other letters than a to z in their xn-- form")),
         None if hosts.is_empty() => Err(Error::new("a server certificate needs a host name")),
         None => Ok(()),
     }

@@ -231,3 +231,46 @@ fn encrypted_keys_are_named_with_the_command_that_decrypts_them() {
         assert_eq!(sh(dir.path(), &curl(&serving, "")), "hello world\n", "{form}");
     }
 }
+
+/// A CA as openssl makes it: parameters before a SEC1 key, several attributes of a kind in its name, a list of its own.
+#[test]
+fn certs_goes_on_with_the_ca_and_the_list_of_openssl() {
+    const CONFIGURATION: &str = "[ca]\ndefault_ca=d\n[d]\ndatabase=base/index.txt\ncrlnumber=base/number\ndefault_md=sha256\n\
+        default_crl_days=30\ncrl_extensions=x\nnew_certs_dir=base\nserial=base/serial\npolicy=p\nx509_extensions=e\n[p]\n\
+        commonName=supplied\n[x]\nauthorityKeyIdentifier=keyid\n[e]\nextendedKeyUsage=clientAuth\n";
+    let dir = TempDir::new();
+    dir.write("openssl.cnf", CONFIGURATION);
+    let name = "/DC=org/DC=example/OU=one/OU=two/CN=The CA";
+    let ca = "-config openssl.cnf -cert certs/ca.pem -keyfile certs/ca-key.pem";
+    for command in [
+        "mkdir certs base && : > base/index.txt && echo 05 > base/number && echo 4242 > base/serial",
+        "openssl ecparam -name secp384r1 -genkey -out certs/ca-key.pem",
+        &format!(
+            "openssl req -x509 -new -key certs/ca-key.pem -days 99 -subj '{name}' \
+             -addext keyUsage=critical,keyCertSign,cRLSign -out certs/ca.pem"
+        ),
+        "openssl req -newkey rsa:2048 -nodes -keyout bob.key -subj /CN=bob -out bob.csr",
+        &format!("openssl ca {ca} -batch -in bob.csr -days 9 -out bob.pem"),
+        &format!("openssl ca {ca} -revoke bob.pem -crl_reason keyCompromise"),
+        &format!("openssl ca {ca} -gencrl -out certs/crl.pem"),
+    ] {
+        sh(dir.path(), command);
+    }
+    let certs = |args: &str| sh(dir.path(), &format!("{} certs {args}", binary().display()));
+    let (good, said) = try_sh(dir.path(), &format!("{} certs client alice", binary().display()));
+    assert!(!good && said.contains("certs crl --adopt"), "{said}");
+    certs("crl --adopt");
+    certs("client alice");
+    certs("client carol");
+    certs("revoke carol");
+    let verify = "openssl verify -x509_strict -crl_check -CAfile certs/ca.pem -CRLfile certs/crl.pem";
+    sh(dir.path(), &format!("{verify} certs/alice-crt.pem"));
+    for revoked in ["bob.pem", "certs/carol-crt.pem"] {
+        let (good, said) = try_sh(dir.path(), &format!("{verify} {revoked}"));
+        assert!(!good && said.contains("certificate revoked"), "{said}");
+    }
+    // With its own database beside it, nothing is done at all.
+    sh(dir.path(), "cp base/index.txt certs/index.txt");
+    let (good, said) = try_sh(dir.path(), &format!("{} certs crl", binary().display()));
+    assert!(!good && said.contains("it is the database of `openssl ca`"), "{said}");
+}
