@@ -140,14 +140,16 @@ impl<'i> Line<'i> {
     }
 
     fn unknown_option(&self, name: &str) -> Misuse {
-        if !name.starts_with("--") {
-            return self.misuse(
-                format!("there is no option {name}"),
-                Some("-- goes before what is a name and begins with -".to_owned()),
-            );
-        }
         let known = self.levels.iter().rev().flat_map(|level| level.info.flags).map(|flag| flag.long);
-        let guess = nearest(name, known).map(|known| format!("did you mean {known}?"));
+        if !name.starts_with("--") {
+            let letter = name.chars().nth(1).map(|letter| letter.to_ascii_lowercase());
+            let guess = match self.last().positionals {
+                [] => known.into_iter().find(|known| known.chars().nth(2) == letter).map(did_you_mean),
+                _ => Some("-- goes before what is a name and begins with -".to_owned()),
+            };
+            return self.misuse(format!("there is no option {name}"), guess);
+        }
+        let guess = nearest(name, known).map(did_you_mean);
         let elsewhere = || {
             let owners = with_option(PROGRAM, self.levels[0].info, name);
             (!owners.is_empty())
@@ -166,9 +168,9 @@ impl<'i> Line<'i> {
         let commands = &self.last().commands;
         let deeper = commands.iter().find(|command| command.command.commands.iter().any(|sub| sub.name == word));
         let guess = match deeper {
-            Some(command) => Some(format!("did you mean {} {} {word}?", self.name(), command.name)),
+            Some(command) => Some(did_you_mean(&format!("{} {} {word}", self.name(), command.name))),
             None => nearest(word, commands.iter().map(|command| command.name))
-                .map(|near| format!("did you mean {} {near}?", self.name())),
+                .map(|near| did_you_mean(&format!("{} {near}", self.name()))),
         };
         self.misuse(format!("{} has no command {word}", self.name()), guess)
     }
@@ -179,6 +181,10 @@ impl<'i> Line<'i> {
 }
 
 const PROGRAM: &str = "mtls-min";
+
+fn did_you_mean(known: &str) -> String {
+    format!("did you mean {known}?")
+}
 
 /// The commands that have an option.
 fn with_option(path: &str, info: &CommandInfoWithArgs, option: &str) -> Vec<String> {
@@ -288,6 +294,8 @@ mod tests {
             ("--ca", "--ca needs a value: --ca <file>; ; mtls-min"),
             ("--ca --crl x", "--ca needs a value: --ca <file>; ; mtls-min"),
             ("check -x", "there is no option -x; -- goes before what is a name and begins with -; mtls-min check"),
+            ("-V", "there is no option -V; did you mean --version?; mtls-min"),
+            ("-z", "there is no option -z; ; mtls-min"),
             ("help dmeo", "mtls-min has no command dmeo; did you mean mtls-min demo?; mtls-min"),
             ("help demo more", "mtls-min demo has no command more; ; mtls-min demo"),
         ] {

@@ -13,7 +13,14 @@ use {
     rustls::pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Make throw-away certificates in certs/ if there are none, serve with them, and print what to try.
+#[cfg_attr(
+    all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")),
+    doc = "Make throw-away certificates in certs/ if there are none, serve with them, and print what to try."
+)]
+#[cfg_attr(
+    not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))),
+    doc = "Serve with the throw-away certificates in certs/, which this build cannot make, and print what to try."
+)]
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "demo", help_triggers("-h", "--help"))]
 pub(super) struct Demo {

@@ -1,7 +1,7 @@
 //! The password of PKCS#12 files: made, asked for, or read from a file.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
@@ -93,7 +93,7 @@ fn read_keys(terminal: impl Read) -> io::Result<Vec<u8>> {
     const CTRL_Z: u8 = 26;
     const CTRL_BACKSLASH: u8 = 28;
     let mut line = Vec::new();
-    for key in terminal.bytes() {
+    for key in BufReader::new(terminal).bytes() {
         match key? {
             b'\n' | b'\r' => return Ok(line),
             CTRL_D if !line.is_empty() => return Ok(line),

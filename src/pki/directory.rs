@@ -205,7 +205,7 @@ impl Directory {
         let mut opened = Opened::new(self, now)?;
         match opened.index.revoked().len() {
             0 => opened.sign_crl_for(days, now),
-            count => Err(Error::new(format!("{} knows of {count} revocations", self.path.join(INDEX).display()))
+            _ => Err(Error::new(format!("{} knows of certificates that are revoked", self.path.join(INDEX).display()))
                 .hint("leave --empty out: `mtls-min certs crl` signs the list of them")),
         }
     }

@@ -95,7 +95,10 @@ impl Directory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::new(format!("cannot read {}", path.display())).caused_by(error)),
         };
-        let der = CertificateRevocationListDer::from_pem_slice(&pem).map_err(|_| wrong("holds no revocation list"))?;
+        let mut lists = CertificateRevocationListDer::pem_slice_iter(&pem);
+        let (Some(Ok(der)), None) = (lists.next(), lists.next()) else {
+            return Err(wrong("holds no revocation list in PEM, or several"));
+        };
         let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
         // Most CAs that init makes have one name.
         let algorithms = crypto::provider()?.signature_verification_algorithms;
@@ -144,7 +147,8 @@ impl Directory {
             Beginning::WithoutList if before > 0 => format!(", which is newer than {INDEX}: is that from a backup?"),
             _ => String::new(),
         };
-        self.notice(&format!("{learned} revocations are taken over from {}{why}", path.display()));
+        let learned = if learned == 1 { "1 revocation is".to_owned() } else { format!("{learned} revocations are") };
+        self.notice(&format!("{learned} taken over from {}{why}", path.display()));
         Ok(())
     }
 

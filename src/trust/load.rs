@@ -266,7 +266,8 @@ pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> 
         let error = Error::new(format!("cannot read {what} {name}")).caused_by(error);
         match (kind, what) {
             (ErrorKind::NotFound, "the CA file") => {
-                error.hint("`mtls-min demo` makes a set of certificates to try; --ca names another file")
+                let maker = if cfg!(feature = "pki") { "`mtls-min demo`" } else { "certs/make-certs.sh" };
+                error.hint(format!("{maker} makes a set of certificates to try; --ca names another file"))
             }
             (ErrorKind::NotFound, "the file of intermediates") => error.hint("--intermediates names it"),
             (ErrorKind::NotFound, "the file of revocation lists") => {

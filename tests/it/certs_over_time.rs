@@ -162,7 +162,7 @@ fn a_restored_directory_learns_from_the_list_that_a_server_has() {
     dir.write("certs/crl.pem", on_server);
     let (_, list, notice) = certs(&dir, "list");
     assert!(
-        notice.contains("1 revocations are taken over from certs/crl.pem, which is newer than index.txt"),
+        notice.contains("1 revocation is taken over from certs/crl.pem, which is newer than index.txt"),
         "{notice}"
     );
     assert!(list.contains("key-compromise"), "{list}");
