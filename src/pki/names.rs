@@ -73,7 +73,7 @@ mod tests {
                 sequence(&[&signed, &[0x30, 0], &element(tag::BIT_STRING, signature)])
             };
             let sign = |signed: &[u8]| Ok(signed[signed.len() - 4..].to_vec());
-            let changed = with_names(&of(&[0x30, 0], &[0, 9]), &[(2, &name)], sign).unwrap();
+            let changed = with_names(&of(&[0x31, 0], &[0, 9]), &[(2, &name)], sign).unwrap();
             let signed_end = [&name[..], &[5, 0]].concat();
             assert_eq!(changed, of(&name, &[&[0][..], &signed_end[signed_end.len() - 4..]].concat()), "{length}");
             let same = with_names(&changed, &[(2, &name)], |_| Err(Error::new("signed anew"))).unwrap();
