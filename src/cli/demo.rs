@@ -36,6 +36,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         return Err(Error::new("the demo brings its own certificates, so --ca, --cert and --key do not go with it")
             .hint("leave `demo` out to serve with yours"));
     }
+    let signals = serve::signals()?;
     let password = make(&demo.dir)?;
     let in_dir = |name: &str| Path::new(&demo.dir).join(name).display().to_string();
     let mut line =
@@ -44,7 +45,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
         line.crl = vec![in_dir("crl.pem")];
     }
-    serve::run(&line, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref()))
+    serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref()))
 }
 
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]

@@ -133,7 +133,6 @@ enum Command {
 
 impl CommandLine {
     /// Whether there is anything but a command.
-    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
     fn has_options(&self) -> bool {
         Self::from_args(&["mtls-min"], &[]).is_ok_and(|bare| Self { command: None, ..self.clone() } != bare)
     }
@@ -194,7 +193,7 @@ fn run(line: &CommandLine) -> ExitCode {
                 Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
             };
         }
-        None => serve::run(line, |_| {}),
+        None => serve::signals().and_then(|signals| serve::run(line, signals, |_| {})),
     };
     done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }

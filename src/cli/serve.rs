@@ -20,12 +20,15 @@ use crate::server_certificate::ServerCertificate;
 use crate::sys;
 use crate::trust::Trust;
 
-/// Serves; `ready` is told the addresses once it listens.
-pub(super) fn run(line: &CommandLine, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
-    // Before the files are read, so that one that comes then reads them once more instead of ending the process.
-    // Those that mean nothing here are for other programs of the same script, and end nothing either.
+/// The signals that end nothing from now on: one that has the files read, and those that mean nothing here and are for other
+/// programs of the same script. To be called before anything is read or made, so that none is lost and none ends it.
+pub(super) fn signals() -> Result<Signals, Error> {
     let signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]);
-    let signals = signals.map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
+    signals.map_err(|error| Error::new("cannot listen for signals").caused_by(error))
+}
+
+/// Serves; `ready` is told the addresses once it listens.
+pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
     let files = Files::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
