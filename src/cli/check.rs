@@ -75,6 +75,10 @@ fn time(text: &str) -> Result<SystemTime, String> {
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
     let path = crate::http1::path_of(&check.method, &check.path)
         .map_err(|why| Error::new(format!("--path {}: {why} is answered with 400", check.path)))?;
+    if line.without_trust().has_options() {
+        return Err(Error::new("of the server's options, only those that say whom it lets in go with check")
+            .hint("mtls-min check --help lists them"));
+    }
     let now = check.at.unwrap_or_else(SystemTime::now);
     // Read as by a server that starts now, whatever time the certificate is judged at.
     let trust = trust::builder(&check.with_options_of(line))?.build()?;

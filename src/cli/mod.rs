@@ -137,6 +137,22 @@ impl CommandLine {
         Self::from_args(&["mtls-min"], &[]).is_ok_and(|bare| Self { command: None, ..self.clone() } != bare)
     }
 
+    /// The same without what says whom to let in.
+    fn without_trust(&self) -> Self {
+        Self {
+            ca: Vec::new(),
+            intermediates: Vec::new(),
+            crl: Vec::new(),
+            crl_expired: None,
+            crl_required: false,
+            allow: Vec::new(),
+            policy: None,
+            authorized_clients: None,
+            accept_v1: false,
+            ..self.clone()
+        }
+    }
+
     /// The same with the files of the demo.
     fn with_files(&self, ca: Vec<String>, cert: String, key: String, listen: &[String]) -> Self {
         let listen = if listen.is_empty() { self.listen.clone() } else { listen.to_vec() };

@@ -201,7 +201,7 @@ fn heed_signals(
         for signal in signals.forever() {
             match signal {
                 SIGHUP => trust.reload(),
-                SIGUSR1 | SIGUSR2 => log.say("this signal means nothing here; SIGHUP reads the files anew"),
+                SIGUSR1 | SIGUSR2 => log.say("signal", "this signal means nothing here; SIGHUP reads the files anew"),
                 _ => {}
             }
             if ![SIGINT, SIGTERM].contains(&signal) {

@@ -69,6 +69,25 @@ fn options_may_come_after_the_command_that_they_belong_to() {
     assert!(code == Some(2) && error.contains("--dir") && error.contains("duplicate"), "{error}");
 }
 
+/// Nothing that is asked for is left out without a word.
+#[test]
+fn options_that_say_nothing_of_trust_do_not_go_with_check() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    dir.write("alice.pem", ca.client("alice").pem());
+    let server = ["--listen 127.0.0.1:0", "--workers 2", "--resumption", "--cert certs/server-crt.pem", "--log json"];
+    for option in server {
+        for line in [format!("{option} check alice.pem"), format!("check alice.pem {option}")] {
+            let (code, error) = said(&dir, &line);
+            assert!(code == Some(2) && error.contains("only those that say whom it lets in"), "{line}: {error}");
+        }
+    }
+    let trust = "--ca certs/ca.pem --allow cn:alice --accept-v1";
+    for line in [format!("{trust} check alice.pem"), format!("check alice.pem {trust}")] {
+        assert_eq!(said(&dir, &line).0, Some(0), "{line}");
+    }
+}
+
 #[test]
 fn what_is_not_known_is_told_with_what_was_meant_and_the_right_help() {
     let dir = TempDir::new();
