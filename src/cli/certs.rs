@@ -168,7 +168,8 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
     let directory = Directory::new(&certs.dir).on_wait(|path| {
         tell!("waiting for another process that works in {}", path.display());
     });
-    let directory = directory.on_notice(|text| tell!("{text}"));
+    // Whoever is told that it waits can end it; a busy machine makes many files slowly.
+    let directory = directory.on_notice(|text| tell!("{text}")).patience(Duration::from_secs(60));
     match &certs.what {
         What::Init(init) => {
             let hosts = match init.host.is_empty() {
