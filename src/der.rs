@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
         if self.is_at_end() { Ok(()) } else { Err(NotDer) }
     }
 
+    /// The tag of the next element, if there is one.
+    pub(crate) fn next_tag(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
     /// The next element, whatever it is.
     pub(crate) fn any(&mut self) -> Result<Element<'a>, NotDer> {
         const NUMBER: u8 = 0x1f;

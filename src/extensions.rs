@@ -52,7 +52,7 @@ pub(crate) struct GeneralName<'a> {
     pub(crate) value: &'a [u8],
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NameKind {
     Other,
     Email,
@@ -147,7 +147,7 @@ impl<'a> GeneralName<'a> {
 }
 
 /// GeneralNames, of which there is one at least.
-fn general_names(mut reader: Reader<'_>) -> Result<Vec<GeneralName<'_>>, NotDer> {
+pub(crate) fn general_names(mut reader: Reader<'_>) -> Result<Vec<GeneralName<'_>>, NotDer> {
     let mut names = Vec::new();
     while !reader.is_at_end() {
         names.push(GeneralName::next(&mut reader)?);

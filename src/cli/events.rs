@@ -181,8 +181,7 @@ pub(super) fn summary(trust: &Trust) -> String {
         let _ = write!(text, ", {clients} authorised clients");
     }
     for crl in trust.crls() {
-        let _ =
-            write!(text, ", list number {} of {} with {} revoked", crl.number(), crl.issuer().subject(), crl.revoked());
+        let _ = write!(text, ", {crl} with {} revoked", crl.revoked());
     }
     if trust.policy().len() > 0 {
         let _ = write!(text, ", {} lines of policy", trust.policy().len());

@@ -76,7 +76,7 @@ impl Report {
             facts.extend(certificate_facts(identity, certificate, now));
             facts.extend(names_fact(identity));
             facts.push(anchor_fact(&verdict, anchor.as_ref()));
-            facts.push(revocation_fact(certificate, identity, trust));
+            facts.push(revocation_fact(certificate, trust));
         }
         facts.push(Fact::words("rule", format!("{method} {path}: {permission}")));
         if let Some(until) = valid_until {
@@ -191,13 +191,13 @@ fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
 }
 
 /// What the list of its issuer says of the certificate.
-fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &Trust) -> Fact {
+fn revocation_fact(certificate: &Certificate<'_>, trust: &Trust) -> Fact {
     let Some(crl) = trust.crl_for(certificate) else {
         return Fact::new("revocation", "no list of its issuer is loaded".to_owned(), "null".to_owned());
     };
-    let (number, issuer) = (crl.number(), crl.issuer().subject());
+    let number = crl.number().map_or_else(|| "null".to_owned(), |number| quoted(&number));
     let (made, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
-    let (entry, entry_json) = match crl.entry(identity) {
+    let (entry, entry_json) = match crl.entry(certificate.serial) {
         Some((date, reason)) => (
             format!("revoked on {}, reason {reason}", timestamp(date)),
             object([("date", quoted(&timestamp(date))), ("reason", quoted(reason))]),
@@ -206,13 +206,10 @@ fn revocation_fact(certificate: &Certificate<'_>, identity: &Identity, trust: &T
     };
     Fact::new(
         "revocation",
-        format!(
-            "list number {number} of {issuer}, as of {made}, {} revoked, next due on {due}: {entry}",
-            crl.revoked()
-        ),
+        format!("{crl}, as of {made}, {} revoked, next due on {due}: {entry}", crl.revoked()),
         object([
-            ("number", quoted(&number)),
-            ("issuer", quoted(issuer)),
+            ("number", number),
+            ("issuer", quoted(crl.issuer().subject())),
             ("this_update", quoted(&made)),
             ("next_update", quoted(&due)),
             ("revoked", crl.revoked().to_string()),

@@ -55,7 +55,7 @@ pub(super) fn add_trusted(
     Ok(())
 }
 
-/// Adds a certificate of a file of intermediates. One that is a CA of trust too is that.
+/// Adds a certificate of a file of intermediates, or one that a CA signs its lists with. One that is a CA of trust too is that.
 pub(super) fn add_intermediate(
     trust: &mut Trust,
     hints: &mut BTreeSet<Vec<u8>>,
@@ -67,8 +67,11 @@ pub(super) fn add_intermediate(
     }
     let certificate = read(der, place)?;
     let identity = Identity::of(&certificate);
+    // RFC 5280, section 5.1.1.3: a CA may sign its lists with a key of its own, whose certificate is for nothing else.
+    let signs_lists_only = certificate.may_sign_crls && !certificate.may_sign_certificates;
     let fault = match () {
         () if certificate.version != 3 => Some("it is of version 1 or 2, which cannot say that it is a CA"),
+        () if signs_lists_only => None,
         () if !certificate.is_ca() => Some("it is not marked as a CA (basicConstraints CA:TRUE)"),
         () if !certificate.may_sign_certificates => Some("its keyUsage lacks keyCertSign"),
         () => None,
@@ -122,7 +125,6 @@ fn authority(
         may_sign_crls: certificate.may_sign_crls,
         is_anchor,
         anchors: Vec::new(),
-        crl: None,
         revoked: None,
     })
 }

@@ -15,8 +15,9 @@ use crate::pem::{Block, blocks};
 use crate::policy::Policy;
 use crate::sys;
 
+use super::crl::{self, Lists};
 use super::known::KnownClients;
-use super::revocation::{self, RevocationRules, StaleCrl};
+use super::revocation::{RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized};
 
 /// The largest file of trusted certificates, or of a policy, in bytes.
@@ -75,8 +76,8 @@ impl TrustBuilder {
         self
     }
 
-    /// Adds the revocation lists of a file of at most 256 MiB: PEM, which may hold several, or DER. Of the lists of one CA
-    /// that with the highest number counts, whatever their order.
+    /// Adds the revocation lists of a file of at most 256 MiB: PEM, which may hold several, or DER. Of the lists of one CA, key and
+    /// scope (RFC 5280, section 5.2.5) that with the highest number counts, or the latest if they have none, whatever their order.
     pub fn crl_file(mut self, file: impl AsRef<Path>) -> Self {
         self.crls.push(Source::File(file.as_ref().to_owned()));
         self
@@ -140,9 +141,8 @@ impl TrustBuilder {
     ///
     /// # Errors
     /// Nothing was named that could let anybody in; a file cannot be read, is empty, too large, or holds anything but what
-    /// belongs there; a CA has expired; a revocation list is of no loaded CA, not signed by it, not numbered, partial, or
-    /// from the future; a rule can never match; the build has no crypto library. The error names the file, the line and the
-    /// mend.
+    /// belongs there; a CA has expired; a revocation list is of no loaded CA, not signed by it, a delta, indirect, or for some
+    /// reasons only; a rule can never match; the build has no crypto library. The error names the file, the line and the mend.
     pub fn build(&self) -> Result<Trust, Error> {
         self.build_after(None)
     }
@@ -159,6 +159,7 @@ impl TrustBuilder {
             notes: Vec::new(),
             left_as_they_were: Vec::new(),
             accept_v1: self.accept_v1,
+            lists: Lists::default(),
             revocation: self.revocation,
             policy: Policy::default(),
             algorithms: provider.signature_verification_algorithms,
@@ -186,9 +187,12 @@ impl TrustBuilder {
         }
         for source in &self.crls {
             let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
-            for (der, place) in revocation::lists(&bytes, &name)? {
+            for (der, place) in crl::lists(&bytes, &name)? {
                 trust.add_crl(&der, &place, now, before)?;
             }
+        }
+        if let Some(before) = before {
+            trust.take_over_lists(before)?;
         }
         trust.note_revoked_authorities();
         trust.policy = self.read_policy()?;
@@ -208,12 +212,10 @@ impl TrustBuilder {
     /// tells of it.
     ///
     /// # Errors
-    /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA has a lower number than the
-    /// one in force, or is gone.
+    /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA is older than the one in force,
+    /// or is gone; or a list is from the future, and the one in force is not.
     pub fn rebuild(&self, before: &Trust) -> Result<Trust, Error> {
-        let trust = self.build_after(Some(before))?;
-        trust.check_not_rolled_back(before)?;
-        Ok(trust)
+        self.build_after(Some(before))
     }
 
     /// The files that it reads, a directory among them.

@@ -5,6 +5,7 @@
 
 mod authorities;
 mod authorized;
+mod crl;
 mod diagnose;
 mod faults;
 mod judge;
@@ -16,6 +17,7 @@ mod refusal;
 mod revocation;
 mod signature;
 mod store;
+mod succession;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,6 +33,8 @@ use crate::identity::{Identity, sha256};
 use crate::policy::Policy;
 
 pub(crate) use authorized::client_name;
+pub use crl::Crl;
+use crl::Lists;
 use judge::Problem;
 pub use judge::{Judgement, Verdict, judge};
 use known::KnownClients;
@@ -38,7 +42,7 @@ pub use load::TrustBuilder;
 pub(crate) use possession::prove_possession;
 pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
-pub use revocation::{Crl, StaleCrl};
+pub use revocation::StaleCrl;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 pub(crate) use signature::has_signed_list;
 pub(crate) use signature::may_have_signed;
@@ -72,6 +76,7 @@ pub struct Trust {
     /// Why files in that directory were not read, one sentence each.
     left_as_they_were: Vec<String>,
     accept_v1: bool,
+    lists: Lists,
     revocation: RevocationRules,
     policy: Policy,
     algorithms: WebPkiSupportedAlgorithms,
@@ -101,7 +106,6 @@ struct Authority {
     is_anchor: bool,
     /// The places of the anchors that its own path leads to; of one, its own.
     anchors: Vec<usize>,
-    crl: Option<Crl>,
     /// A loaded list revokes it: how.
     revoked: Option<Problem>,
 }

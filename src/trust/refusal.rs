@@ -59,6 +59,8 @@ pub enum RefusalCode {
     CrlMissing,
     /// The revocation list of a CA on the path is stale.
     CrlExpired,
+    /// The revocation list of a CA on the path is from the future: the clock is wrong, here or at the CA.
+    CrlNotYetValid,
     /// The certificate is valid, but no rule lets its holder do this.
     NotAllowed,
 }
@@ -91,6 +93,7 @@ impl RefusalCode {
         Self::Revoked,
         Self::CrlMissing,
         Self::CrlExpired,
+        Self::CrlNotYetValid,
         Self::NotAllowed,
     ];
 
@@ -122,6 +125,7 @@ impl RefusalCode {
             Self::Revoked => "revoked",
             Self::CrlMissing => "crl_missing",
             Self::CrlExpired => "crl_expired",
+            Self::CrlNotYetValid => "crl_not_yet_valid",
             Self::NotAllowed => "not_allowed",
         }
     }
@@ -186,6 +190,9 @@ impl RefusalCode {
             Self::CrlExpired => {
                 "have the CA sign its revocation list anew (by the program that signed it before, as `mtls-min certs crl`) and put \
                  it in place of the old one; it is noticed at once"
+            }
+            Self::CrlNotYetValid => {
+                "set the clock, of the server or of the CA; the list counts as soon as the clock has reached its date"
             }
             Self::NotAllowed => {
                 "add a rule that means this client (--allow, or a line of --policy), if it is to be let in"

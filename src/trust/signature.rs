@@ -89,12 +89,18 @@ pub(crate) fn may_have_signed(
 }
 
 /// Whether the holder of the key `issuer_spki` signed a revocation list.
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 pub(crate) fn has_signed_list(
     list: &SignedList<'_>,
     issuer_spki: &[u8],
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> bool {
-    check_signed(list.signed, list.algorithm, list.signature, issuer_spki, algorithms) == Check::Good
+    check_list(list, issuer_spki, algorithms) == Check::Good
+}
+
+/// The same, with what was found.
+pub(super) fn check_list(list: &SignedList<'_>, issuer_spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Check {
+    check_signed(list.signed, list.algorithm, list.signature, issuer_spki, algorithms)
 }
 
 /// Why a key could not prove possession or sign, if it could not: too short, or of a kind that cannot be checked.

@@ -97,6 +97,7 @@ fn refusals(ca: &Ca) -> Vec<Case> {
         Case { code: "revoked", options: "--crl crl.pem", holder: revoked },
         Case { code: "crl_missing", options: "--crl-required", holder: ca.client("alice") },
         Case { code: "crl_expired", options: "--crl stale.pem", holder: ca.client("alice") },
+        Case { code: "crl_not_yet_valid", options: "--crl early.pem", holder: ca.client("alice") },
         Case { code: "not_allowed", options: "--crl crl.pem --allow cn:bob", holder: ca.client("alice") },
         // And those who are let in.
         Case { code: "", options: "", holder: ca.client("alice") },
@@ -121,6 +122,7 @@ fn check_and_the_server_agree_on_every_refusal() {
     dir.write("crl.pem", Crl::number(1).revoking(revoked).pem(&ca));
     let stale = Some(SystemTime::now() - HOUR / 2);
     dir.write("stale.pem", Crl { next_update: stale, ..Crl::number(1) }.pem(&ca));
+    dir.write("early.pem", Crl { this_update: SystemTime::now() + HOUR, ..Crl::number(1) }.pem(&ca));
     let mut covered = BTreeSet::new();
     for Case { code, options, holder } in &cases {
         let chain: String = holder.chain.iter().map(|der| pem(der)).collect();

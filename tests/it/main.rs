@@ -23,10 +23,12 @@ mod examples;
 mod hostile;
 mod house;
 mod http;
+mod lists;
 #[cfg(feature = "cli")]
 mod log;
 #[cfg(feature = "cli")]
 mod names;
+mod namesakes;
 #[cfg(feature = "cli")]
 mod options;
 mod paths;

@@ -94,7 +94,7 @@ fn an_intermediate_vouches_for_nobody_by_itself_and_sheds_no_limit_of_its_root()
 #[test]
 fn a_certificate_that_can_complete_no_path_is_not_taken_for_an_intermediate() {
     let root = Ca::new("root");
-    let mute = root.intermediate_with("mute", |params| params.key_usages = vec![KeyUsagePurpose::CrlSign]);
+    let mute = root.intermediate_with("mute", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
     for (wrong, why) in [
         (root.client("alice").alone().pem(), "CA:TRUE"),
         (mute.pem(), "keyCertSign"),

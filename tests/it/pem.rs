@@ -68,7 +68,7 @@ impl Site {
             "--crl" => {
                 let trust = trust.pem_file(path("ca.pem")).crl_file(path("f.pem")).build();
                 // Of two lists the later one counts, if it was read.
-                trust.map(|trust| trust.crls().next().unwrap().number().parse().unwrap())
+                trust.map(|trust| trust.crls().next().unwrap().number().unwrap().parse().unwrap())
             }
             "--authorized-clients" => {
                 trust.authorized_clients(path("clients")).build().map(|trust| trust.authorized_clients().unwrap())

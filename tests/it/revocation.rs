@@ -62,7 +62,7 @@ fn t9_the_highest_number_counts_whatever_the_order() {
         {
             let trust = trusting(&ca, &lists).build().unwrap();
             refused_as(&trust, &alice, RefusalCode::Revoked, &["number 256"]);
-            assert_eq!(trust.crls().map(mtls_min::Crl::number).collect::<Vec<_>>(), ["256"]);
+            assert_eq!(trust.crls().map(mtls_min::Crl::number).collect::<Vec<_>>(), [Some("256".to_owned())]);
         }
     }
 }
@@ -115,10 +115,10 @@ fn t10_a_million_entries_are_read_and_each_is_found() {
 fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
     let (ca, other, namesake) = (Ca::new("ca"), Ca::new("other"), Ca::new("ca"));
     let no_crl_sign = Ca::with("ca", |params| params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign]);
-    let now = SystemTime::now();
     let alice = ca.client("alice");
     let idp = |inside: &[u8]| vec![extension(&[0x55, 0x1d, 0x1c], true, inside)];
     let with = |extensions: Vec<Vec<u8>>| Crl { extensions, ..Crl::number(1) };
+    let reason = |code| Crl { revoked: vec![(vec![42], code)], ..Crl::number(1) }.der(&ca);
     for (what, list, words) in [
         ("another CA", Crl::number(1).der(&other), &["CN=other, which is no loaded CA"][..]),
         ("the same name", Crl::number(1).der(&namesake), &["has the name of CN=ca, but not its signature"]),
@@ -127,40 +127,82 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
             Crl { algorithm: Some(SHA1), ..Crl::number(1) }.der(&ca),
             &["of CN=ca is signed by an algorithm that is not accepted", "SHA-256"],
         ),
+        ("version 3", Crl { version: Some(2), ..Crl::number(1) }.der(&ca), &["broken version"]),
         (
-            "no number",
-            Crl { number: None, ..with(vec![extension(&[0x55, 0x1d, 0x23], false, &[0x30, 0])]) }.der(&ca),
-            &["no CRL number"],
+            "extensions in version 1",
+            Crl { version: None, ..Crl::number(1) }.der(&ca),
+            &["of version 1, but has extensions"],
         ),
-        ("version 1", Crl { version: None, number: None, ..Crl::number(1) }.der(&ca), &["of version 1"]),
-        ("no next update", Crl { next_update: None, ..Crl::number(1) }.der(&ca), &["nextUpdate"]),
-        ("the future", Crl { this_update: now + HOUR, ..Crl::number(1) }.der(&ca), &["from the future"]),
-        ("a delta", with(vec![extension(&[0x55, 0x1d, 0x1b], true, &[2, 1, 1])]).der(&ca), &["partial"]),
-        ("user certificates only", with(idp(&[0x30, 3, 0x81, 1, 0xff])).der(&ca), &["partial"]),
-        ("some reasons only", with(idp(&[0x30, 4, 0x83, 2, 6, 0x40])).der(&ca), &["partial"]),
-        ("an indirect list", with(idp(&[0x30, 3, 0x84, 1, 0xff])).der(&ca), &["partial"]),
+        ("no next update", Crl { next_update: None, ..Crl::number(1) }.der(&ca), &["nextUpdate", "-crldays"]),
         (
-            "one part of several",
-            with(idp(&[0x30, 11, 0xa0, 9, 0xa0, 7, 0x86, 5, b'u', b':', b'/', b'/', b'a'])).der(&ca),
-            &["partial"],
+            "a number below zero",
+            Crl { number: Some(vec![0xff]), ..Crl::number(1) }.der(&ca),
+            &["its CRL number", "5.2.3"],
+        ),
+        (
+            "a number of 21 octets",
+            Crl { number: Some(vec![1; 21]), ..Crl::number(1) }.der(&ca),
+            &["its CRL number", "at most 20 octets"],
+        ),
+        ("reason 7", reason(7), &["the reason of the serial number 2a is 0a0107", "5.3.1"]),
+        ("reason 11", reason(11), &["the reason of the serial number 2a is 0a010b", "5.3.1"]),
+        ("a delta", with(vec![extension(&[0x55, 0x1d, 0x1b], true, &[2, 1, 1])]).der(&ca), &["partial", "a delta"]),
+        ("some reasons only", with(idp(&[0x30, 4, 0x83, 2, 6, 0x40])).der(&ca), &["partial", "onlySomeReasons"]),
+        ("an indirect list", with(idp(&[0x30, 3, 0x84, 1, 0xff])).der(&ca), &["an indirect list"]),
+        ("attribute certificates", with(idp(&[0x30, 3, 0x85, 1, 0xff])).der(&ca), &["onlyContainsAttributeCerts"]),
+        (
+            "users and CAs only",
+            with(idp(&[0x30, 6, 0x81, 1, 0xff, 0x82, 1, 0xff])).der(&ca),
+            &["broken issuingDistributionPoint"],
+        ),
+        (
+            "a relative name",
+            with(idp(&[0x30, 15, 0xa0, 13, 0xa1, 11, 0x30, 9, 6, 3, 0x55, 4, 3, 0x0c, 2, b'c', b'a'])).der(&ca),
+            &["nameRelativeToCRLIssuer", "a full name"],
         ),
         (
             "an unknown critical extension",
             with(vec![extension(&[0x55, 0x1d, 0x7f], true, &[5, 0])]).der(&ca),
-            &["cannot be used"],
+            &["the critical extension 2.5.29.127, which is not known", "mark it as not critical"],
+        ),
+        (
+            "an extension twice",
+            with(vec![extension(&[0x55, 0x1d, 0x14], false, &[2, 1, 2])]).der(&ca),
+            &["one stands there twice"],
+        ),
+        (
+            "33 extensions",
+            with((1..=32).map(|n| extension(&[0x2a, n], false, &[5, 0])).collect()).der(&ca),
+            &["more than 32"],
         ),
         ("a certificate", alice.pem().into_bytes(), &["line 1", "\"CERTIFICATE\" among the revocation lists"]),
         ("a key", ca.key_pem().into_bytes(), &["line 1", "PRIVATE KEY"]),
         ("nothing", Vec::new(), &["holds no revocation list"]),
         ("text", b"hello".to_vec(), &["holds no revocation list"]),
-        ("a certificate in DER", alice.chain[0].to_vec(), &["cannot be used"]),
+        (
+            "a certificate in DER",
+            alice.chain[0].to_vec(),
+            &["cannot be used as a revocation list", "a certificate in DER"],
+        ),
     ] {
         let error = chain(&trusting(&ca, &[list]).build().expect_err(what));
         assert!(error.contains("crl1"), "{what}: {error}");
         for word in words {
             assert!(error.contains(word), "{what}: {error}");
         }
+        let is_list = !["a certificate", "a key", "nothing", "text", "a certificate in DER"].contains(&what);
+        assert!(!is_list || !error.contains("must be PEM"), "{what}: {error}");
     }
+    assert!(
+        trusting(&ca, &[with((1..=31).map(|n| extension(&[0x2a, n], false, &[5, 0])).collect()).der(&ca)])
+            .build()
+            .is_ok()
+    );
+    assert!(
+        trusting(&ca, &[Crl { number: Some([&[0][..], &[0xff; 20]].concat()), ..Crl::number(1) }.der(&ca)])
+            .build()
+            .is_ok()
+    );
     let error = chain(&trusting(&no_crl_sign, &[Crl::number(1).der(&no_crl_sign)]).build().unwrap_err());
     assert!(error.contains("cRLSign"), "{error}");
     let twice = [Crl::number(3).der(&ca), Crl::number(3).revoking(&alice).der(&ca)];
@@ -188,8 +230,10 @@ fn t11_what_was_revoked_does_not_come_back_by_an_older_list_or_none() {
     assert!(trusting(&other, &[]).rebuild(&before).is_ok(), "the CA went with its list");
     // Of two CAs of one name, each counts its own.
     let made_anew = Ca::new("ca");
+    let issued = SystemTime::now() - HOUR;
     let both = |old: u8, new: u8| {
-        let lists = [Crl::number(old).der(&ca), Crl::number(new).der(&made_anew)];
+        let list = |number| Crl { this_update: issued, ..Crl::number(number) };
+        let lists = [list(old).der(&ca), list(new).der(&made_anew)];
         trusting(&ca, &lists).pem(made_anew.pem(), "new.pem")
     };
     let before = both(9, 2).build().unwrap();
@@ -354,39 +398,26 @@ fn a_list_counts_for_its_issuer_only() {
     let trust = trusting(&ca, &[Crl::number(1).revoking(&ours).der(&ca)]).pem(other.pem(), "other").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
     assert_eq!(verdict(&trust, &theirs, SystemTime::now()), None);
-    // Of two CAs with one key (a renewed one), both are meant.
+    // Of two CAs with one key (a renewed one), both are meant by the one list.
     let renewed = ca.renewed_as("ca");
     let trust =
         trusting(&ca, &[Crl::number(1).revoking(&ours).der(&ca)]).pem(renewed.pem(), "renewed").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
-    assert_eq!(trust.crls().count(), 2);
+    assert_eq!(trust.crls().count(), 1);
 }
 
-/// Serial numbers begin anew with a CA that is made anew under its old name.
+/// RFC 5280, section 4.1.2.2: a serial number is an integer, with a sign.
 #[test]
-fn a_list_counts_for_nothing_that_a_ca_of_the_same_name_signed() {
-    let (old, new, root) = (Ca::new("ca"), Ca::new("ca"), Ca::new("root"));
-    let one = |params: &mut rcgen::CertificateParams| params.serial_number = Some(SerialNumber::from(1_u64));
-    let revoked = new.client_with("revoked", one);
-    let list = |issuer: &Ca| Crl::number(1).revoking(&revoked).der(issuer);
-    let judged = |trust: TrustBuilder, holder: &Holder| verdict(&trust.build().unwrap(), holder, SystemTime::now());
-    let both = || trusting(&new, &[list(&new)]).pem(old.pem(), "old");
-    assert_eq!(judged(both(), &revoked).map(|(code, _)| code), Some(RefusalCode::Revoked));
-    // Of the other: a client, a pin that its chain would not let in, a CA that is loaded.
-    assert_eq!(judged(both(), &old.client_with("alice", one)), None);
-    let pinned = old.client_with("pinned", |params| {
-        one(params);
-        params.extended_key_usages = vec![Eku::ServerAuth];
-    });
-    assert_eq!(judged(both().pem(pinned.alone().pem(), "pins"), &pinned), None);
-    let below = old.intermediate_with("below", one);
-    assert_eq!(judged(both().pem(below.pem(), "below"), &below.client("bob").alone()), None);
-    let elsewhere = root.intermediate_with("elsewhere", one);
-    assert_eq!(judged(both().pem(elsewhere.pem(), "elsewhere"), &elsewhere.client("carol").alone()), None);
-    // And a client of an intermediate that is sent, where one of its name is loaded with a list.
-    let (loaded, sent) = (root.intermediate("below"), root.intermediate("below"));
-    let trust = trusting(&root, &[list(&loaded)]).pem(loaded.pem(), "below");
-    assert_eq!(judged(trust, &sent.client_with("dave", one)), None);
+fn a_list_of_minus_1_does_not_revoke_255_and_the_other_way_round() {
+    let ca = Ca::new("ca");
+    for (own, other) in [(&[0xff][..], &[0, 0xff][..]), (&[0x80, 0], &[0, 0x80, 0])] {
+        for (serial, foreign) in [(own, other), (other, own)] {
+            let holder = ca.with_serial(&ca.client("alice"), serial);
+            let list = |revoked: &[u8]| Crl { revoked: vec![(revoked.to_vec(), 1)], ..Crl::number(1) }.der(&ca);
+            refused_as(&trusting(&ca, &[list(serial)]).build().unwrap(), &holder, RefusalCode::Revoked, &[]);
+            assert_eq!(verdict(&trusting(&ca, &[list(foreign)]).build().unwrap(), &holder, SystemTime::now()), None);
+        }
+    }
 }
 
 #[test]

@@ -55,9 +55,9 @@ fn holder(dir: &TempDir) -> Holder {
     }
 }
 
-/// A list that `openssl ca -gencrl` makes, with the configuration of its manual; and one without numbers.
+/// A list that `openssl ca -gencrl` makes, with the configuration of its manual; and by default, without numbers.
 #[test]
-fn a_list_made_by_openssl_is_taken_if_it_is_numbered() {
+fn a_list_made_by_openssl_is_heeded_with_a_number_and_without_one() {
     let dir = TempDir::new();
     dir.write(
         "ca.cnf",
@@ -73,10 +73,11 @@ fn a_list_made_by_openssl_is_taken_if_it_is_numbered() {
          openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key -out csr -subj /CN=$name && \
          printf 'keyUsage=digitalSignature\\n' > ext && \
          openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 5 -extfile ext -out $name.pem; done && \
+         sed /crlnumber/d ca.cnf > old.cnf && sed -i /crl_extensions/d old.cnf && \
+         openssl ca -config old.cnf -gencrl -crldays 3 -out v1.pem && openssl crl -in v1.pem -noout -text | grep 'Version 1' && \
          openssl ca -config ca.cnf -revoke bob.pem -crl_reason superseded && \
          openssl ca -config ca.cnf -gencrl -crldays 3 -out crl.pem && openssl crl -in crl.pem -outform der -out crl.der && \
-         sed /crlnumber/d ca.cnf > old.cnf && sed -i /crl_extensions/d old.cnf && \
-         openssl ca -config old.cnf -gencrl -crldays 3 -out old.pem",
+         openssl ca -config old.cnf -gencrl -crldays 3 -out v2.pem",
     );
     let check = |list: &str, name: &str| {
         try_sh(dir.path(), &format!("{} check --ca ca.pem --crl {list} {name}.pem", binary().display()))
@@ -87,6 +88,11 @@ fn a_list_made_by_openssl_is_taken_if_it_is_numbered() {
         let (success, said) = check(list, "bob");
         assert!(!success && said.starts_with("refused: revoked") && said.contains("reason superseded"), "{said}");
     }
-    let (_, said) = check("old.pem", "alice");
-    assert!(said.contains("old.pem, line 1") && said.contains("no CRL number") && said.contains("crlnumber"), "{said}");
+    // Of version 1, with nobody revoked; then of version 2, for the reason's sake.
+    for list in ["v1.pem", "v2.pem"] {
+        let (success, said) = check(list, "alice");
+        assert!(success && said.contains("list of 20") && said.contains("of CN=ossl"), "{said}");
+    }
+    let (success, said) = check("v2.pem", "bob");
+    assert!(!success && said.starts_with("refused: revoked") && said.contains("reason superseded"), "{said}");
 }

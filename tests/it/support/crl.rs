@@ -15,6 +15,8 @@ pub(crate) struct Crl {
     pub(crate) next_update: Option<SystemTime>,
     /// Serial numbers, with a reason's code.
     pub(crate) revoked: Vec<(Vec<u8>, u8)>,
+    /// Entries have no extensions, as in version 1.
+    pub(crate) without_reasons: bool,
     /// Further extensions in DER.
     pub(crate) extensions: Vec<Vec<u8>>,
 }
@@ -30,6 +32,7 @@ impl Crl {
             this_update: now - HOUR,
             next_update: Some(now + 60 * 24 * HOUR),
             revoked: Vec::new(),
+            without_reasons: false,
             extensions: Vec::new(),
         }
     }
@@ -55,7 +58,8 @@ impl Crl {
             let mut entries = Vec::new();
             for (serial, reason) in &self.revoked {
                 let code = extension(&[0x55, 0x1d, 0x15], false, &write(10, &[*reason]));
-                let entry = [write(2, serial), date.clone(), write(0x30, &code)].concat();
+                let code = if self.without_reasons { Vec::new() } else { write(0x30, &code) };
+                let entry = [write(2, serial), date.clone(), code].concat();
                 entries.extend(write(0x30, &entry));
             }
             list.extend(write(0x30, &entries));
@@ -77,6 +81,11 @@ impl Crl {
 pub(crate) fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let critical = if critical { write(1, &[0xff]) } else { Vec::new() };
     write(0x30, &[write(6, oid), critical, write(4, value)].concat())
+}
+
+/// Without leading zeros, as it is shown.
+pub(crate) fn hex(serial: &[u8]) -> String {
+    serial.strip_prefix(&[0]).unwrap_or(serial).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 pub(crate) fn serial(certificate: &[u8]) -> Vec<u8> {

@@ -161,8 +161,13 @@ impl Ca {
 
     /// A certificate of its own for the same key, under this name.
     pub(crate) fn renewed_as(&self, name: &str) -> Self {
+        self.renewed_with(name, |_| {})
+    }
+
+    pub(crate) fn renewed_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
-        let params = ca_params(name);
+        let mut params = ca_params(name);
+        change(&mut params);
         let der = params.self_signed(&key).unwrap().der().clone();
         Self { der, params, key, above: Vec::new() }
     }
@@ -173,6 +178,22 @@ impl Ca {
         let mut params = self.params.clone();
         params.distinguished_name = name;
         Self { der: self.der.clone(), params, key, above: self.above.clone() }
+    }
+
+    /// The same CA, name and key, with a certificate that another one signed: a cross-certificate.
+    pub(crate) fn certified_by(&self, other: &Self) -> Self {
+        let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
+        let mut params = self.params.clone();
+        params.use_authority_key_identifier_extension = true;
+        let der = params.signed_by(&key, &other.issuer()).unwrap().der().clone();
+        let mut above = vec![der.clone()];
+        above.extend(other.above.iter().cloned());
+        Self { der, params, key, above }
+    }
+
+    /// The same certificate with another serial number, given as the content of its INTEGER.
+    pub(crate) fn with_serial(&self, holder: &Holder, serial: &[u8]) -> Holder {
+        self.with_field(holder, 1, &write(2, serial))
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -224,13 +245,17 @@ impl Ca {
 
     /// The same certificate with another subject, given as DER of a whole `Name`.
     pub(crate) fn with_subject(&self, holder: &Holder, name: &[u8]) -> Holder {
+        self.with_field(holder, 5, name)
+    }
+
+    /// The same certificate with another of its fields: version, serial, algorithm, issuer, validity, subject, …
+    fn with_field(&self, holder: &Holder, place: usize, field: &[u8]) -> Holder {
         let certificate = read(&holder.chain[0]).content;
         let signed = read(certificate);
         let algorithm = read(signed.rest);
-        // version, serial, algorithm, issuer, validity, subject, …
         let changed: Vec<u8> = elements(signed.content)
             .enumerate()
-            .flat_map(|(at, element)| if at == 5 { name.to_vec() } else { write(element.tag, element.content) })
+            .flat_map(|(at, element)| if at == place { field.to_vec() } else { write(element.tag, element.content) })
             .collect();
         let mut changed_holder = holder.clone();
         changed_holder.chain[0] = self.signed(&write(0x30, &changed), algorithm.content);

@@ -1,0 +1,151 @@
+//! What stands in a revocation list (CRL, RFC 5280, section 5): its issuer, number, dates, which certificates it speaks of, and
+//! the serial numbers that it revokes, packed so that a million of them take some thirty megabytes and are searched in a
+//! microsecond. It says what is written, not whether it is true.
+
+mod entries;
+mod extensions;
+mod head;
+mod scope;
+mod time;
+mod unusable;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::certificate::time as moment;
+use crate::identity::{hex, sha256};
+use entries::Entries;
+use head::Head;
+pub(crate) use scope::{Coverage, Scope};
+pub(crate) use unusable::Unusable;
+
+/// A complete revocation list, read. Its signature is checked by whoever reads it.
+///
+/// Version 1 is read too, which has no extensions and so no number (RFC 5280, section 5.1.2.1), and version 2 without a number:
+/// the RFC asks the issuer for one (section 5.2.3), and no reader (section 6.3.3).
+pub(crate) struct RevocationList {
+    /// Raw DER of the issuer's name, as in a certificate.
+    pub(crate) issuer: Vec<u8>,
+    /// The CRL number without leading zeros, big-endian, at most 20 octets.
+    number: Option<Vec<u8>>,
+    pub(crate) this_update: SystemTime,
+    /// From then on it is stale.
+    pub(crate) next_update: SystemTime,
+    /// Of which certificates of its issuer it speaks.
+    pub(crate) scope: Scope,
+    /// SHA-256 of what is signed, to tell two lists of one number.
+    pub(crate) digest: [u8; 32],
+    entries: Entries,
+}
+
+/// What is signed, by which algorithm (the inside of its `AlgorithmIdentifier`), and the signature.
+pub(crate) struct SignedList<'a> {
+    pub(crate) signed: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+/// That and why a certificate was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Revocation {
+    pub(crate) date: SystemTime,
+    /// In the words of RFC 5280, section 5.3.1.
+    pub(crate) reason: &'static str,
+}
+
+/// How a list stands to another one of the same issuer and scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Same,
+    Older,
+    Newer,
+    /// They differ, and have the same number; or the same date, where one has no number, and each names what the other does not.
+    Twin,
+    /// By their numbers it is the other way round than by their dates.
+    Crossed,
+}
+
+impl RevocationList {
+    /// Reads a list in DER. Never panics, whatever the bytes are.
+    pub(crate) fn parse(der: &[u8]) -> Result<(Self, SignedList<'_>), Unusable> {
+        let head = Head::read(der)?;
+        let list = Self {
+            issuer: head.issuer.to_vec(),
+            number: head.number.map(<[u8]>::to_vec),
+            this_update: moment(head.this_update),
+            next_update: moment(head.next_update),
+            digest: sha256(head.signed.signed),
+            scope: head.scope,
+            entries: Entries::read(head.revoked, head.version_1)?,
+        };
+        Ok((list, head.signed))
+    }
+
+    /// Whether a certificate of its issuer with this serial number (a signed integer, big-endian, as it stands in the
+    /// certificate) is revoked.
+    pub(crate) fn find(&self, serial: &[u8]) -> Option<Revocation> {
+        self.entries.find(serial)
+    }
+
+    /// Every serial number that it revokes, without leading zeros.
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
+        self.entries.iter().map(|(serial, revocation)| (serial.strip_prefix(&[0]).unwrap_or(serial), revocation))
+    }
+
+    /// The serial numbers that it revokes for good and `newer` does not.
+    pub(crate) fn missing_in<'l>(&'l self, newer: &'l Self) -> impl Iterator<Item = &'l [u8]> {
+        self.entries.missing_in(&newer.entries)
+    }
+
+    /// The CRL number, if it has one below 2^64.
+    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    pub(crate) fn small_number(&self) -> Option<u64> {
+        self.number.as_deref().and_then(small)
+    }
+
+    /// How many serial numbers it revokes.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How it stands to another list of the same issuer and scope: by their numbers (RFC 5280, section 5.2.3), which their dates
+    /// must not contradict; by their dates, if one has no number.
+    pub(crate) fn compared_with(&self, other: &Self) -> Order {
+        use std::cmp::Ordering as O;
+        if self.digest == other.digest {
+            return Order::Same;
+        }
+        let by_date = self.this_update.cmp(&other.this_update);
+        let by_number = match (&self.number, &other.number) {
+            (Some(own), Some(others)) => (own.len(), own).cmp(&(others.len(), others)),
+            _ => by_date,
+        };
+        let numbered = self.number.is_some() && other.number.is_some();
+        match (by_number, by_date) {
+            // Lists without a number that are issued within a second: the one that names more is the later one.
+            (O::Equal, _) if !numbered && other.entries.are_all_in(&self.entries) => Order::Newer,
+            (O::Equal, _) if !numbered && self.entries.are_all_in(&other.entries) => Order::Older,
+            (O::Equal, _) => Order::Twin,
+            (O::Less, O::Greater) | (O::Greater, O::Less) => Order::Crossed,
+            (O::Less, _) => Order::Older,
+            (O::Greater, _) => Order::Newer,
+        }
+    }
+
+    /// The CRL number for people, if it has one: in decimal digits if it is small, else in hexadecimal ones.
+    pub(crate) fn number_text(&self) -> Option<String> {
+        let number = self.number.as_deref()?;
+        Some(small(number).map_or_else(|| format!("0x{}", hex(number)), |number| number.to_string()))
+    }
+}
+
+fn small(number: &[u8]) -> Option<u64> {
+    (number.len() <= 8).then(|| number.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+}
+
+impl fmt::Debug for RevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RevocationList(number {:?}, {} entries)", self.number_text(), self.len())
+    }
+}

@@ -1,0 +1,101 @@
+//! Why a list cannot be used, and how to mend it.
+
+use std::fmt;
+
+use crate::der::dotted;
+
+/// Why a list cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// The bytes are something else.
+    NotAList,
+    /// This part of it cannot be read.
+    Broken(&'static str),
+    /// It says that it is of version 1, and has what only version 2 has.
+    ExtensionsInVersion1,
+    /// No date of the next list.
+    NoNextUpdate,
+    /// It tells what has changed since another list.
+    Delta,
+    /// It may name certificates of other CAs.
+    Indirect,
+    /// It tells revocations for some reasons only.
+    SomeReasons,
+    /// It is of attribute certificates.
+    AttributeCertificates,
+    /// Its distribution point is named relative to its issuer.
+    RelativeName,
+    /// A critical extension that is not known: its object identifier.
+    UnknownExtension(String),
+    /// The CRL number is none.
+    WrongNumber,
+    /// The reason of an entry is none: both in hexadecimal digits.
+    WrongReason { serial: String, reason: String },
+}
+
+impl Unusable {
+    /// An extension whose object identifier has these octets.
+    pub(super) fn unknown(id: &[u8]) -> Self {
+        const MOST: usize = 32;
+        Self::UnknownExtension(dotted(&id[..id.len().min(MOST)]))
+    }
+
+    /// How to mend it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::NotAList => "it must be PEM (-----BEGIN X509 CRL-----) or DER; get it again from the CA",
+            Self::Broken(_) | Self::ExtensionsInVersion1 => {
+                "get it again from the CA; if it is the same, the program that made it is at fault"
+            }
+            Self::NoNextUpdate => "have the CA say when the next list is due (openssl ca -gencrl -crldays 30)",
+            Self::Delta => "take the complete list of the CA; of AD CS, that is the file without a + in its name",
+            Self::Indirect => "have each CA issue a list of its own",
+            Self::SomeReasons => "have the CA issue a list for all reasons",
+            Self::AttributeCertificates => "take the CA's list of public key certificates",
+            Self::RelativeName => "have the CA give the distribution point a full name (RFC 5280, section 4.2.1.13)",
+            Self::UnknownExtension(_) => "have the CA leave the extension out, or mark it as not critical",
+            Self::WrongNumber => "have the CA number its lists 1, 2, 3, or not at all",
+            Self::WrongReason { .. } => "have the CA give one of the reasons 0 to 6 or 8 to 10, or none",
+        }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAList => f.write_str("it is not a revocation list"),
+            Self::Broken(part) => write!(f, "it has a broken {part}"),
+            Self::ExtensionsInVersion1 => {
+                f.write_str("it is of version 1, but has extensions (RFC 5280, section 5.1.2.1)")
+            }
+            Self::NoNextUpdate => f.write_str("it does not say when the next list is due (nextUpdate)"),
+            Self::Delta => {
+                f.write_str("it is partial: a delta list, which tells only what has changed since another one")
+            }
+            Self::Indirect => f.write_str("it is an indirect list, which may name certificates of other CAs"),
+            Self::SomeReasons => {
+                f.write_str("it is partial: it tells revocations for some reasons only (onlySomeReasons)")
+            }
+            Self::AttributeCertificates => {
+                f.write_str("it is of attribute certificates (onlyContainsAttributeCerts), which no client shows")
+            }
+            Self::RelativeName => f.write_str(
+                "its distribution point has a name relative to its issuer (nameRelativeToCRLIssuer), which is not read",
+            ),
+            Self::UnknownExtension(id) => {
+                write!(f, "it has the critical extension {id}, which is not known here (RFC 5280, section 5.2)")
+            }
+            Self::WrongNumber => f.write_str(
+                "its CRL number is not an integer of 0 or more with at most 20 octets (RFC 5280, section 5.2.3)",
+            ),
+            Self::WrongReason { serial, reason } => {
+                write!(
+                    f,
+                    "the reason of the serial number {serial} is {reason} in DER, which is none of RFC 5280, section 5.3.1"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}

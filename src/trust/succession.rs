@@ -1,0 +1,135 @@
+//! What was revoked stays revoked: a list that comes while a server runs is held against those that were in force before.
+
+use std::time::SystemTime;
+
+use crate::clock::timestamp;
+use crate::error::Error;
+use crate::identity::hex;
+use crate::revocation_list::Order;
+
+use super::Trust;
+use super::crl::Crl;
+
+impl Trust {
+    /// Nothing that was revoked before may come back by a file that is older, or gone. What a CA revoked that is gone itself,
+    /// while another of its name is loaded, stays revoked: a certificate for the old key may be sent by a client.
+    pub(super) fn take_over_lists(&mut self, before: &Self) -> Result<(), Error> {
+        for (name, known) in &before.lists.0 {
+            // The CA went with its list.
+            let namesakes: Vec<_> = self.namesakes(name).collect();
+            if namesakes.is_empty() {
+                continue;
+            }
+            for known in known {
+                let is_loaded = namesakes.iter().any(|at| known.is_signed_with(&self.authorities[*at].spki));
+                let lists = self.lists.0.entry(name.clone()).or_default();
+                match lists.iter().position(|crl| crl.is_in_line_with(known)) {
+                    Some(at) => lists[at].follow(known)?,
+                    None if !is_loaded => lists.push(known.of_nobody_loaded()),
+                    None if is_superseded(known, lists) => {}
+                    None => {
+                        return Err(Error::new(format!(
+                            "the revocation list of {} is gone: {} is in force, from {}",
+                            known.series(),
+                            known.edition(),
+                            known.place
+                        ))
+                        .hint("put it back, or take out the CA too; a restart takes the files as they are"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Crl {
+    /// While a server runs, a list from the future does not take the place of one that is good. One that was there before is
+    /// no less good if the clock has been set back since.
+    pub(super) fn check_not_too_early(&self, before: &[Crl], now: SystemTime) -> Result<(), Error> {
+        let known = before.iter().find(|known| known.is_in_line_with(self));
+        match known.filter(|known| self.this_update() > now && known.this_update() <= now) {
+            Some(known) if known.list.digest != self.list.digest => {
+                // Without the time of now: an error that is met again is the same error.
+                let from = timestamp(self.this_update());
+                let place = &self.place;
+                Err(Error::new(format!("{place}: this revocation list is from the future, issued on {from}"))
+                    .hint("set the clock, here or where it was made; it is tried again until then"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the place of a list of its line.
+    fn follow(&mut self, before: &Self) -> Result<(), Error> {
+        let (place, issuer) = (&self.place, self.series());
+        match self.list.compared_with(&before.list) {
+            Order::Same => self.forgotten.clone_from(&before.forgotten),
+            Order::Newer => self.forgotten = forgotten(before, self),
+            Order::Crossed if before.this_update() > self.this_update() => return Err(crossed(self, before)),
+            Order::Older | Order::Crossed => {
+                let (own, others) = (timestamp(self.this_update()), timestamp(before.this_update()));
+                let older = match (self.number(), before.number()) {
+                    (Some(own), Some(others)) => format!("has number {own}, lower than {others}, which is in force"),
+                    _ if own == others => format!("is of {own}, as is the one in force, and revokes less"),
+                    _ => format!("was issued on {own}, earlier than that of {others}, which is in force"),
+                };
+                return Err(Error::new(format!("{place}: this revocation list of {issuer} {older}"))
+                    .hint("put back the newest list of the CA; a restart takes the files as they are"));
+            }
+            Order::Twin => {
+                let same = match (self.number(), before.number()) {
+                    (Some(number), Some(_)) => format!("number {number}"),
+                    _ => format!("date {}", timestamp(self.this_update())),
+                };
+                return Err(Error::new(format!(
+                    "{place}: this revocation list of {issuer} is another than the one in force, under the same {same}"
+                ))
+                .hint("give the newest list of the CA a number of its own; a restart takes the files as they are"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A later number with an earlier date: one of them is wrong, and there is no telling which.
+pub(super) fn crossed(crl: &Crl, other: &Crl) -> Error {
+    let (one, two) = (timestamp(crl.this_update()), timestamp(other.this_update()));
+    Error::new(format!(
+        "{}: {crl} was issued on {one}, and {other} on {two}: the higher number has the earlier date",
+        crl.place
+    ))
+    .hint("have the CA sign its list anew, with its clock right and its number above all others")
+}
+
+/// Whether all that a list revokes for good is revoked without it, by a list that is no earlier and no narrower: of its key, or,
+/// if there is none left of that, of another one of its name.
+fn is_superseded(known: &Crl, lists: &[Crl]) -> bool {
+    let of_key = |crl: &&Crl| known.keys().any(|key| crl.is_signed_with(key));
+    let (own, others): (Vec<_>, Vec<_>) = lists.iter().partition(of_key);
+    let heirs = if own.is_empty() { others } else { own };
+    heirs.iter().any(|heir| {
+        heir.list.scope.includes(&known.list.scope)
+            && heir.this_update() >= known.this_update()
+            && known.list.missing_in(&heir.list).next().is_none()
+    })
+}
+
+/// What was revoked for good, and is not named any more by the list that came after it. RFC 5280, section 3.3: an entry stays
+/// until one list after its certificate has expired; only those on hold may go (section 5.3.1).
+fn forgotten(before: &Crl, after: &Crl) -> Option<String> {
+    const MOST: usize = 20;
+    let mut missing: Vec<&[u8]> = before.list.missing_in(&after.list).collect();
+    missing.dedup();
+    let count = missing.len();
+    let named: Vec<_> = missing.into_iter().take(MOST).map(hex).collect();
+    let more = if count > MOST { ", …" } else { "" };
+    let what = if count == 1 { "serial number" } else { "serial numbers" };
+    (count > 0).then(|| {
+        format!(
+            "{after} no longer revokes {count} {what} that {before} revoked: {}{more}; unless their certificates have expired, these \
+             are let in again: was the CA restored from a backup? Revoke them again",
+            named.join(", ")
+        )
+    })
+}
