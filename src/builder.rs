@@ -1,6 +1,7 @@
 //! The settings of a server.
 
 use std::fmt;
+use std::io;
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::observer::{Observer, Silent};
 use crate::reload::Watch;
+use crate::resources;
 use crate::server::Server;
 use crate::server_certificate::ServerCertificate;
 use crate::tls::Handshakes;
@@ -57,9 +59,23 @@ impl Builder {
         self
     }
 
-    /// How many connections there may be; each takes a file descriptor and some ten kilobytes. A quarter of them is
-    /// reserved for authorised clients. When there is no room, the unauthenticated connection that has waited longest
-    /// is closed in favour of a new one. At least 4. Defaults to 1,024.
+    /// How large the stack of each thread is, in bytes. The handler runs on it, with its frames and whatever it calls;
+    /// the server itself needs less than half of the default. A stack that overflows ends the process. Only what is used
+    /// of it takes memory. At least 128 KiB. Defaults to 256 KiB.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.settings.stack_size = bytes;
+        self
+    }
+
+    /// How many connections there may be; each takes a file descriptor and 9 KiB while it is idle; a client that
+    /// is not authorised can make one take 80 KiB in its handshake. A quarter of them is reserved for authorised clients.
+    ///
+    /// When there is no room, a client that is not authorised is closed in favour of a new one: first who has sent nothing,
+    /// then who makes no progress for a second, then who was refused, last who has been shaking hands for over a second.
+    /// A younger handshake is not cut; new connections wait in the listener's backlog (4,096, as far as the system
+    /// allows) until there is room, which takes a second at most. Where authorised clients have all the connections, the
+    /// one that has been idle longest, and for a second at least, is told goodbye (close_notify; RFC 9112, section 9.6).
+    /// At least 4. Defaults to 1,024.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
         self
@@ -167,6 +183,9 @@ impl Builder {
         if self.settings.workers == 0 {
             return Err(Error::new("a server needs at least one worker"));
         }
+        if self.settings.stack_size < LEAST_STACK {
+            return Err(Error::new(format!("stack_size must be at least {LEAST_STACK} bytes, which TLS needs")));
+        }
         if self.settings.max_connections < 4 {
             return Err(Error::new("max_connections must be at least 4, so that a quarter can be reserved"));
         }
@@ -184,9 +203,28 @@ impl fmt::Debug for Builder {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) workers: usize,
+    pub(crate) stack_size: usize,
     pub(crate) max_connections: usize,
     pub(crate) gate: Gate,
     pub(crate) handshakes: Handshakes,
+}
+
+impl Settings {
+    /// What is missing is better said than met: threads that find no memory end the process.
+    pub(crate) fn check_address_space(&self) -> io::Result<()> {
+        /// What a thread takes beside its stack, and what the server takes when it serves.
+        const BESIDE: usize = 64 * 1024;
+        const OTHERS: u64 = 2 * 1024 * 1024;
+        let needed = self.workers.saturating_mul(self.stack_size.saturating_add(BESIDE)) as u64;
+        let needed = needed.saturating_add(OTHERS);
+        match resources::address_space_left() {
+            Some(left) if left < needed => Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                format!("{needed} bytes of address space are needed for all of them, and {left} are left"),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -194,12 +232,20 @@ impl Default for Settings {
         Self {
             // Handlers may block, so there are more workers than processors.
             workers: processors().saturating_mul(2).max(8),
+            stack_size: STACK,
             max_connections: 1024,
             gate: Gate::Closed,
             handshakes: Handshakes::default(),
         }
     }
 }
+
+/// So large is the stack of a thread unless it is said otherwise. The usual 2 MiB would be the larger part of the address
+/// space of a small server.
+pub(crate) const STACK: usize = 256 * 1024;
+
+/// A smaller one could overflow in a handshake.
+const LEAST_STACK: usize = 128 * 1024;
 
 /// How many threads can compute at once.
 pub(crate) fn processors() -> usize {

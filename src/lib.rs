@@ -15,7 +15,7 @@
 //!    ▼
 //!  drive       pool         a worker takes a connection that can go on, and drives it until it closes or would wait
 //!    │                      (would wait → parking: a slot in a table, a one-shot entry in the poller, a deadline;
-//!    ▼                       the longest waiting stranger goes first when the table is full)
+//!    ▼                       when the table is full, eviction says who goes first, or nothing is accepted for a moment)
 //!    │         runners      as many workers run as there are processors; the others stand by for those in handlers
 //!  handshake   tls          reads, processes, writes; errors stay typed, alerts are flushed
 //!    │         verifier     asks, names the CAs, has possession of the key proven, leaves the verdict to judge
@@ -77,6 +77,7 @@ mod policy;
 mod pool;
 mod reload;
 mod request;
+mod resources;
 mod resumption;
 mod revocation_list;
 mod rfc4514;

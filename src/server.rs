@@ -43,7 +43,7 @@ use crate::trust::Trust;
 /// ```
 pub struct Server {
     settings: Settings,
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     addresses: Vec<SocketAddr>,
     control: Arc<Control>,
     timeouts: Timeouts,
@@ -73,6 +73,8 @@ impl Server {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()
             .map_err(|error| Error::new("a listener has no address").caused_by(error))?;
+        let listeners =
+            Listeners::new(listeners).map_err(|error| Error::new("cannot use a listener").caused_by(error))?;
         let control = Control::new(crypto::provider()?, trust, certificate, settings.handshakes, clock)?;
         let control = Arc::new(control);
         let (timeouts, observer) = (timeouts.limited(), Box::new(Guarded(observer)));
@@ -100,6 +102,11 @@ impl Server {
     /// # Errors
     /// Threads or the poller cannot be made. Once it serves, nothing ends it but a shutdown.
     pub fn serve(self, handler: impl Handler + 'static) -> Result<Stopped, Error> {
+        self.serve_after(|| {}, handler)
+    }
+
+    /// The same; `ready` is called once connections are accepted: nothing fails after that.
+    pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
         let Self { settings, listeners, control, timeouts, limits, observer, watch, .. } = self;
         let drain = timeouts.drain;
         let context = Context {
@@ -118,12 +125,10 @@ impl Server {
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
-        let listeners =
-            Listeners::new(listeners).map_err(|error| Error::new("cannot use a listener").caused_by(error))?;
         let lot = ParkingLot::new(capacity);
         let pool = Arc::new(Pool { context, tls: Arc::clone(&control.tls), listeners, lot, poller, stop });
         let mut threads = Threads::default();
-        let started = threads.start(&pool, &control, settings.workers, watch);
+        let started = threads.start(&pool, &control, &settings, watch, ready);
         if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
@@ -134,7 +139,7 @@ impl Server {
         started.map(|()| stopped).map_err(|error| {
             Error::new("cannot start a thread")
                 .caused_by(error)
-                .hint("have fewer workers, or raise the limit of memory or of threads (ulimit -v, -u)")
+                .hint("have fewer workers (--workers), or raise the limit of memory or of threads (ulimit -v, -u)")
         })
     }
 }
@@ -165,20 +170,24 @@ impl Threads {
         &mut self,
         pool: &Arc<Pool>,
         control: &Arc<Control>,
-        workers: usize,
+        settings: &Settings,
         watch: Option<Watch>,
+        ready: impl FnOnce(),
     ) -> std::io::Result<()> {
-        for number in 0..workers {
+        settings.check_address_space()?;
+        let named = |name: String| thread::Builder::new().name(name).stack_size(settings.stack_size);
+        for number in 0..settings.workers {
             let pool = Arc::clone(pool);
-            self.workers.push(thread::Builder::new().name(format!("worker-{number}")).spawn(move || pool.work())?);
+            self.workers.push(named(format!("worker-{number}")).spawn(move || pool.work())?);
         }
         let timekeeper = Arc::clone(pool);
-        self.timekeeper =
-            Some(thread::Builder::new().name("timekeeper".to_owned()).spawn(move || timekeeper.keep_time())?);
+        self.timekeeper = Some(named("timekeeper".to_owned()).spawn(move || timekeeper.keep_time())?);
         let (cared_for, controlled) = (Arc::clone(pool), Arc::clone(control));
         let care = move || Caretaker { control: &controlled, pool: &cared_for, watch }.care();
-        self.caretaker = Some(thread::Builder::new().name("caretaker".to_owned()).spawn(care)?);
-        pool.listeners.start(&pool.poller)
+        self.caretaker = Some(named("caretaker".to_owned()).spawn(care)?);
+        pool.listeners.start(&pool.poller)?;
+        ready();
+        Ok(())
     }
 
     /// In this order: no more connections (`control.stop` is raised already, and the caretaker is told by its bell); every

@@ -95,13 +95,9 @@ pub(crate) fn open_regular(path: &std::path::Path) -> io::Result<std::fs::File> 
     Ok(file)
 }
 
-/// Raises the soft limit of open files to the hard limit and returns it: each connection needs one.
-#[cfg(feature = "cli")]
-pub(crate) fn raise_open_files() -> Option<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum)
-}
+/// So many connections may wait to be accepted; the system may have a lower limit (net.core.somaxconn). To listen once more
+/// changes nothing but this, for which the standard library takes 128.
+const BACKLOG: i32 = 4096;
 
 fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
     let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
@@ -220,6 +216,7 @@ mod linux {
 
     /// Lets a listener never block, and its connections send small writes at once.
     pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
+        rustix::net::listen(listener, super::BACKLOG)?;
         listener.set_nonblocking(true)?;
         // Accepted sockets inherit it.
         Ok(rustix::net::sockopt::set_tcp_nodelay(listener, true)?)
@@ -334,6 +331,7 @@ mod portable {
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn prepare_listener(listener: &std::net::TcpListener) -> io::Result<()> {
+        rustix::net::listen(listener, super::BACKLOG)?;
         listener.set_nonblocking(true)
     }
 

@@ -11,6 +11,7 @@ use super::line::Form;
 use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
 use super::{access, events};
+use crate::builder::STACK;
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
 
@@ -48,7 +49,8 @@ impl Log {
             .map_err(failed)?;
         let log = Self { form, requests, events, strangers: Arc::default() };
         let counting = log.clone();
-        thread::Builder::new().name("log-counts".to_owned()).spawn(move || counting.write_counts()).map_err(failed)?;
+        let thread = thread::Builder::new().name("log-counts".to_owned()).stack_size(STACK);
+        thread.spawn(move || counting.write_counts()).map_err(failed)?;
         Ok(log)
     }
 

@@ -20,6 +20,7 @@ macro_rules! print_result {
 
 mod access;
 mod arguments;
+mod capacity;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 mod certs;
 mod check;
@@ -102,7 +103,7 @@ struct CommandLine {
     /// threads that answer requests (default twice the processors, at least 8)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
-    /// connections at once, a quarter reserved for authorised clients (default 1024)
+    /// connections at once, a quarter reserved for authorised clients (default as many as open files and a tenth of the memory bear, at most 16384)
     #[argh(option, arg_name = "n", from_str_fn(connections))]
     max_connections: Option<usize>,
     /// seconds for a TLS handshake (default 10)

@@ -2,22 +2,25 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::CommandLine;
+use super::capacity::connections_borne;
 use super::events::summary;
 use super::line::Form;
 use super::log::{Log, announce};
+use crate::builder::STACK;
 use crate::clock::timestamp;
 use crate::control::{ShutdownHandle, TrustHandle};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::reload::Files;
+use crate::resources;
 use crate::server::{Server, Stopped};
 use crate::server_certificate::ServerCertificate;
-use crate::sys;
 use crate::trust::Trust;
 
 /// The signals that end nothing from now on: one that has the files read, and those that mean nothing here and are for other
@@ -71,17 +74,21 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
         builder = builder.drain_timeout(timeout);
     }
     let server = builder.build()?;
-    for address in server.local_addrs() {
-        announce(form, "listening", &format!("listening on {address}"));
-    }
-    ready(server.local_addrs());
     let handle = signals.handle();
     // Up to here they end the process as usual.
     for signal in [SIGTERM, SIGINT] {
         handle.add_signal(signal).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     }
-    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone());
-    let stopped = server.serve(super::hello::hello);
+    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone())
+        .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
+    let addresses = server.local_addrs().to_vec();
+    let listening = || {
+        for address in &addresses {
+            announce(form, "listening", &format!("listening on {address}"));
+        }
+        ready(&addresses);
+    };
+    let stopped = server.serve_after(listening, super::hello::hello);
     handle.close();
     // It ends when its handle is closed.
     let _ = waiter.join();
@@ -131,16 +138,19 @@ fn say_certificate(form: Form, kind: &str, identity: &Identity) {
     announce(form, "certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
-/// As many connections as asked for, or as the system lets this process have: each needs a descriptor.
+/// As many connections as asked for, or as the memory bears; but no more than the system lets this process have: each needs a
+/// descriptor.
 fn max_connections(form: Form, asked: Option<usize>) -> usize {
     const OTHERS: u64 = 32;
-    let wanted = asked.unwrap_or(1024);
-    let files = sys::raise_open_files().unwrap_or(u64::MAX);
-    let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
-    if possible < wanted {
-        warn(form, &format!("only {files} files may be open (ulimit -n), so at most {} connections", possible.max(4)));
+    /// Who did not ask for a number is told only if there are fewer.
+    const MANY: usize = 1024;
+    let wanted = asked.unwrap_or_else(connections_borne);
+    let files = resources::raise_open_files().unwrap_or(u64::MAX);
+    let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(4);
+    if possible < asked.unwrap_or(wanted.min(MANY)) {
+        warn(form, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
     }
-    wanted.min(possible.max(4))
+    wanted.min(possible)
 }
 
 fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
@@ -195,8 +205,8 @@ fn heed_signals(
     shutdown: ShutdownHandle,
     trust: TrustHandle,
     log: Log,
-) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
+) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("signals".to_owned()).stack_size(STACK).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::builder::STACK;
+
 /// So many bytes of lines wait at most.
 const MOST: usize = 1024 * 1024;
 
@@ -77,7 +79,8 @@ impl LineWriter {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
         let output = Output { stream, words, failing, failed: None, torn: false };
-        thread::Builder::new().name("log".to_owned()).spawn(move || own.write_all_to(output))?;
+        let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK);
+        thread.spawn(move || own.write_all_to(output))?;
         Ok(Self(shared))
     }
 
@@ -119,7 +122,6 @@ impl Shared {
     }
 
     fn write_all_to(&self, mut output: Output<impl Write, impl Fn(Lost<'_>) -> String, impl Fn(&io::Error)>) {
-        let mut lines = String::new();
         loop {
             let mut state = self.lock();
             while state.lines.is_empty() && state.dropped == 0 && !state.is_over {
@@ -131,8 +133,8 @@ impl Shared {
                 let collecting = self.changed.wait_timeout_while(state, COLLECTING, |state| !state.is_over);
                 state = collecting.unwrap_or_else(PoisonError::into_inner).0;
             }
-            lines.clear();
-            std::mem::swap(&mut lines, &mut state.lines);
+            // Not kept: what grew in a burst would stay in the midst of its memory.
+            let lines = std::mem::take(&mut state.lines);
             state.is_stalled = false;
             let (dropped, is_over) = (std::mem::take(&mut state.dropped), state.is_over);
             drop(state);

@@ -55,7 +55,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
     let homes: &[(&str, &[&str])] = &[
         ("x509_parser::", &["src/certificate.rs"]),
         ("httparse::", &["src/http1/head.rs"]),
-        ("rustix::", &["src/sys.rs", "src/cli/password.rs"]),
+        ("rustix::", &["src/sys.rs", "src/resources.rs", "src/cli/password.rs"]),
         ("sha2::", &["src/identity.rs"]),
         ("humantime::", &["src/clock.rs"]),
         ("httpdate::", &["src/connection/exchange.rs"]),
@@ -138,7 +138,7 @@ fn layers_point_down() {
         &["verifier", "server_certificate"],
         &["trust", "pki"],
         &["policy"],
-        &["http1", "parking", "runners", "deadline", "sys", "pem", "first_bytes"],
+        &["http1", "parking", "runners", "deadline", "sys", "resources", "pem", "first_bytes"],
         &["revocation_list", "name_constraints"],
         &["identity"],
         &["certificate", "clock", "crypto"],

@@ -1,0 +1,104 @@
+//! How many connections there may be where nobody asks for a number: as many as the memory bears.
+
+use std::fs;
+use std::path::Path;
+
+use crate::resources;
+
+/// So many bytes of memory are counted for each connection: what a client that holds back the end of the longest chain can
+/// make it take. An idle one takes 9 KiB.
+const BYTES_PER_CONNECTION: u64 = 80 * 1024;
+
+/// Connections may take this part of the memory.
+const SHARE_OF_MEMORY: u64 = 10;
+
+/// More than that by default would be a surprise.
+const MOST: usize = 16_384;
+
+/// Fewer are of no use, even where there is hardly any memory.
+const LEAST: usize = 64;
+
+/// How many connections the memory bears, where nobody asks for a number.
+pub(super) fn connections_borne() -> usize {
+    connections(memory(Path::new("/")))
+}
+
+fn connections(memory: Option<u64>) -> usize {
+    let borne = memory.map_or(u64::MAX, |memory| memory / SHARE_OF_MEMORY / BYTES_PER_CONNECTION);
+    usize::try_from(borne).unwrap_or(usize::MAX).clamp(LEAST, MOST)
+}
+
+/// The bytes of memory that this process may use: those of the machine, of its control group (version 2 or 1) and those
+/// above that, and of its address space (`ulimit -v`), whichever are fewest. `None`: nobody says. `root` is `/`, but for
+/// tests.
+fn memory(root: &Path) -> Option<u64> {
+    let machine =
+        fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| resources::kilobytes(&text, "MemTotal:"));
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+    let of_groups = groups.lines().filter_map(|line| of_group(line, &root.join("sys/fs/cgroup")));
+    of_groups.chain(machine).chain(resources::address_space()).min()
+}
+
+/// The smallest limit of a control group and of those above it. `line`: `0::/path` for version 2, `4:memory:/path` for
+/// version 1. In a container the path may be that of the host, of which nothing can be seen but the group at the top.
+fn of_group(line: &str, mounted: &Path) -> Option<u64> {
+    let mut fields = line.splitn(3, ':');
+    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    let (top, file) = match controllers {
+        "" => (mounted.to_owned(), "memory.max"),
+        _ if controllers.split(',').any(|name| name == "memory") => (mounted.join("memory"), "memory.limit_in_bytes"),
+        _ => return None,
+    };
+    // A limit may be a word: `max`.
+    let limit = |group: &Path| fs::read_to_string(top.join(group).join(file)).ok()?.trim().parse::<u64>().ok();
+    Path::new(path.trim_start_matches('/')).ancestors().filter_map(limit).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIGABYTE: u64 = 1 << 30;
+
+    #[test]
+    fn connections_are_as_many_as_a_tenth_of_the_memory_bears_and_from_64_to_16384() {
+        for (memory, expected) in [
+            (None, 16_384),
+            (Some(64 * GIGABYTE), 16_384),
+            (Some(25 * GIGABYTE / 2), 16_384),
+            (Some(25 * GIGABYTE / 2 - 1), 16_383),
+            (Some(GIGABYTE), 1_310),
+            (Some(64 << 20), 81),
+            (Some(24_000 * 1024), 64),
+            (Some(0), 64),
+        ] {
+            assert_eq!(connections(memory), expected, "{memory:?}");
+        }
+    }
+
+    #[test]
+    fn memory_is_that_of_the_machine_or_of_a_control_group_whichever_is_less() {
+        let directory = std::env::temp_dir().join(format!("mtls-min-capacity-{}", std::process::id()));
+        let write = |file: &str, text: &str| {
+            let file = directory.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        write("proc/meminfo", "MemTotal:       4194304 kB\nMemFree:        1 kB\n");
+        assert_eq!(memory(&directory), Some(4 * GIGABYTE));
+        // Version 2: the limit is that of a group above, and a word says that there is none.
+        write("proc/self/cgroup", "0::/a/b\n");
+        write("sys/fs/cgroup/a/b/memory.max", "max\n");
+        assert_eq!(memory(&directory), Some(4 * GIGABYTE));
+        write("sys/fs/cgroup/a/memory.max", "2147483648\n");
+        assert_eq!(memory(&directory), Some(2 * GIGABYTE));
+        // Version 1, in a container that does not see the path of the host.
+        write("proc/self/cgroup", "4:cpu,memory:/on/the/host\n1:cpu:/\n");
+        assert_eq!(memory(&directory), Some(4 * GIGABYTE));
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n");
+        assert_eq!(memory(&directory), Some(GIGABYTE));
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(memory(&directory), Some(4 * GIGABYTE));
+        fs::remove_dir_all(directory).unwrap();
+    }
+}
