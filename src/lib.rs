@@ -62,6 +62,7 @@ mod deadline;
 mod der;
 mod distinguished_name;
 mod error;
+mod eviction;
 mod extensions;
 mod first_bytes;
 mod handler;

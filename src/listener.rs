@@ -96,6 +96,14 @@ impl Listeners {
         }
     }
 
+    /// Goes on accepting where the table of connections was full. `false`: it has to be tried again.
+    pub(crate) fn go_on(&self, poller: &Poller) -> bool {
+        self.read().iter().zip(FIRST_TOKEN..).all(|(listener, token)| {
+            // After a failure it goes on when its pause is over.
+            listener.pauses() || poller.arm(&listener.socket, token, Interest::Readable).is_ok()
+        })
+    }
+
     /// Tries those again whose pause is over. `true`: there are more to be tried later.
     pub(crate) fn resume(&self, now: Instant, poller: &Poller) -> bool {
         let mut more = false;
@@ -119,6 +127,10 @@ impl Listeners {
 }
 
 impl Listener {
+    fn pauses(&self) -> bool {
+        matches!(&*self.failing(), Some(Failing { until: Some(_), .. }))
+    }
+
     fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

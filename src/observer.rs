@@ -110,7 +110,8 @@ pub enum Event<'a> {
         /// The panic's message.
         message: &'a str,
     },
-    /// There are too many connections: a new one was closed, or an unauthenticated one that had waited longest.
+    /// There are too many connections: one was closed in favour of a new one (see
+    /// [`Builder::max_connections`](crate::Builder::max_connections)).
     Shed {
         /// The address of the client whose connection was closed.
         remote: SocketAddr,

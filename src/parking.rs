@@ -3,12 +3,13 @@
 //! A connection is *driven* by one worker or *parked* here. An event may come while it is driven; the slot remembers that,
 //! and `park` hands the connection back to be driven on.
 //! The table also counts: it knows the cap on connections, keeps a share of it for authorised clients, and says who
-//! has to go when it is full: the unauthenticated connection that has waited longest.
+//! has to go when it is full: a stranger (`eviction` says which), or the authorised client that has been idle longest.
 
-use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::eviction::{Standing, Strangers, Times, is_overdue};
 use crate::sys::Signal;
 
 /// Names one connection for as long as it lives; never used again for another.
@@ -52,14 +53,16 @@ pub(crate) enum Entry<T> {
     Admitted(Token),
     /// There was none, so this parked connection of another client has to be closed in favour of the new one.
     InPlaceOf(Token, Box<T>),
-    /// Every connection is authorised or being driven: the new one has to be closed.
+    /// There is none, and nobody may be cut: nothing is to be accepted until [`ParkingLot::has_room_again`].
     Full,
 }
 
-/// When a parked connection is taken out although nothing arrived, and since when its phase has lasted.
+/// How a parked connection waits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
-    pub(crate) since: Instant,
+    pub(crate) standing: Standing,
+    pub(crate) times: Times,
+    /// When it is taken out although nothing arrived.
     pub(crate) deadline: Instant,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Waiting {
 pub(crate) struct ParkingLot<T> {
     capacity: Capacity,
     table: Mutex<Table<T>>,
+    /// Somebody did not find room. Set with the table locked.
+    turned_away: AtomicBool,
     /// Told when the first connection enters and when the last one leaves.
     changed: Condvar,
 }
@@ -75,8 +80,8 @@ pub(crate) struct ParkingLot<T> {
 struct Table<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
-    /// Parked connections of clients that are not authorised, longest waiting first.
-    strangers: BTreeSet<(Instant, Token)>,
+    /// Parked connections of clients that are not authorised.
+    strangers: Strangers<Token>,
     connections: usize,
     authorised: usize,
     /// So many threads wait for the first connection, or for the last one to leave.
@@ -106,30 +111,37 @@ enum State<T> {
     },
 }
 
+/// For so many slots there is room from the beginning.
+const MOST_AT_ONCE: usize = 16_384;
+
 impl<T> ParkingLot<T> {
     pub(crate) fn new(capacity: Capacity) -> Self {
+        // All of it now. What grows in the middle of a burst stays in the midst of the burst's memory, and then the allocator
+        // could give back none of what lies below.
+        let slots = capacity.connections.min(MOST_AT_ONCE);
         let table = Table {
-            slots: Vec::new(),
-            free: Vec::new(),
-            strangers: BTreeSet::new(),
+            slots: Vec::with_capacity(slots),
+            free: Vec::with_capacity(slots),
+            strangers: Strangers::new(),
             connections: 0,
             authorised: 0,
             waiters: 0,
             stirred: false,
             closed: false,
         };
-        Self { capacity, table: Mutex::new(table), changed: Condvar::new() }
+        Self { capacity, table: Mutex::new(table), turned_away: false.into(), changed: Condvar::new() }
     }
 
-    /// Makes room for a new connection, which counts as a stranger's and as driven until it is parked.
-    pub(crate) fn enter(&self) -> Entry<T> {
+    /// Makes room for a new connection, which counts as a stranger's and as driven until it is parked. `is_quiet` says of an
+    /// idle connection whether its client has not just begun to ask.
+    pub(crate) fn enter(&self, now: Instant, is_quiet: impl FnOnce(&T) -> bool) -> Entry<T> {
         let mut table = self.lock();
-        let strangers = table.connections - table.authorised;
-        let full = table.connections >= self.capacity.connections
-            || strangers >= self.capacity.connections.saturating_sub(self.capacity.reserved);
         let mut evicted = None;
-        if full {
-            let Some((_, token)) = table.strangers.pop_first() else { return Entry::Full };
+        if !table.has_room(self.capacity) {
+            let Some(token) = table.first_to_go(self.capacity, now, is_quiet) else {
+                self.turn_away();
+                return Entry::Full;
+            };
             evicted = table.take(token, None);
             table.leave(token);
         }
@@ -143,17 +155,29 @@ impl<T> ParkingLot<T> {
         }
     }
 
+    /// Whether somebody was turned away, and there is room now: asked whenever there may be. It says so once.
+    pub(crate) fn has_room_again(&self) -> bool {
+        // Most of the time nobody was, and then this costs nothing.
+        self.turned_away.load(Ordering::SeqCst)
+            && self.lock().has_room(self.capacity)
+            && self.turned_away.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether somebody was turned away: asked from time to time, as those who were spared then can go now. It says so once.
+    pub(crate) fn try_again(&self) -> bool {
+        self.turned_away.swap(false, Ordering::SeqCst)
+    }
+
+    /// Somebody does not find room, or cannot be let in yet.
+    pub(crate) fn turn_away(&self) {
+        self.turned_away.store(true, Ordering::SeqCst);
+    }
+
     /// Puts a driven connection back, and notes whether its client is authorised. `Some`: an event has come already; drive
     /// it on.
-    pub(crate) fn park(
-        &self,
-        token: Token,
-        connection: Box<T>,
-        waiting: Waiting,
-        authorised: bool,
-    ) -> Option<(Box<T>, Signal)> {
+    pub(crate) fn park(&self, token: Token, connection: Box<T>, waiting: Waiting) -> Option<(Box<T>, Signal)> {
         let mut table = self.lock();
-        table.set_authorised(token, authorised);
+        table.set_authorised(token, waiting.standing.is_authorised());
         let slot = table.slot(token)?;
         if let State::Driven { signal } = &mut slot.state
             && let Some(signal) = signal.take()
@@ -161,9 +185,7 @@ impl<T> ParkingLot<T> {
             return Some((connection, signal));
         }
         slot.state = State::Parked { connection, waiting };
-        if !slot.authorised {
-            table.strangers.insert((waiting.since, token));
-        }
+        table.strangers.insert(token, waiting.standing, waiting.times);
         None
     }
 
@@ -251,6 +273,41 @@ impl<T> ParkingLot<T> {
 }
 
 impl<T> Table<T> {
+    /// Strangers have none in the share that is reserved.
+    fn has_room(&self, capacity: Capacity) -> bool {
+        self.connections < capacity.connections
+            && self.connections - self.authorised < capacity.connections.saturating_sub(capacity.reserved)
+    }
+
+    /// Where authorised clients have all the connections, the one that has been idle longest makes room, so that none can
+    /// keep another out. But who comes is a stranger at first, and strangers may not push the authorised out one by one: as
+    /// many as the reserved share are let in like that, and from then on they go for each other. For a moment after its last
+    /// answer nobody counts as idle: the answer may be on its way still.
+    fn first_to_go(&mut self, capacity: Capacity, now: Instant, is_quiet: impl FnOnce(&T) -> bool) -> Option<Token> {
+        let is_full = self.connections >= capacity.connections;
+        if is_full && self.connections - self.authorised < capacity.reserved {
+            let idle = || {
+                let (token, connection, since) = self.longest_idle()?;
+                (is_overdue(since, now) && is_quiet(connection)).then_some(token)
+            };
+            if let Some(token) = self.strangers.overdue(now).or_else(idle) {
+                return Some(token);
+            }
+        }
+        self.strangers.first_to_go(now)
+    }
+
+    /// Looks at each: this is rare, and to keep them in order would cost something at every request.
+    fn longest_idle(&self) -> Option<(Token, &T, Instant)> {
+        let idle = (0..).zip(&self.slots).filter_map(|(index, slot)| match &slot.state {
+            State::Parked { connection, waiting } if waiting.standing == Standing::Idle => {
+                Some((Token::new(slot.generation, index), &**connection, waiting.times.since))
+            }
+            _ => None,
+        });
+        idle.min_by_key(|(_, _, since)| *since)
+    }
+
     fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
         self.slots.get_mut(token.index()).filter(|slot| slot.generation == token.generation())
     }
@@ -288,15 +345,12 @@ impl<T> Table<T> {
                 None
             }
             State::Parked { .. } => {
-                let authorised = slot.authorised;
                 let State::Parked { connection, waiting } =
                     std::mem::replace(&mut slot.state, State::Driven { signal: None })
                 else {
                     return None;
                 };
-                if !authorised {
-                    self.strangers.remove(&(waiting.since, token));
-                }
+                self.strangers.remove(token, waiting.standing, waiting.times);
                 Some(connection)
             }
         }
@@ -319,74 +373,122 @@ impl<T> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::eviction::Standing::{Busy, Idle, ShakingHands, Silent};
 
     const TWO_AND_A_RESERVED_ONE: Capacity = Capacity { connections: 3, reserved: 1 };
 
     const BYTES: Signal = Signal { hung_up: false };
     const END: Signal = Signal { hung_up: true };
 
-    fn waiting(order: u64) -> Waiting {
-        // One base for all, so that the order of `since` is the order asked for.
+    fn at(milliseconds: u64) -> Instant {
+        // One base for all, so that the order is the one asked for.
         static BASE: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-        let since = *BASE.get_or_init(Instant::now) + Duration::from_millis(order);
-        Waiting { since, deadline: since + Duration::from_secs(1) }
+        *BASE.get_or_init(Instant::now) + Duration::from_millis(milliseconds)
     }
 
-    fn enter_and_park(lot: &ParkingLot<&'static str>, name: &'static str, order: u64) -> Token {
-        let Entry::Admitted(token) = lot.enter() else { panic!("no room for {name}") };
-        assert!(lot.park(token, Box::new(name), waiting(order), false).is_none());
+    fn waiting(standing: Standing, since: u64) -> Waiting {
+        let since = at(since);
+        Waiting { standing, times: Times { since, heard: since }, deadline: since + Duration::from_secs(1) }
+    }
+
+    fn enter<T>(lot: &ParkingLot<T>, now: u64) -> Entry<T> {
+        lot.enter(at(now), |_| true)
+    }
+
+    fn enter_and_park(lot: &ParkingLot<&'static str>, name: &'static str, standing: Standing, since: u64) -> Token {
+        let Entry::Admitted(token) = enter(lot, since) else { panic!("no room for {name}") };
+        assert!(lot.park(token, Box::new(name), waiting(standing, since)).is_none());
         token
     }
 
     #[test]
     fn an_event_that_comes_before_the_parking_is_not_lost() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        let Entry::Admitted(token) = lot.enter() else { panic!() };
+        let Entry::Admitted(token) = enter(&lot, 0) else { panic!() };
         for signal in [BYTES, END, BYTES] {
             assert!(lot.take(token, signal).is_none(), "it is driven");
         }
-        let (back, signal) = lot.park(token, Box::new("a"), waiting(0), false).expect("handed back at once");
+        let (back, signal) = lot.park(token, Box::new("a"), waiting(Silent, 0)).expect("handed back at once");
         assert_eq!(signal, END);
-        assert!(lot.park(token, back, waiting(0), false).is_none(), "the events count once");
+        assert!(lot.park(token, back, waiting(Silent, 0)).is_none(), "the events count once");
         assert_eq!(lot.take(token, BYTES), Some(Box::new("a")));
     }
 
     #[test]
-    fn when_full_the_stranger_that_has_waited_longest_goes() {
+    fn when_full_a_stranger_that_is_silent_goes_before_one_that_shakes_hands() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        enter_and_park(&lot, "younger", 2);
-        enter_and_park(&lot, "older", 1);
-        let Entry::InPlaceOf(_, gone) = lot.enter() else { panic!("the third may not just enter") };
-        assert_eq!(*gone, "older");
+        enter_and_park(&lot, "shakes hands", ShakingHands, 0);
+        enter_and_park(&lot, "silent", Silent, 2);
+        let Entry::InPlaceOf(_, gone) = enter(&lot, 1_002) else { panic!("the third may not just enter") };
+        assert_eq!(*gone, "silent");
         assert_eq!(lot.count(), (2, 0));
     }
 
     #[test]
-    fn authorised_connections_are_never_given_up_for_a_stranger() {
+    fn who_finds_only_young_handshakes_waits_until_one_is_authorised_or_no_longer_young() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        for name in ["a", "b", "c"] {
-            let Entry::Admitted(token) = lot.enter() else { panic!("no room for {name}") };
-            assert!(lot.park(token, Box::new(name), waiting(0), true).is_none());
+        let a = enter_and_park(&lot, "a", ShakingHands, 0);
+        enter_and_park(&lot, "b", ShakingHands, 1);
+        assert!(!lot.try_again(), "nobody was turned away");
+        assert!(matches!(enter(&lot, 999), Entry::Full));
+        assert!(!lot.has_room_again());
+        assert!(lot.try_again() && !lot.try_again(), "it is said once");
+        let Entry::InPlaceOf(c, gone) = enter(&lot, 1_000) else { panic!("a is a second old") };
+        assert_eq!(*gone, "a");
+        assert!(lot.take(a, BYTES).is_none());
+        assert!(matches!(enter(&lot, 1_000), Entry::Full));
+        lot.set_authorised(c, true);
+        assert!(lot.has_room_again() && !lot.has_room_again(), "it is said once");
+        assert!(matches!(enter(&lot, 1_000), Entry::Admitted(_)));
+    }
+
+    #[test]
+    fn where_all_are_authorised_the_longest_idle_goes_after_a_second_and_the_busy_never() {
+        let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
+        enter_and_park(&lot, "busy", Busy, 0);
+        enter_and_park(&lot, "idle", Idle, 2);
+        enter_and_park(&lot, "idle longer", Idle, 1);
+        assert!(matches!(enter(&lot, 1_000), Entry::Full));
+        assert!(matches!(lot.enter(at(1_001), |_| false), Entry::Full), "its client asks just now");
+        let Entry::InPlaceOf(_, gone) = enter(&lot, 1_001) else { panic!() };
+        assert_eq!(*gone, "idle longer");
+        assert_eq!(lot.count(), (3, 2));
+    }
+
+    #[test]
+    fn strangers_take_no_more_of_the_authorised_than_the_reserved_share() {
+        let lot = ParkingLot::new(Capacity { connections: 8, reserved: 2 });
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            enter_and_park(&lot, name, Idle, 0);
         }
-        assert!(matches!(lot.enter(), Entry::Full));
-        assert_eq!(lot.count(), (3, 3));
+        for (name, since) in [("one", 2_000), ("two", 2_001)] {
+            let Entry::InPlaceOf(token, _) = enter(&lot, since) else { panic!("no room for {name}") };
+            assert!(lot.park(token, Box::new(name), waiting(ShakingHands, since)).is_none());
+        }
+        assert!(matches!(enter(&lot, 2_500), Entry::Full));
+        for (now, gone) in [(3_000, "one"), (3_001, "two")] {
+            let Entry::InPlaceOf(token, evicted) = enter(&lot, now) else { panic!() };
+            assert_eq!(*evicted, gone, "a stranger goes for a stranger");
+            assert!(lot.park(token, Box::new("next"), waiting(ShakingHands, now)).is_none());
+        }
+        assert_eq!(lot.count(), (8, 6));
     }
 
     #[test]
     fn driven_connections_are_never_taken_away() {
         let lot: ParkingLot<&str> = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        assert!(matches!(lot.enter(), Entry::Admitted(_)));
-        assert!(matches!(lot.enter(), Entry::Admitted(_)));
-        assert!(matches!(lot.enter(), Entry::Full));
+        assert!(matches!(enter(&lot, 0), Entry::Admitted(_)));
+        assert!(matches!(enter(&lot, 0), Entry::Admitted(_)));
+        assert!(matches!(enter(&lot, 100_000), Entry::Full));
     }
 
     #[test]
     fn a_token_never_fits_a_later_connection_in_the_same_slot() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        let old = enter_and_park(&lot, "old", 0);
+        let old = enter_and_park(&lot, "old", Silent, 0);
         assert!(lot.take(old, BYTES).is_some());
         lot.leave(old);
-        let new = enter_and_park(&lot, "new", 1);
+        let new = enter_and_park(&lot, "new", Silent, 1);
         assert_eq!(new.index(), old.index());
         assert!(lot.take(old, BYTES).is_none());
         assert!(lot.take(new, BYTES).is_some());
@@ -395,9 +497,9 @@ mod tests {
     #[test]
     fn what_is_past_its_deadline_can_be_taken_and_nothing_else() {
         let lot = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        enter_and_park(&lot, "late", 0);
-        enter_and_park(&lot, "in time", 500);
-        let now = waiting(0).deadline;
+        enter_and_park(&lot, "late", Silent, 0);
+        enter_and_park(&lot, "in time", Silent, 500);
+        let now = waiting(Silent, 0).deadline;
         let late = lot.take_where(usize::MAX, |_, waiting| waiting.deadline <= now);
         assert_eq!(late.iter().map(|(_, name)| **name).collect::<Vec<_>>(), ["late"]);
     }
@@ -405,7 +507,7 @@ mod tests {
     #[test]
     fn the_last_to_leave_ends_the_wait() {
         let lot: ParkingLot<&str> = ParkingLot::new(TWO_AND_A_RESERVED_ONE);
-        let Entry::Admitted(token) = lot.enter() else { panic!() };
+        let Entry::Admitted(token) = enter(&lot, 0) else { panic!() };
         assert!(!lot.wait_until_empty(Duration::ZERO));
         std::thread::scope(|scope| {
             let wait = scope.spawn(|| lot.wait_until_empty(Duration::from_secs(60)));

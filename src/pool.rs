@@ -61,6 +61,9 @@ impl Pool {
             if self.listeners.resume(now, &self.poller) {
                 self.lot.stir();
             }
+            if self.lot.try_again() {
+                self.go_on_accepting();
+            }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
             self.context.runners.relieve(|| self.poller.has_events());
         }
@@ -128,12 +131,22 @@ impl Pool {
         self.context.runners.stop();
     }
 
-    /// A listener has a connection to accept.
+    /// A listener has a connection to accept. Where there is no room for it, it waits in the backlog: the listener is not
+    /// listened to until there is.
     fn accept(&self, number: usize) {
+        let token = match self.lot.enter(Instant::now(), Connection::is_quiet) {
+            Entry::Admitted(token) => token,
+            Entry::InPlaceOf(token, evicted) => {
+                self.evict(evicted);
+                token
+            }
+            Entry::Full => return,
+        };
         match self.listeners.accept(number, &self.poller) {
-            Ok(Some((socket, remote))) => self.admit(socket, remote),
-            Ok(None) => {}
+            Ok(Some((socket, remote))) => self.begin(token, socket, remote),
+            Ok(None) => self.leave(token),
             Err(Failed { error, pause }) => {
+                self.leave(token);
                 self.context.observer.event(&Event::AcceptFailed { error: &error, pause });
                 // Who sees to it that it is tried again.
                 self.lot.stir();
@@ -141,23 +154,42 @@ impl Pool {
         }
     }
 
-    fn admit(&self, socket: TcpStream, remote: SocketAddr) {
-        let token = match self.lot.enter() {
-            Entry::Admitted(token) => token,
-            Entry::InPlaceOf(token, evicted) => {
-                self.shed(evicted.remote());
-                self.let_go(evicted);
-                token
-            }
-            Entry::Full => return self.shed(remote),
-        };
+    fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr) {
         match Session::new(&self.tls.current(), socket) {
             Ok(session) => {
                 let connection = Box::new(Connection::new(session, remote, &self.context));
                 self.drive(token, connection);
             }
             // TLS has no randomness, or no memory.
-            Err(_) => self.lot.leave(token),
+            Err(_) => self.leave(token),
+        }
+    }
+
+    /// Closes a connection in favour of another. If its client is authorised it was idle for a while, so that its last answer
+    /// has arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
+    fn evict(&self, mut evicted: Box<Connection>) {
+        self.shed(evicted.remote());
+        if evicted.is_authorised() {
+            evicted.close_politely();
+        }
+        self.let_go(evicted);
+    }
+
+    fn leave(&self, token: Token) {
+        self.lot.leave(token);
+        self.make_use_of_room();
+    }
+
+    /// There may be room for a connection: if some wait for it in the backlog, they are accepted now.
+    fn make_use_of_room(&self) {
+        if self.lot.has_room_again() {
+            self.go_on_accepting();
+        }
+    }
+
+    fn go_on_accepting(&self) {
+        if !self.listeners.go_on(&self.poller) {
+            self.lot.turn_away();
         }
     }
 
@@ -202,7 +234,10 @@ impl Pool {
     fn drive(&self, token: Token, mut connection: Box<Connection>) {
         loop {
             match self.step(&mut connection, Connection::drive) {
-                Next::Classified => self.lot.set_authorised(token, connection.is_authorised()),
+                Next::Classified => {
+                    self.lot.set_authorised(token, connection.is_authorised());
+                    self.make_use_of_room();
+                }
                 Next::Wait(interest) => {
                     if self.arm(&mut connection, token, interest).is_err() {
                         break;
@@ -230,15 +265,15 @@ impl Pool {
 
     /// `Some`: it can go on already.
     fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
-        let (waiting, authorised) = (connection.waiting(), connection.is_authorised());
-        let (mut back, signal) = self.lot.park(token, connection, waiting, authorised)?;
+        let waiting = connection.waiting();
+        let (mut back, signal) = self.lot.park(token, connection, waiting)?;
         back.notice(signal);
         Some(back)
     }
 
     fn close(&self, token: Token, connection: Box<Connection>) {
         self.let_go(connection);
-        self.lot.leave(token);
+        self.leave(token);
     }
 
     /// With it goes the reader of a body that is given up, and that is not ours.

@@ -150,6 +150,11 @@ impl Session {
         self.tls.is_handshaking()
     }
 
+    /// Whether the client has not sent a byte yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.first.is_empty()
+    }
+
     /// The chain that the client showed, its own certificate first; empty if it showed none.
     pub(crate) fn peer_chain(&self) -> &[CertificateDer<'static>] {
         self.tls.peer_certificates().unwrap_or_default()
@@ -191,7 +196,7 @@ impl Session {
 
     /// Whether nothing has come that was not read: as far as can be told, it may just be arriving.
     pub(crate) fn has_nothing_unread(&self) -> bool {
-        matches!((&self.socket).read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Reads once from the socket, if it may hold something, and processes it. Plaintext that results waits for
@@ -311,7 +316,7 @@ impl Session {
 
     /// While handshaking: see [`sys::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
-        if !self.first.is_empty() {
+        if !self.is_silent() {
             sys::acknowledge_at_once(&self.socket);
         }
     }

@@ -20,16 +20,16 @@ impl Connection {
         let unseen = || matches!(sys::wait_for(&self.session, self.interest, Duration::ZERO), Ok(true));
         if !self.spared && unseen() {
             self.spared = true;
-            self.waiting.deadline = Instant::now() + self.time_of_phase(context);
+            self.deadline = Instant::now() + self.time_of_phase(context);
             if let Stage::Answer(sending) = &mut self.stage {
-                sending.pace.deadline = self.waiting.deadline;
+                sending.pace.deadline = self.deadline;
             }
             return self.wait_for(self.interest);
         }
         if let Stage::Answer(sending) = &mut self.stage {
             let now = Instant::now();
             if sending.pace.next_period(sending.answer.sent, now, &context.timeouts) {
-                self.waiting.deadline = sending.pace.deadline;
+                self.deadline = sending.pace.deadline;
                 // A worker has to go on: what follows the answer may be a handler.
                 return self.wait_for(Interest::Writable);
             }

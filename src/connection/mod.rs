@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::answer::{GivenUp, Progress};
 use crate::context::Context;
 use crate::deadline::Phase;
+use crate::eviction::{Standing, Times};
 use crate::http1::HeadParser;
 use crate::identity::visible;
 use crate::observer::Event;
@@ -28,8 +29,10 @@ pub(crate) struct Connection {
     session: Session,
     remote: SocketAddr,
     stage: Stage,
-    /// When the stage began, and when it must be over.
-    waiting: Waiting,
+    /// When the stage began, and when its client last made progress.
+    times: Times,
+    /// When the stage must be over.
+    deadline: Instant,
     /// What it waits for while it is parked.
     interest: Interest,
     /// The stage was given more time, because its client had done something that was not seen in time.
@@ -93,12 +96,12 @@ enum Step {
 impl Connection {
     pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
         let since = Instant::now();
-        let waiting = Waiting { since, deadline: since + context.timeouts.handshake };
         Self {
             session,
             remote,
             stage: Stage::Handshake,
-            waiting,
+            times: Times { since, heard: since },
+            deadline: since + context.timeouts.handshake,
             interest: Interest::Readable,
             spared: false,
             input: Vec::new(),
@@ -144,6 +147,13 @@ impl Connection {
         }
     }
 
+    /// Nobody asks when an authorised client last made progress.
+    fn note_progress(&mut self) {
+        if !self.is_authorised() {
+            self.times.heard = Instant::now();
+        }
+    }
+
     fn wait_for(&mut self, interest: Interest) -> Next {
         self.interest = interest;
         Next::Wait(interest)
@@ -157,9 +167,25 @@ impl Connection {
         self.remote
     }
 
-    /// Since when the phase lasts, and until when it may.
+    /// How it waits: what it counts for meanwhile, since when, and until when it may.
     pub(crate) fn waiting(&self) -> Waiting {
-        self.waiting
+        Waiting { standing: self.standing(), times: self.times, deadline: self.deadline }
+    }
+
+    fn standing(&self) -> Standing {
+        match (self.is_authorised(), &self.stage) {
+            (false, Stage::Handshake) if self.session.is_silent() => Standing::Silent,
+            (false, Stage::Handshake) => Standing::ShakingHands,
+            (false, _) => Standing::Refused,
+            (true, Stage::Idle | Stage::Linger { .. }) => Standing::Idle,
+            (true, Stage::Head(_)) if self.input.is_empty() => Standing::Idle,
+            (true, _) => Standing::Busy,
+        }
+    }
+
+    /// Whether nothing has come from its client that no worker has seen.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.session.has_nothing_unread()
     }
 
     /// What it waits for.
@@ -186,7 +212,10 @@ impl Connection {
             return Step::Stop(Next::Classified);
         }
         match self.session.receive() {
-            Ok(Received::Bytes) => Step::Go,
+            Ok(Received::Bytes) => {
+                self.note_progress();
+                Step::Go
+            }
             Ok(Received::Nothing) => {
                 self.session.acknowledge_at_once();
                 wait(Interest::Readable)
@@ -222,6 +251,7 @@ impl Connection {
     fn receive_more(&mut self, context: &Context) -> Step {
         match self.session.receive() {
             Ok(Received::Bytes) => {
+                self.note_progress();
                 // What TLS itself has to say, a key update for example.
                 match self.session.flush() {
                     Ok(true) => Step::Go,
@@ -253,7 +283,8 @@ impl Connection {
             Ok(Progress::Blocked | Progress::Paused) => {
                 // The body's reader may have taken its time.
                 sending.pace.excuse(begun.elapsed());
-                self.waiting.deadline = sending.pace.deadline;
+                self.deadline = sending.pace.deadline;
+                self.times.heard = begun;
                 wait(Interest::Writable)
             }
             Ok(Progress::Done) => {
@@ -299,7 +330,8 @@ impl Connection {
         self.stage = stage;
         self.spared = false;
         let since = Instant::now();
-        self.waiting = Waiting { since, deadline: since + self.time_of_phase(context) };
+        self.times = Times { since, heard: since };
+        self.deadline = since + self.time_of_phase(context);
     }
 
     fn time_of_phase(&self, context: &Context) -> Duration {

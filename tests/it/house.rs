@@ -139,6 +139,7 @@ fn layers_point_down() {
         &["trust", "pki"],
         &["policy"],
         &["http1", "parking", "runners", "deadline", "sys", "resources", "pem", "first_bytes"],
+        &["eviction"],
         &["revocation_list", "name_constraints"],
         &["identity"],
         &["certificate", "clock", "crypto"],
