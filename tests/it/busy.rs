@@ -221,6 +221,31 @@ fn workers_that_are_stuck_where_nothing_should_block_are_replaced() {
     (0..runners).for_each(|_| gate.let_one_go());
 }
 
+/// A place is wanted while the request of the longest idle client lies there unread: it is no longer idle.
+#[test]
+fn d10_a_client_that_asks_just_now_is_answered_and_not_given_up() {
+    let ca = Ca::new("ca");
+    let (gate, handler) = with_a_gate();
+    let running = start_with(trust(&ca), |builder| builder.workers(1).max_connections(4), handler);
+    let alice = ca.client("alice");
+    let mut known: Vec<_> = (0..4).map(|_| connect(running.addr, config(Some(&alice), &TLS13))).collect();
+    for client in &mut known {
+        assert_eq!(exchange(client, GET).unwrap().status, 200);
+    }
+    send(&mut known[3], AT_THE_GATE);
+    gate.wait_for_one();
+    // The others have been idle long enough to be given up, and the newcomer knocks first.
+    std::thread::sleep(Duration::from_millis(1200));
+    let mut newcomer = connect(running.addr, config(Some(&alice), &TLS13));
+    newcomer.conn.write_tls(&mut newcomer.sock).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    send(&mut known[0], GET);
+    gate.let_one_go();
+    assert_eq!(read_reply(&mut known[0]).unwrap().status, 200);
+    assert_eq!(exchange(&mut newcomer, GET).unwrap().status, 200);
+    assert_eq!(known[1].read(&mut [0; 1]).unwrap(), 0, "the next one went in its place");
+}
+
 #[test]
 fn what_came_in_time_is_not_late_because_every_worker_was_busy() {
     let ca = Ca::new("ca");

@@ -19,6 +19,8 @@ mod command_line;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod demo;
 #[cfg(feature = "cli")]
+mod constrained;
+#[cfg(feature = "cli")]
 mod examples;
 mod hostile;
 mod house;

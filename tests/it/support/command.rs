@@ -20,7 +20,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
 
 /// Runs to the end, which has to come: a server that should not have started is killed.
 pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(binary());
+    run_program(&binary(), dir, args)
+}
+
+/// The same with another program, which has to become the command.
+pub(crate) fn run_program(program: &Path, dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(program);
     command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let id = child.id().to_string();

@@ -1,0 +1,96 @@
+//! The command on a machine that has little.
+
+use std::io::Write;
+
+use rcgen::CustomExtension;
+
+use crate::support::client::{TLS13, Tls, config, connect, eventually, get};
+use crate::support::command::{Serving, binary, run_program};
+use crate::support::files::TempDir;
+use crate::support::pki::Ca;
+
+fn site(ca: &Ca) -> TempDir {
+    let dir = TempDir::new();
+    std::fs::create_dir(dir.path().join("certs")).unwrap();
+    let server = ca.server();
+    dir.write("certs/ca.pem", ca.pem());
+    dir.write("certs/server-crt.pem", server.pem());
+    dir.write("certs/server-key.pem", server.key_pem());
+    dir
+}
+
+/// The command under `sh`, with so many kilobytes of address space.
+fn with_address_space(kilobytes: u32, options: &str) -> Vec<String> {
+    let binary = binary();
+    let script = format!("ulimit -v {kilobytes}; exec {} --listen 127.0.0.1:0 {options}", binary.display());
+    vec!["-c".to_owned(), script]
+}
+
+#[test]
+fn with_24_megabytes_of_address_space_it_starts_and_serves_by_default() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let args = with_address_space(24_000, "");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let serving = Serving::start("/bin/sh".as_ref(), dir.path(), &args);
+    for _ in 0..20 {
+        assert_eq!(get(serving.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_start_that_fails_for_want_of_threads_does_not_say_that_it_listens() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let args = with_address_space(60_000, "--workers 1000");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let output = run_program("/bin/sh".as_ref(), dir.path(), &args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot start a thread") && said.contains("fewer workers"), "{said}");
+    assert!(!said.contains("listening"), "{said}");
+}
+
+/// Nothing that stays may lie above what a burst took, or the allocator cannot give it back. (By default glibc keeps some of
+/// what was freed for each thread, which may lie anywhere. Told not to, it shows what we keep.)
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_memory_of_a_burst_is_given_back() {
+    const CLIENTS: usize = 600;
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let options = "--listen 127.0.0.1:0 --max-connections 1000 --handshake-timeout 60";
+    let script = format!("GLIBC_TUNABLES=glibc.malloc.tcache_count=0 exec {} {options}", binary().display());
+    let serving = Serving::start("/bin/sh".as_ref(), dir.path(), &["-c", &script]);
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    };
+    // The longest chain that is read, but for its end.
+    let weight = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![0; 62_000]);
+    let heavy = ca.client_with("mallory", |params| params.custom_extensions = vec![weight]);
+    let stalled = || {
+        let mut stream: Tls = connect(serving.addr, config(Some(&heavy), &TLS13));
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+        while !stream.conn.wants_write() {
+            stream.conn.read_tls(&mut stream.sock).unwrap();
+            stream.conn.process_new_packets().unwrap();
+        }
+        let mut flight = Vec::new();
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut flight).unwrap();
+        }
+        stream.sock.write_all(&flight[..flight.len() - 300]).unwrap();
+        stream
+    };
+    // Whatever the first connections need for good.
+    drop(stalled());
+    let before = resident();
+    let held: Vec<Tls> = (0..CLIENTS).map(|_| stalled()).collect();
+    let taken = CLIENTS * 64;
+    eventually(|| resident() > before + taken);
+    assert!(resident() < before + CLIENTS * 80, "the manual says 80 KiB: {} and {before}", resident());
+    drop(held);
+    eventually(|| resident() < before + taken / 8);
+}
