@@ -16,10 +16,10 @@ mod check;
 mod cli;
 #[cfg(feature = "cli")]
 mod command_line;
-#[cfg(all(feature = "cli", feature = "pki"))]
-mod demo;
 #[cfg(feature = "cli")]
 mod constrained;
+#[cfg(all(feature = "cli", feature = "pki"))]
+mod demo;
 #[cfg(feature = "cli")]
 mod examples;
 mod hostile;

@@ -4,14 +4,21 @@
 //!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS
 //!     load down|up    ADDRESS DIRECTORY BYTES COUNT
 //!     load cold       ADDRESS DIRECTORY PROGRAM [ARGUMENT ...]
+//!     load burst      ADDRESS DIRECTORY CLIENTS MILLISECONDS
+//!     load flood      ADDRESS DIRECTORY CLIENTS MILLISECONDS PER_SECOND SECONDS [hello]
 //!     load floor      DIRECTORY COUNT
 //!     load aead       MEGABYTES
 //!
 //! `kept` says `ready` once its connections are open and idle, and goes on when it is sent a line; after the last answer
 //! it holds them until its standard input ends. So does `handshakes` with `resume`, once it has its tickets.
+//!
+//! `burst`: so many good clients at once, so far away; how many get no answer. `flood`: the same, spread over the time of a
+//! flood of connections that never say anything (or, with `hello`, nothing after their ClientHello).
 
 mod bodies;
+mod burst;
 mod cold;
+mod flood;
 mod floor;
 mod handshakes;
 mod kept;
@@ -59,9 +66,33 @@ fn main() -> Result<(), Failed> {
         ["cold", address, directory, program, ref rest @ ..] => {
             cold::run(address.parse()?, &peers::client(directory.as_ref(), false, false)?, program, rest)
         }
+        ["burst", address, directory, clients, away] => {
+            let config = peers::client(directory.as_ref(), true, false)?;
+            burst::run(
+                address.parse()?,
+                &config,
+                clients.parse()?,
+                Duration::from_millis(away.parse()?),
+                Duration::ZERO,
+            )
+        }
+        ["flood", address, directory, clients, away, per_second, seconds, ref options @ ..] => {
+            let config = peers::client(directory.as_ref(), true, false)?;
+            let (address, away, seconds) = (address.parse()?, Duration::from_millis(away.parse()?), seconds.parse()?);
+            let flood = flood::Flood::start(address, directory, per_second.parse()?, seconds, options)?;
+            flood.settle();
+            let all = burst::run(address, &config, clients.parse()?, away, Duration::from_secs(seconds) / 2);
+            flood.end()?;
+            all
+        }
+        ["strangers", address, directory, number, per_second, seconds, ref options @ ..] => {
+            let hello =
+                options.contains(&"hello").then(|| peers::client(directory.as_ref(), false, false)).transpose()?;
+            flood::strangers(address.parse()?, hello.as_ref(), number.parse()?, per_second.parse()?, seconds.parse()?)
+        }
         ["floor", directory, count] => floor::run(directory.as_ref(), count.parse()?),
         ["aead", megabytes] => bodies::aead(megabytes.parse()?),
-        _ => Err("usage: load handshakes|kept|down|up|cold|floor|aead …, see the source".into()),
+        _ => Err("usage: load handshakes|kept|down|up|cold|burst|flood|floor|aead …, see the source".into()),
     }
 }
 
