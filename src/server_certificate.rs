@@ -90,6 +90,7 @@ impl ServerCertificate {
     }
 
     /// Subject, fingerprint, expiry and names in one line.
+    #[cfg(feature = "cli")]
     pub(crate) fn summary(&self) -> String {
         const SHOWN: usize = 8;
         let (subject, sha256) = (self.identity.shown_subject(), self.identity.sha256());
