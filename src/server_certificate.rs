@@ -89,9 +89,8 @@ impl ServerCertificate {
         &self.warnings
     }
 
-    /// Subject, fingerprint, expiry and names in one line.
-    #[cfg(feature = "cli")]
-    pub(crate) fn summary(&self) -> String {
+    /// Subject, fingerprint, expiry and names in one line, for a log. Of many names the first eight are shown.
+    pub fn summary(&self) -> String {
         const SHOWN: usize = 8;
         let (subject, sha256) = (self.identity.shown_subject(), self.identity.sha256());
         let mut line = format!("{subject}, sha256 {sha256}, valid until {}", timestamp(self.identity.not_after()));
