@@ -9,9 +9,9 @@ use x509_parser::asn1_rs::{FromDer, Oid};
 use x509_parser::oid_registry as oid;
 use x509_parser::time::ASN1Time;
 
-use crate::der::{Element, NotDer, Reader, integer, natural, tag};
+use crate::der::{Element, NotDer, Reader, integer, natural, only, tag};
 use crate::distinguished_name::{Attribute, normal_form, read};
-use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind};
+use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
 
 /// A subject or issuer has at most this many attributes, and a certificate this many subject alternative names: of a client's,
 /// they are kept in memory while it is connected, each at many times its size.
@@ -50,6 +50,7 @@ pub(crate) struct Certificate<'a> {
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
     /// The full names of the distribution points whose lists its issuer itself signs.
     pub(crate) distribution_points: Vec<GeneralName<'a>>,
+    pub(crate) policies: Policies<'a>,
     /// A critical extension that is not known: its object identifier.
     pub(crate) unknown_critical: Option<String>,
     /// The public key with its algorithm: the whole `SubjectPublicKeyInfo`.
@@ -120,6 +121,7 @@ impl<'a> Certificate<'a> {
             all_alternative_names: extensions.alternative_names,
             name_constraints: extensions.name_constraints,
             distribution_points: extensions.distribution_points,
+            policies: extensions.policies,
             unknown_critical: extensions.unknown_critical,
             spki: parts.spki,
             key: key(parts.key_algorithm, parts.key),
@@ -269,14 +271,6 @@ impl<'a> Parts<'a> {
             signature,
         })
     }
-}
-
-/// The content of the one element that `bytes` are.
-fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
-    let mut reader = Reader::new(bytes);
-    let content = reader.expect(tag)?;
-    reader.end()?;
-    Ok(content)
 }
 
 /// What a BIT STRING holds: the first octet counts the bits that do not count.

@@ -53,12 +53,9 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// The content of the one element with this tag that `bytes` are.
+    /// Of the content of the one element with this tag that `bytes` are.
     pub(crate) fn of(bytes: &'a [u8], tag: u8) -> Result<Self, NotDer> {
-        let mut reader = Self::new(bytes);
-        let content = reader.expect(tag)?;
-        reader.end()?;
-        Ok(Self::new(content))
+        only(bytes, tag).map(Self::new)
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
@@ -133,6 +130,14 @@ impl<'a> Reader<'a> {
         let is_whole = content.last().is_some_and(|last| *last < 0x80);
         if is_minimal && is_whole { Ok(content) } else { Err(NotDer) }
     }
+}
+
+/// The content of the one element with this tag that `bytes` are.
+pub(crate) fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
+    let mut reader = Reader::new(bytes);
+    let content = reader.expect(tag)?;
+    reader.end()?;
+    Ok(content)
 }
 
 /// An INTEGER's content, if it is as short as can be.

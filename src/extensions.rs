@@ -1,6 +1,6 @@
 //! The extensions of a certificate that a verdict rests on (RFC 5280, section 4.2), read strictly.
 
-use crate::der::{NotDer, Reader, dotted, integer, natural, tag};
+use crate::der::{NotDer, Reader, dotted, integer, natural, only, tag};
 
 /// What the extensions say, or what counts where there is none.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(crate) struct Extensions<'a> {
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
     /// The full names of the distribution points whose lists the issuer itself signs.
     pub(crate) distribution_points: Vec<GeneralName<'a>>,
+    pub(crate) policies: Policies<'a>,
     /// A critical extension that is not known: its object identifier.
     pub(crate) unknown_critical: Option<String>,
 }
@@ -73,6 +74,25 @@ pub(crate) struct NameConstraints<'a> {
     pub(crate) has_distances: bool,
 }
 
+/// RFC 5280, sections 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14: the four extensions on certificate policies, which are object
+/// identifiers.
+#[derive(Debug, Default)]
+pub(crate) struct Policies<'a> {
+    /// Those under which it was issued; `None`: there is no such extension.
+    pub(crate) named: Option<Vec<&'a [u8]>>,
+    pub(crate) mappings: Vec<Mapping<'a>>,
+    /// After so many more certificates a policy is asked for, none is mapped, anyPolicy does not count.
+    pub(crate) require_explicit: Option<u32>,
+    pub(crate) inhibit_mapping: Option<u32>,
+    pub(crate) inhibit_any: Option<u32>,
+}
+
+/// A policy of the issuer's, and one of the subject's that is as good.
+type Mapping<'a> = (&'a [u8], &'a [u8]);
+
+/// The policy that stands for every other one.
+pub(crate) const ANY_POLICY: &[u8] = &[0x55, 0x1d, 32, 0];
+
 impl<'a> Extensions<'a> {
     /// Reads the inside of `[3]`: a SEQUENCE of extensions. The error says which is broken, or there twice.
     pub(crate) fn read(der: &'a [u8]) -> Result<Self, String> {
@@ -103,20 +123,20 @@ impl<'a> Extensions<'a> {
     fn take(&mut self, id: &[u8], critical: bool, value: &'a [u8]) -> Result<(), NotDer> {
         // id-ce, 2.5.29
         match id {
-            [0x55, 0x1d, 14] => {
-                let mut reader = Reader::new(value);
-                self.subject_key_id = Some(reader.expect(tag::OCTET_STRING)?);
-                reader.end()?;
-            }
+            [0x55, 0x1d, 14] => self.subject_key_id = Some(only(value, tag::OCTET_STRING)?),
             [0x55, 0x1d, 15] => self.key_usage = Some(key_usage(value)?),
             [0x55, 0x1d, 17] => self.alternative_names = Some(general_names(Reader::of(value, tag::SEQUENCE)?)?),
             [0x55, 0x1d, 19] => self.basic_constraints = Some(basic_constraints(value)?),
             [0x55, 0x1d, 30] => self.name_constraints = Some(name_constraints(value)?),
             [0x55, 0x1d, 31] => self.distribution_points = distribution_points(value)?,
+            [0x55, 0x1d, 32] => self.policies.named = Some(certificate_policies(value)?),
+            [0x55, 0x1d, 33] => self.policies.mappings = policy_mappings(value)?,
             [0x55, 0x1d, 35] => self.authority_key_id = authority_key_id(value)?,
+            [0x55, 0x1d, 36] => {
+                (self.policies.require_explicit, self.policies.inhibit_mapping) = policy_constraints(value)?;
+            }
             [0x55, 0x1d, 37] => self.purposes = Some(purposes(value)?),
-            // Certificate policies: as no policy is asked for, any will do (section 6.1, with an initial set of any-policy).
-            [0x55, 0x1d, 32] => {}
+            [0x55, 0x1d, 54] => self.policies.inhibit_any = Some(natural(only(value, tag::INTEGER)?)?),
             _ if critical => self.unknown_critical = self.unknown_critical.take().or_else(|| Some(dotted(id))),
             _ => {}
         }
@@ -156,9 +176,7 @@ pub(crate) fn general_names(mut reader: Reader<'_>) -> Result<Vec<GeneralName<'_
 }
 
 fn key_usage(value: &[u8]) -> Result<KeyUsage, NotDer> {
-    let mut reader = Reader::new(value);
-    let bits = reader.expect(tag::BIT_STRING)?;
-    reader.end()?;
+    let bits = only(value, tag::BIT_STRING)?;
     let [unused @ 0..=7, bits @ ..] = bits else { return Err(NotDer) };
     // Bits that do not count are zero (X.690, section 11.2.1), or they would count for some programs.
     if bits.last().map_or(*unused > 0, |last| last.trailing_zeros() < u32::from(*unused)) {
@@ -226,6 +244,39 @@ fn distribution_points(value: &[u8]) -> Result<Vec<GeneralName<'_>>, NotDer> {
         }
     }
     Ok(names)
+}
+
+/// What qualifies a policy is for people, and not asked for.
+fn certificate_policies(value: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
+    let mut list = Reader::of(value, tag::SEQUENCE)?;
+    let mut policies = Vec::new();
+    while !list.is_at_end() {
+        let mut policy = Reader::new(list.expect(tag::SEQUENCE)?);
+        policies.push(policy.object_identifier()?);
+        policy.optional(tag::SEQUENCE)?;
+        policy.end()?;
+    }
+    if policies.is_empty() { Err(NotDer) } else { Ok(policies) }
+}
+
+fn policy_mappings(value: &[u8]) -> Result<Vec<Mapping<'_>>, NotDer> {
+    let mut list = Reader::of(value, tag::SEQUENCE)?;
+    let mut mappings = Vec::new();
+    while !list.is_at_end() {
+        let mut mapping = Reader::new(list.expect(tag::SEQUENCE)?);
+        mappings.push((mapping.object_identifier()?, mapping.object_identifier()?));
+        mapping.end()?;
+    }
+    if mappings.is_empty() { Err(NotDer) } else { Ok(mappings) }
+}
+
+/// requireExplicitPolicy and inhibitPolicyMapping, of which there is one at least.
+fn policy_constraints(value: &[u8]) -> Result<(Option<u32>, Option<u32>), NotDer> {
+    let mut reader = Reader::of(value, tag::SEQUENCE)?;
+    let require_explicit = reader.optional(tag::context(0))?.map(natural).transpose()?;
+    let inhibit_mapping = reader.optional(tag::context(1))?.map(natural).transpose()?;
+    reader.end()?;
+    if require_explicit.or(inhibit_mapping).is_none() { Err(NotDer) } else { Ok((require_explicit, inhibit_mapping)) }
 }
 
 fn authority_key_id(value: &[u8]) -> Result<Option<&[u8]>, NotDer> {

@@ -53,6 +53,7 @@ mod builder;
 mod caretaker;
 mod caught;
 mod certificate;
+mod certificate_policies;
 mod clock;
 mod connection;
 mod context;

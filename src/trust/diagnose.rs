@@ -28,7 +28,7 @@ pub(super) fn dead_end(
     if !namesakes.is_empty() {
         return other_key(last, position, &namesakes, trust);
     }
-    if let Some(problem) = by_loaded_non_ca(last, position, trust) {
+    if let Some(problem) = by_loaded_non_ca(last, position, trust).or_else(|| damaged(last, position, sent, trust)) {
         return problem;
     }
     gap(from_top, sent, trust)
@@ -78,13 +78,7 @@ pub(super) fn unsupported(
 
 /// A critical extension that is not supported, by its object identifier and, if it has one, its name.
 pub(super) fn extension_text(id: &str) -> String {
-    let known = [
-        ("2.5.29.18", "issuerAltName"),
-        ("2.5.29.33", "policyMappings"),
-        ("2.5.29.36", "policyConstraints"),
-        ("2.5.29.54", "inhibitAnyPolicy"),
-        ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate"),
-    ];
+    let known = [("2.5.29.18", "issuerAltName"), ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate")];
     let name = known.iter().find(|(known, _)| *known == id).map(|(_, name)| *name);
     name.map_or_else(|| id.to_owned(), |name| format!("{id} ({name})"))
 }
@@ -93,14 +87,13 @@ pub(super) fn extension_text(id: &str) -> String {
 fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust: &Trust) -> Problem {
     let name = which(last, position);
     let issuer = name_text(last.issuer);
-    let names_the_key = |at: &usize| {
+    let is_named = |at: &usize| {
         let id = trust.authorities[*at].subject_key_id.as_deref();
         id.is_some() && id == last.authority_key_id
     };
     let could_have_signed = |at: &usize| check(last, &trust.authorities[*at].spki, &trust.algorithms) == Check::Bad;
-    if namesakes.iter().find(|at| names_the_key(at)).is_some_and(could_have_signed) {
-        let detail = format!("{name} names the key of {issuer}, whose signature it does not bear");
-        return Problem::new(RefusalCode::BadSignature, detail);
+    if namesakes.iter().find(|at| is_named(at)).is_some_and(could_have_signed) {
+        return names_the_key(last, position);
     }
     let detail =
         format!("{name} was signed by a CA named {issuer}, but not with the key of the loaded CA of that name");
@@ -136,6 +129,21 @@ fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> O
             }
         })
     })
+}
+
+/// The issuer was sent, and it is its key that the topmost certificate names, but the signature is not of that key.
+fn damaged(last: &Certificate<'_>, position: usize, sent: &[Certificate<'_>], trust: &Trust) -> Option<Problem> {
+    let id = last.authority_key_id?;
+    let name = normal_form(last.issuer)?;
+    let named = |sent: &&Certificate<'_>| sent.subject_key_id == Some(id);
+    let issuer = sent.iter().filter(named).find(|sent| normal_form(sent.subject).as_ref() == Some(&name))?;
+    (check(last, issuer.spki, &trust.algorithms) == Check::Bad).then(|| names_the_key(last, position))
+}
+
+fn names_the_key(last: &Certificate<'_>, position: usize) -> Problem {
+    let (name, issuer) = (which(last, position), name_text(last.issuer));
+    let detail = format!("{name} names the key of {issuer}, whose signature it does not bear");
+    Problem::new(RefusalCode::BadSignature, detail)
 }
 
 fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {

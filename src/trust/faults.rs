@@ -4,6 +4,7 @@
 use std::time::SystemTime;
 
 use crate::certificate::Certificate;
+use crate::certificate_policies;
 use crate::name_constraints::{self, Violation};
 
 use super::Trust;
@@ -40,7 +41,9 @@ pub(super) fn fault_on_path(
             return Some(Problem::new(RefusalCode::WrongUsage, detail));
         }
     }
-    fault_of_extensions(path, anchor).or_else(|| fault_of_names(path, anchor, comparisons))
+    fault_of_extensions(path, anchor)
+        .or_else(|| fault_of_names(path, anchor, comparisons))
+        .or_else(|| fault_of_policies(path, anchor))
 }
 
 /// A certificate of version 1 has no extensions, so nothing in it can be held against the limits of a CA.
@@ -130,6 +133,12 @@ fn fault_of_issuers(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Opti
         }
     }
     None
+}
+
+fn fault_of_policies(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Option<Problem> {
+    let (position, why) = certificate_policies::check(path, anchor).err()?;
+    let detail = format!("{}: {why}", which(path[position], position));
+    Some(Problem::new(RefusalCode::MissingPolicy, detail))
 }
 
 fn fault_of_dates(certificate: &Certificate<'_>, position: usize, now: SystemTime) -> Option<Problem> {

@@ -49,7 +49,7 @@ const MOST_OCTETS: usize = 0xffff;
 /// step by step is authorised.
 ///
 /// 1. Its chain has to lead to a CA of trust (RFC 5280, section 6), over what it sent and the intermediates of trust:
-///    signatures, dates, CA marks, path lengths, key usages and name constraints, those of the CA of trust itself included.
+///    signatures, dates, CA marks, path lengths, key usages, name constraints and policies that a CA asks for, those of the CA of trust itself included.
 ///    Names are compared by section 7.1. The key usage of the client's own certificate, where there is one, has to include
 ///    digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any. A certificate of version 1
 ///    is authorised only if trust accepts them and a CA of trust without name constraints signed it itself.

@@ -51,6 +51,8 @@ pub enum RefusalCode {
     UnsupportedExtension,
     /// A name that a CA on the path may not vouch for.
     NameConstraint,
+    /// A CA on the path asks for a certificate policy (RFC 5280, section 4.2.1.11), and none holds for all below it.
+    MissingPolicy,
     /// A certificate that cannot be read.
     Malformed,
     /// A certificate on the path was revoked by its CA.
@@ -89,6 +91,7 @@ impl RefusalCode {
         Self::UnsupportedSignature,
         Self::UnsupportedExtension,
         Self::NameConstraint,
+        Self::MissingPolicy,
         Self::Malformed,
         Self::Revoked,
         Self::CrlMissing,
@@ -121,6 +124,7 @@ impl RefusalCode {
             Self::UnsupportedSignature => "unsupported_signature",
             Self::UnsupportedExtension => "unsupported_extension",
             Self::NameConstraint => "name_constraint",
+            Self::MissingPolicy => "missing_policy",
             Self::Malformed => "malformed",
             Self::Revoked => "revoked",
             Self::CrlMissing => "crl_missing",
@@ -184,6 +188,9 @@ impl RefusalCode {
             Self::UnsupportedSignature => "sign the certificate again with SHA-256",
             Self::UnsupportedExtension => "issue the certificate without the unknown critical extension",
             Self::NameConstraint => "issue the certificate with names that its CA may vouch for",
+            Self::MissingPolicy => {
+                "issue the certificate with a policy (certificatePolicies) that each CA above it names too, or maps to it"
+            }
             Self::Malformed => "issue the certificate anew; this one breaks the rules of X.509",
             Self::Revoked => "issue the client a new certificate, if it is to come back",
             Self::CrlMissing => "load the CA's revocation list with --crl, or leave out --crl-required",

@@ -57,6 +57,9 @@ fn refusals(ca: &Ca) -> Vec<Case> {
         vec![extension]
     };
     let broken = || vec![CustomExtension::from_oid_content(&[2, 5, 29, 19], vec![0x30, 0x7f])];
+    // requireExplicitPolicy at once
+    let asked_for = vec![CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 3, 0x80, 1, 0])];
+    let asking = ca.intermediate_with("asking", |params| params.custom_extensions = asked_for);
     let revoked = ca.client("revoked");
     vec![
         case("expired", ca.client_with("alice", |params| params.not_after = past(1))),
@@ -87,6 +90,7 @@ fn refusals(ca: &Ca) -> Vec<Case> {
                 params.subject_alt_names = vec![SanType::DnsName("evil.test".try_into().unwrap())];
             }),
         ),
+        case("missing_policy", asking.client("alice")),
         case(
             "malformed",
             ca.client_with("alice", |params| {

@@ -161,8 +161,7 @@ fn what_a_ca_of_trust_says_of_itself_holds_too() {
 #[test]
 fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
     let unknown = || {
-        // policyConstraints, requireExplicitPolicy 0: no path without a policy that all of it has.
-        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 3, 0x80, 1, 0]);
+        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 18], vec![0x30, 3, 0x82, 1, 0x61]);
         extension.set_criticality(true);
         vec![extension]
     };
@@ -171,7 +170,7 @@ fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
     let alice = root.client("alice");
     assert_eq!(code(&alice.chain, &trusted), Some(RefusalCode::UnsupportedExtension));
     let warnings = trusted.warnings(SystemTime::now());
-    assert!(warnings.iter().any(|warning| warning.contains("CN=root") && warning.contains("policyConstraints")));
+    assert!(warnings.iter().any(|warning| warning.contains("CN=root") && warning.contains("issuerAltName")));
     // So of an intermediate, sent or loaded.
     let plain = Ca::new("plain");
     let between = plain.intermediate_with("between", |params| params.custom_extensions = unknown());

@@ -4,6 +4,7 @@
 
 mod availability;
 mod busy;
+mod certificate_policies;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod certs;
 #[cfg(all(feature = "cli", feature = "pki"))]

@@ -227,10 +227,18 @@ fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
     let of_ours = ours.intermediate_with("between", organisation);
     let remade = Ca::new("ca");
     let edwards = ca.with_key_of(&rcgen::PKCS_ED25519);
-    let mut damaged = ca.client("alice");
-    let mut bytes = damaged.chain[0].to_vec();
-    *bytes.last_mut().unwrap() ^= 1;
-    damaged.chain[0] = bytes.into();
+    let damage = |mut holder: Holder| {
+        let mut bytes = holder.chain[0].to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        holder.chain[0] = bytes.into();
+        holder
+    };
+    let damaged = damage(ca.client("alice"));
+    let damaged_below = damage(ca.intermediate("between").client("alice"));
+    // As openssl makes roots, which name their own key as that of their issuer.
+    let names_itself = Ca::with("names itself", |params| params.use_authority_key_identifier_extension = true);
+    let mut with_it = names_itself.client("alice");
+    with_it.chain.push(names_itself.der.clone());
     let alone = self_signed("alice");
     let leaf = ca.client("leaf");
     let below_leaf = Ca::out_of(&leaf, params("leaf"));
@@ -258,6 +266,14 @@ fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
             with_root.clone(),
         )
         .mended(&plain.ca(&other), with_root),
+        way(
+            "unknown_root",
+            "the certificate of CN=names itself, which is not a loaded CA",
+            "add it with --ca",
+            plain,
+            with_it.clone(),
+        )
+        .mended(&plain.ca(&names_itself), with_it),
         way(
             "missing_intermediate",
             "issued by CN=between",
@@ -301,6 +317,13 @@ fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
             damaged,
         )
         .mended(plain, ca.client("alice")),
+        way(
+            "bad_signature",
+            "names the key of CN=between, whose signature it does not bear",
+            "get the certificate again",
+            plain,
+            damaged_below,
+        ),
         way(
             "issuer_not_ca",
             "the certificate of CN=leaf is not marked as a CA",
@@ -353,11 +376,14 @@ fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
     let eku = |usage: Eku| move |params: &mut CertificateParams| params.extended_key_usages = vec![usage.clone()];
     let for_servers = Ca::with("for servers", eku(Eku::ServerAuth));
     let critical = || {
-        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 3, 0x80, 1, 0]);
+        let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, 18], vec![0x30, 3, 0x82, 1, 0x61]);
         extension.set_criticality(true);
         vec![extension]
     };
     let odd = ca.intermediate_with("odd", |params| params.custom_extensions = critical());
+    let policies = || CustomExtension::from_oid_content(&[2, 5, 29, 32], vec![0x30, 6, 0x30, 4, 6, 2, 0x2a, 3]);
+    let asked_for = CustomExtension::from_oid_content(&[2, 5, 29, 36], vec![0x30, 3, 0x80, 1, 0]);
+    let asking = ca.intermediate_with("asking", |params| params.custom_extensions = vec![policies(), asked_for]);
     let broken = || vec![CustomExtension::from_oid_content(&[2, 5, 29, 19], vec![0x30, 0x7f])];
     let accepting = Setup { accept_v1: true, ..plain.clone() };
     let limited = Ca::with("limited", |params| {
@@ -463,7 +489,7 @@ fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         ),
         way(
             "unsupported_extension",
-            "the client's certificate has the critical extension 2.5.29.36 (policyConstraints)",
+            "the client's certificate has the critical extension 2.5.29.18 (issuerAltName)",
             "without the unknown critical extension",
             plain,
             ca.client_with("alice", |params| params.custom_extensions = critical()),
@@ -471,11 +497,19 @@ fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         .mended(plain, ca.client("alice")),
         way(
             "unsupported_extension",
-            "the certificate of CN=odd has the critical extension 2.5.29.36",
+            "the certificate of CN=odd has the critical extension 2.5.29.18",
             "critical extension",
             plain,
             odd.client("alice"),
         ),
+        way(
+            "missing_policy",
+            "the client's certificate: a CA above it asks for a certificate policy",
+            "that each CA above it names too",
+            plain,
+            asking.client("alice"),
+        )
+        .mended(plain, asking.client_with("alice", |params| params.custom_extensions = vec![policies()])),
         way(
             "malformed",
             "a broken extension 2.5.29.19",
