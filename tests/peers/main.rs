@@ -11,6 +11,7 @@ mod log;
 mod node;
 mod openssl;
 mod pkcs12;
+mod pkits;
 mod python;
 mod revocation;
 mod smallest;
