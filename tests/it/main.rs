@@ -47,6 +47,7 @@ mod refusals;
 mod reload;
 mod resumption;
 mod revocation;
+mod second_opinion;
 mod support;
 mod tls_failures;
 mod trust;
