@@ -75,10 +75,19 @@ pub(crate) enum Key {
 #[derive(Debug, Clone)]
 pub(crate) struct NotACertificate(String);
 
+/// The public key in a certificate, with its algorithm (`SubjectPublicKeyInfo`), whatever else stands there.
+pub(crate) fn spki_in(der: &[u8]) -> Result<&[u8], NotACertificate> {
+    Parts::read(der).map(|parts| parts.spki).map_err(|_| broken_structure())
+}
+
+fn broken_structure() -> NotACertificate {
+    NotACertificate("its structure is broken".to_owned())
+}
+
 impl<'a> Certificate<'a> {
     /// Reads a certificate of any version (RFC 5280, section 4.1). Never panics, whatever the bytes are.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, NotACertificate> {
-        let parts = Parts::read(der).map_err(|_| NotACertificate("its structure is broken".to_owned()))?;
+        let parts = Parts::read(der).map_err(|_| broken_structure())?;
         if parts.inner_algorithm != parts.signature_algorithm {
             let why = "it names one algorithm for its signature within, and another one without";
             return Err(NotACertificate(why.to_owned()));

@@ -9,11 +9,11 @@ use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved};
 use webpki::RawPublicKeyEntity;
 
-use crate::certificate::Certificate;
+use crate::certificate::{key_of, spki_in};
 use crate::identity::Identity;
 
 use super::refusal::{Refusal, RefusalCode};
-use super::signature::key_problem;
+use super::signature::fault_of_key;
 
 /// Checks the signature `dss` over `message` with the key of `cert`.
 ///
@@ -27,13 +27,12 @@ pub(crate) fn prove_possession(
     tls13: bool,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let certificate = Certificate::parse(cert)
-        .map_err(|error| refused(Refusal::new(RefusalCode::Malformed, error.to_string(), None)))?;
-    if let Some(code) = key_problem(&certificate, algorithms) {
-        let detail = format!("the client's key is {}", certificate.key);
-        return Err(refused(Refusal::new(code, detail, Some(Identity::of(&certificate)))));
+    let spki = spki_in(cert).map_err(|error| refused(Refusal::new(RefusalCode::Malformed, error.to_string(), None)))?;
+    let key = key_of(spki);
+    if let Some(code) = fault_of_key(&key, spki, algorithms) {
+        return Err(refused(Refusal::new(code, format!("the client's key is {key}"), Identity::from_der(cert).ok())));
     }
-    let spki = SubjectPublicKeyInfoDer::from(certificate.spki);
+    let spki = SubjectPublicKeyInfoDer::from(spki);
     match tls13 {
         true => verify_tls13_signature_with_raw_key(message, &spki, dss, algorithms),
         false => verify_tls12_signature(message, &spki, dss, algorithms),

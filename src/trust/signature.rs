@@ -111,7 +111,7 @@ pub(super) fn key_problem(
     fault_of_key(&certificate.key, certificate.spki, algorithms)
 }
 
-fn fault_of_key(key: &Key, spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Option<RefusalCode> {
+pub(super) fn fault_of_key(key: &Key, spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Option<RefusalCode> {
     let algorithm = Reader::of(spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE));
     let known = algorithm.is_ok_and(|algorithm| {
         algorithms.all.iter().any(|supported| supported.public_key_alg_id().as_ref() == algorithm)
