@@ -121,7 +121,7 @@ impl Authority {
         read_key(key_pem, &theirs).map(drop)
     }
 
-    /// Whether it was made for a try-out, by [`throwaway`](super::throwaway) or by `certs/make-certs.sh`.
+    /// Whether it was made for a try-out, by [`throwaway`](fn@super::throwaway) or by `certs/make-certs.sh`.
     pub(super) fn is_throwaway(&self) -> bool {
         parse(&self.der).is_ok_and(|own| is_throwaway(&own))
     }
