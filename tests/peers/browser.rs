@@ -33,14 +33,24 @@ impl Drop for Policy {
 
 /// The page as Chromium renders it.
 pub(crate) fn page(dir: &Path, host: &str, port: u16) -> String {
-    let options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
-                   --disable-component-update --disable-sync --disable-dev-shm-usage";
-    sh(
-        dir,
-        &format!("timeout 60 chromium {options} --user-data-dir=profile --dump-dom https://{host}:{port}/ 2>/dev/null"),
-    )
+    chromium(dir, &format!("--dump-dom https://{host}:{port}/"))
 }
 
+/// Has Chromium take a picture of the page: a file of this name in `dir`, in PNG.
+fn picture(dir: &Path, name: &str, port: u16) -> Vec<u8> {
+    chromium(dir, &format!("--hide-scrollbars --window-size=760,520 --screenshot={name} https://localhost:{port}/"));
+    let picture = std::fs::read(dir.join(name)).unwrap();
+    assert!(picture.starts_with(b"\x89PNG") && picture.len() < 100_000, "{} bytes", picture.len());
+    picture
+}
+
+fn chromium(dir: &Path, arguments: &str) -> String {
+    let options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+                   --disable-component-update --disable-sync --disable-dev-shm-usage";
+    sh(dir, &format!("timeout 60 chromium {options} --user-data-dir=profile {arguments} 2>/dev/null"))
+}
+
+/// With `SCREENSHOTS` in the environment, the pictures of the README are made anew.
 #[test]
 fn a_browser_sees_the_401_imports_the_p12_and_sees_its_name() {
     let dir = TempDir::new();
@@ -52,9 +62,17 @@ fn a_browser_sees_the_401_imports_the_p12_and_sees_its_name() {
 
     let refused = page(dir.path(), "localhost", port);
     assert!(refused.contains("<h1>User is not authorized</h1>"), "{refused}");
+    let refused = picture(dir.path(), "refused.png", port);
 
     sh(dir.path(), "pk12util -d sql:.pki/nssdb -i certs/client1.p12 -w certs/client1-p12-password.txt");
     let accepted = page(dir.path(), "localhost", port);
     assert!(accepted.contains("You are <strong>client1</strong>"), "{accepted}");
     assert!(accepted.contains("CN=client1,O=mtls-min"), "{accepted}");
+    let accepted = picture(dir.path(), "accepted.png", port);
+
+    if std::env::var_os("SCREENSHOTS").is_some() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+        std::fs::write(docs.join("refused.png"), refused).unwrap();
+        std::fs::write(docs.join("accepted.png"), accepted).unwrap();
+    }
 }
