@@ -367,7 +367,7 @@ fn revoking_puts_the_serial_on_the_list_at_once_and_for_good() {
     assert_eq!(crl(&dir).2, [(serial, 1)]);
 }
 
-/// The recipe of the README.
+/// The recipe of the guide.
 #[test]
 fn a_running_server_turns_away_who_is_revoked_and_keeps_the_others() {
     let dir = initialised();

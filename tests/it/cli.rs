@@ -381,9 +381,9 @@ fn help_and_version_are_results() {
 
 #[cfg(feature = "pki")]
 #[test]
-fn the_usage_in_the_readme_is_that_of_help() {
+fn the_usage_in_the_manual_is_that_of_help() {
     let dir = TempDir::new();
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
     for args in [
         &["--help"][..],
         &["demo", "--help"],
@@ -398,7 +398,7 @@ fn the_usage_in_the_readme_is_that_of_help() {
         &["certs", "revoke", "--help"],
     ] {
         let help = String::from_utf8(run(dir.path(), args).stdout).unwrap();
-        assert!(readme.contains(help.trim_end()), "the README lacks:\n{help}");
+        assert!(manual.contains(help.trim_end()), "docs/cli.md lacks:\n{help}");
     }
 }
 

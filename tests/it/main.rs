@@ -21,6 +21,7 @@ mod command_line;
 mod constrained;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod demo;
+mod documents;
 #[cfg(feature = "cli")]
 mod examples;
 mod hostile;

@@ -1,4 +1,4 @@
-//! The transcript of the README's recipe: certificates made, used, and revoked under a running server.
+//! The transcript of the guide's recipe: certificates made, used, and revoked under a running server.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use crate::support::files::TempDir;
 use crate::support::pki::Holder;
 use crate::tools::{sh, try_sh};
 
-/// Every line of the recipe, as it stands in the README, with another port and the server's options to listen there.
+/// Every line of the recipe, as it stands in the guide, with another port and the server's options to listen there.
 #[test]
-fn the_recipe_of_the_readme_works_when_typed() {
-    let readme = include_str!("../../README.md");
-    let recipe = readme.split("**Make and revoke certificates.**").nth(1).unwrap();
+fn the_recipe_of_the_guide_works_when_typed() {
+    let guide = include_str!("../../docs/guide.md");
+    let recipe = guide.split("## Make and revoke certificates\n").nth(1).unwrap();
     let recipe = recipe.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     let lines: Vec<&str> = recipe.lines().collect();
     let commands: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("$ ")).collect();

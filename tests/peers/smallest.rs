@@ -1,4 +1,4 @@
-//! The smallest build, as the README has it built, where nothing else is: in an empty root directory, with little memory and few
+//! The smallest build, as the guide has it built, where nothing else is: in an empty root directory, with little memory and few
 //! descriptors.
 
 use std::net::TcpStream;
