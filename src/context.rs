@@ -11,10 +11,10 @@ use crate::clock::{Clock, DAY, day};
 use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
-use crate::identity::Identity;
 use crate::observer::Observer;
 use crate::runners::Runners;
 use crate::trust::TrustStore;
+use crate::x509::identity::Identity;
 
 /// Shared by all connections; nothing here belongs to one of them.
 pub(crate) struct Context {

@@ -158,8 +158,8 @@ pub(crate) fn is_overdue(since: Instant, now: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Standing::{Busy, Idle, Refused, ShakingHands, Silent};
     use super::*;
+    use crate::eviction::Standing::{Busy, Idle, Refused, ShakingHands, Silent};
 
     const MS: Duration = Duration::from_millis(1);
 

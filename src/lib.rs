@@ -52,37 +52,32 @@ mod answer;
 mod builder;
 mod caretaker;
 mod caught;
-mod certificate;
-mod certificate_policies;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod clock;
 mod connection;
 mod context;
 mod control;
 mod crypto;
 mod deadline;
-mod der;
-mod distinguished_name;
 mod error;
 mod eviction;
-mod extensions;
 mod first_bytes;
 mod handler;
 mod http1;
-mod identity;
 mod listener;
-mod name_constraints;
 mod observer;
 mod pages;
 mod parking;
-mod pem;
+#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+pub mod pki;
 mod policy;
 mod pool;
 mod reload;
 mod request;
 mod resources;
 mod resumption;
-mod revocation_list;
-mod rfc4514;
 mod runners;
 mod server;
 mod server_certificate;
@@ -92,19 +87,13 @@ mod tls_failure;
 mod trust;
 mod upload;
 mod verifier;
-
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod cli;
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-pub mod pki;
+mod x509;
 
 pub use builder::Builder;
 pub use control::{ShutdownHandle, TrustHandle};
 pub use deadline::Phase;
 pub use error::Error;
 pub use handler::{Body, Handler, Response};
-pub use identity::{Attribute, Identity};
 pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Permission, Policy};
 pub use reload::{Files, Loaded};
@@ -116,6 +105,7 @@ pub use tls_failure::TlsFailure;
 pub use trust::{
     Crl, Judgement, Refusal, RefusalCode, StaleCrl, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge,
 };
+pub use x509::identity::{Attribute, Identity};
 
 /// The `http` crate, whose types stand in this crate's interface.
 pub use http;

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use crate::caught::caught;
 use crate::deadline::Phase;
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::server_certificate::ServerCertificate;
 use crate::tls::TlsVersion;
 use crate::tls_failure::TlsFailure;
 use crate::trust::{Refusal, Trust, Verdict};
+use crate::x509::identity::Identity;
 
 /// Is told what happens, from the threads on which it happens: it should be quick. If it panics, what it was told is lost.
 pub trait Observer: Send + Sync {

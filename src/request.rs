@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, Uri, Version};
 
-use crate::identity::Identity;
 use crate::tls::TlsVersion;
 use crate::trust::Verdict;
+use crate::x509::identity::Identity;
 
 /// One request, the client behind it, and the body, which is read from the network as the handler reads it.
 pub struct Request<'c> {

@@ -10,14 +10,14 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
-use crate::certificate::Certificate;
 use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
-use crate::identity::{Identity, visible};
-use crate::pem::{Block, Bundle, PemProblem};
 use crate::sys;
 use crate::trust::may_have_signed;
+use crate::x509::certificate::Certificate;
+use crate::x509::identity::{Identity, visible};
+use crate::x509::pem::{Block, Bundle, PemProblem};
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///

@@ -7,9 +7,9 @@ use super::line::{Form, Line, MOST, fits};
 use super::strangers::{Key, Kind, LeftOut};
 use super::writer::Lost;
 use crate::clock::log_time;
-use crate::identity::Identity;
 use crate::observer::Access;
 use crate::trust::{Refusal, RefusalCode, Verdict};
+use crate::x509::identity::Identity;
 
 /// Whose line this is, if it is that of a client who is not authorised.
 pub(super) fn stranger(access: &Access<'_>) -> Option<Key> {

@@ -10,10 +10,10 @@ use rustls::pki_types::CertificateDer;
 
 use super::report::Report;
 use super::trust::{self, CrlExpired};
-use super::{CommandLine, STDIN, password_file};
+use crate::cli::{CommandLine, STDIN, password_file};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
-use crate::pem::{Bundle, Form, check_form, is_der};
+use crate::x509::pem::{Bundle, Form, check_form, is_der};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, quoted, serve};
+use crate::cli::{CommandLine, quoted, serve};
 use crate::error::Error;
 #[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
 use {
-    crate::identity::Identity,
+    crate::x509::identity::Identity,
     rustls::pki_types::{CertificateDer, pem::PemObject},
 };
 

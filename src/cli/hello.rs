@@ -8,10 +8,10 @@ use http::{Method, StatusCode};
 use crate::clock::timestamp;
 use crate::context::ExpiryNotices;
 use crate::handler::Response;
-use crate::identity::Identity;
 use crate::pages::{self, escaped};
 use crate::request::Request;
 use crate::trust::Verdict;
+use crate::x509::identity::Identity;
 
 /// The answer of the command `mtls-min` to an authorised client: `hello world`, or to a browser who it is.
 pub(super) fn hello(request: &mut Request<'_>) -> Response {

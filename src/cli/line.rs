@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::rfc4514::is_deceptive;
+use crate::x509::rfc4514::is_deceptive;
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

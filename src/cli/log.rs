@@ -10,8 +10,8 @@ use std::time::{Instant, SystemTime};
 use super::line::Form;
 use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
-use super::{access, events};
 use crate::builder::STACK;
+use crate::cli::{access, events};
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
 

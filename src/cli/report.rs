@@ -6,11 +6,11 @@ use http::Method;
 use rustls::pki_types::CertificateDer;
 
 use super::line::quoted;
-use crate::certificate::Certificate;
 use crate::clock::timestamp;
-use crate::identity::Identity;
 use crate::policy::Permission;
 use crate::trust::{Judgement, RefusalCode, Trust, Verdict, judge};
+use crate::x509::certificate::Certificate;
+use crate::x509::identity::Identity;
 
 /// The decision, and the facts it rests on.
 pub(super) struct Report {

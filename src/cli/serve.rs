@@ -16,12 +16,12 @@ use crate::builder::STACK;
 use crate::clock::timestamp;
 use crate::control::{ShutdownHandle, TrustHandle};
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::reload::Files;
 use crate::resources;
 use crate::server::{Server, Stopped};
 use crate::server_certificate::ServerCertificate;
 use crate::trust::Trust;
+use crate::x509::identity::Identity;
 
 /// The signals that end nothing from now on: one that has the files read, and those that mean nothing here and are for other
 /// programs of the same script. To be called before anything is read or made, so that none is lost and none ends it.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Connection, Next};
+use crate::connection::{Connection, Next};
 use crate::context::{Context, ExpiryNotices, Gate};
 use crate::deadline::Phase;
 use crate::observer::Event;

@@ -8,9 +8,9 @@ use std::time::{Instant, SystemTime};
 use http::{Method, StatusCode};
 
 use super::admission::Admission;
-use super::{Connection, Next, Stage, Step, close, wait};
 use crate::answer::Answer;
 use crate::caught::caught;
+use crate::connection::{Connection, Next, Stage, Step, close, wait};
 use crate::context::Context;
 use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};

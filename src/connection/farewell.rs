@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Connection, Next, Stage, Step, close, wait};
+use crate::connection::{Connection, Next, Stage, Step, close, wait};
 use crate::context::Context;
 use crate::deadline::Phase;
 use crate::http1::Rejection;

@@ -15,14 +15,14 @@ use crate::context::Context;
 use crate::deadline::Phase;
 use crate::eviction::{Standing, Times};
 use crate::http1::HeadParser;
-use crate::identity::visible;
 use crate::observer::Event;
 use crate::parking::Waiting;
 use crate::sys::{Interest, Signal};
 use crate::tls::{Broken, Received, Session};
+use crate::x509::identity::visible;
 
-use admission::Judged;
-use exchange::{BodyInAdvance, Sending};
+use crate::connection::admission::Judged;
+use crate::connection::exchange::{BodyInAdvance, Sending};
 
 /// One accepted connection.
 pub(crate) struct Connection {

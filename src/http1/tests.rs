@@ -3,7 +3,7 @@
 use http::{Method, StatusCode, Version};
 use proptest::prelude::*;
 
-use super::*;
+use crate::http1::*;
 
 fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
     HeadParser::default().parse(bytes, limits)

@@ -19,8 +19,8 @@ use super::reading::{check_dates, is_throwaway, names_as_issuer, parse, read_cer
 use super::request::{
     ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
 };
-use crate::certificate::{Certificate, Key};
 use crate::error::Error;
+use crate::x509::certificate::{Certificate, Key};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -7,9 +7,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::authority::cannot_make;
 use super::names::element;
 use super::request::KeyKind;
-use crate::certificate::{Certificate, Key};
-use crate::der::{Reader, tag};
 use crate::error::Error;
+use crate::x509::certificate::{Certificate, Key};
+use crate::x509::der::{Reader, tag};
 
 /// Reads the private key of a certificate in PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE
 /// KEY`).

@@ -2,8 +2,8 @@
 //! attributes that stand there twice, groups of them, and kinds of strings. A name that differs in a byte is another CA's to
 //! most programs.
 
-use crate::der::{NotDer, Reader, tag};
 use crate::error::Error;
+use crate::x509::der::{NotDer, Reader, tag};
 
 /// Where the names stand in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
 pub(super) const ISSUER_OF_CERTIFICATE: usize = 3;

@@ -6,12 +6,12 @@ use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKeyBag};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::ber::{CONTEXT_0, Content, Element, OCTET_STRING, OID, SEQUENCE};
-use crate::certificate::Certificate;
 use crate::crypto;
-use crate::der::dotted;
-use crate::distinguished_name::normal_form;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::x509::certificate::Certificate;
+use crate::x509::der::dotted;
+use crate::x509::distinguished_name::normal_form;
+use crate::x509::identity::Identity;
 
 /// The hint of the errors that another password may mend.
 pub(crate) const WRONG_PASSWORD: &str = "is the password the one of this file?";

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::certificate::Certificate;
 use crate::clock::timestamp;
-use crate::distinguished_name::normal_form;
 use crate::error::Error;
+use crate::x509::certificate::Certificate;
+use crate::x509::distinguished_name::normal_form;
 
 /// Whether a name is that of this CA (RFC 5280, section 7.1: in whatever letters and kinds of strings).
 pub(super) fn is_name_of(ca: &Certificate<'_>, name: &[u8]) -> bool {

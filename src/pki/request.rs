@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use rustls::pki_types::DnsName;
 
-use crate::certificate::Certificate;
 use crate::error::Error;
-use crate::extensions::{GeneralName, NameKind};
-use crate::name_constraints::{self, MOST_COMPARISONS};
+use crate::x509::certificate::Certificate;
+use crate::x509::extensions::{GeneralName, NameKind};
+use crate::x509::name_constraints::{self, MOST_COMPARISONS};
 
 /// A client's certificate as it is asked for.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 //! successor: that only the operator knows.
 
 use crate::clock::timestamp;
-use crate::identity::Identity;
+use crate::x509::identity::Identity;
 
 /// Whether a name, in normal form, is that of one loaded CA. With several, a rule by it would let in more than was meant.
 pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), String> {

@@ -11,9 +11,9 @@ use std::fmt;
 use http::Method;
 
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::x509::identity::Identity;
 
-use rule::Rule;
+use crate::policy::rule::Rule;
 
 /// Which clients may make which requests.
 ///

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::distinguished_name::{exact_form_of, normal_form_of};
-use crate::identity::{Attribute, Identity, hex, visible};
-use crate::rfc4514;
+use crate::x509::distinguished_name::{exact_form_of, normal_form_of};
+use crate::x509::identity::{Attribute, Identity, hex, visible};
+use crate::x509::rfc4514;
 
-use super::authority;
-use super::slips::{nearest_kind, nearest_rule, second_rule};
+use crate::policy::authority;
+use crate::policy::slips::{nearest_kind, nearest_rule, second_rule};
 
 /// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

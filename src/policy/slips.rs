@@ -1,8 +1,8 @@
 //! What somebody probably meant whose rule cannot be read. For explanations only.
 
-use crate::rfc4514;
+use crate::x509::rfc4514;
 
-use super::rule::KINDS;
+use crate::policy::rule::KINDS;
 
 /// Words that others use for a kind of rule.
 const OTHER_WORDS: [(&str, &str); 9] = [

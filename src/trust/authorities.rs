@@ -6,18 +6,18 @@ use std::time::SystemTime;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 
-use crate::certificate::Certificate;
 use crate::clock::timestamp;
-use crate::distinguished_name::normal_form;
 use crate::error::Error;
-use crate::identity::{Identity, sha256};
+use crate::x509::certificate::Certificate;
+use crate::x509::distinguished_name::normal_form;
+use crate::x509::identity::{Identity, sha256};
 
 use super::diagnose::extension_text;
 use super::judge::date_problem;
 use super::path::anchors_of;
 use super::refusal::RefusalCode;
 use super::signature::{Check, check, key_problem};
-use super::{Authority, Pin, Trust, TrustEntry, TrustKind};
+use crate::trust::{Authority, Pin, Trust, TrustEntry, TrustKind};
 
 /// Adds a certificate of a file of CAs. `before`: what it takes the place of, while a server runs.
 pub(super) fn add_trusted(

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 
-use crate::certificate::Certificate;
 use crate::error::Error;
-use crate::identity::{sha256, visible};
-use crate::pem::{Block, Form, blocks, check_form, is_der};
+use crate::x509::certificate::Certificate;
+use crate::x509::identity::{sha256, visible};
+use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
 use super::load::read;
-use super::{Digest, Pin, Trust};
+use crate::trust::{Digest, Pin, Trust};
 
 /// A file of one certificate is larger than this only by mistake.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -10,11 +10,11 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::clock::timestamp;
-use crate::distinguished_name::normal_form;
 use crate::error::Error;
-use crate::identity::{Identity, name_text};
-use crate::pem::{Form, PemProblem, blocks, check_form, is_der};
-use crate::revocation_list::{Order, RevocationList, SignedList};
+use crate::x509::crl::{Order, RevocationList, SignedList};
+use crate::x509::distinguished_name::normal_form;
+use crate::x509::identity::{Identity, name_text};
+use crate::x509::pem::{Form, PemProblem, blocks, check_form, is_der};
 
 use super::Trust;
 use super::signature::{Check, Unsupported, check_list};

@@ -1,8 +1,8 @@
 //! Says in words where a path ends that leads to no CA of trust. It changes no verdict.
 
-use crate::certificate::Certificate;
-use crate::distinguished_name::normal_form;
-use crate::identity::{Attribute, Identity, name_text};
+use crate::x509::certificate::Certificate;
+use crate::x509::distinguished_name::normal_form;
+use crate::x509::identity::{Attribute, Identity, name_text};
 
 use super::Trust;
 use super::judge::Problem;

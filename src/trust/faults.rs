@@ -3,9 +3,9 @@
 
 use std::time::SystemTime;
 
-use crate::certificate::Certificate;
-use crate::certificate_policies;
-use crate::name_constraints::{self, Violation};
+use crate::x509::certificate::Certificate;
+use crate::x509::certificate_policies;
+use crate::x509::name_constraints::{self, Violation};
 
 use super::Trust;
 use super::diagnose::{extension_text, which};

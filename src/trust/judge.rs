@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 
-use crate::certificate::{Certificate, NotACertificate};
 use crate::clock::timestamp;
-use crate::identity::Identity;
+use crate::x509::certificate::{Certificate, NotACertificate};
+use crate::x509::identity::Identity;
 
 use super::known::digest_of;
 use super::path::{Proof, prove};
 use super::refusal::{Refusal, RefusalCode};
 use super::signature;
-use super::{Pin, Trust};
+use crate::trust::{Pin, Trust};
 
 /// Whether a client is authorised.
 #[derive(Debug, Clone)]

@@ -10,9 +10,9 @@ use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::identity::sha256_of_all;
+use crate::x509::identity::sha256_of_all;
 
-use super::{Digest, Judgement, Verdict};
+use crate::trust::{Digest, Judgement, Verdict};
 
 /// So many clients are known at once; with one more, all of them are forgotten.
 const MOST: usize = 1024;
@@ -62,8 +62,8 @@ pub(super) fn digest_of(chain: &[CertificateDer<'_>]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Identity;
     use crate::trust::{Refusal, RefusalCode};
+    use crate::x509::identity::Identity;
     use std::sync::Arc;
     use std::time::Duration;
 

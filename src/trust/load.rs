@@ -11,14 +11,14 @@ use rustls::pki_types::CertificateDer;
 
 use crate::crypto;
 use crate::error::Error;
-use crate::pem::{Block, blocks};
 use crate::policy::Policy;
 use crate::sys;
+use crate::x509::pem::{Block, blocks};
 
 use super::crl::{self, Lists};
 use super::known::KnownClients;
 use super::revocation::{RevocationRules, StaleCrl};
-use super::{Trust, authorities, authorized};
+use crate::trust::{Trust, authorities, authorized};
 
 /// The largest file of trusted certificates, or of a policy, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;

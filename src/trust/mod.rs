@@ -29,24 +29,24 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 
 use crate::clock::timestamp;
 use crate::error::Error;
-use crate::identity::{Identity, sha256};
 use crate::policy::Policy;
+use crate::x509::identity::{Identity, sha256};
 
-pub(crate) use authorized::client_name;
-pub use crl::Crl;
-use crl::Lists;
-use judge::Problem;
-pub use judge::{Judgement, Verdict, judge};
-use known::KnownClients;
-pub use load::TrustBuilder;
-pub(crate) use possession::prove_possession;
-pub use refusal::{Refusal, RefusalCode};
-use revocation::RevocationRules;
-pub use revocation::StaleCrl;
+pub(crate) use crate::trust::authorized::client_name;
+pub use crate::trust::crl::Crl;
+use crate::trust::crl::Lists;
+use crate::trust::judge::Problem;
+pub use crate::trust::judge::{Judgement, Verdict, judge};
+use crate::trust::known::KnownClients;
+pub use crate::trust::load::TrustBuilder;
+pub(crate) use crate::trust::possession::prove_possession;
+pub use crate::trust::refusal::{Refusal, RefusalCode};
+use crate::trust::revocation::RevocationRules;
+pub use crate::trust::revocation::StaleCrl;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-pub(crate) use signature::has_signed_list;
-pub(crate) use signature::may_have_signed;
-pub(crate) use store::TrustStore;
+pub(crate) use crate::trust::signature::has_signed_list;
+pub(crate) use crate::trust::signature::may_have_signed;
+pub(crate) use crate::trust::store::TrustStore;
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,
 /// which are let in by themselves; and what those who are let in may do.

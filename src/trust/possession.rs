@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved};
 use webpki::RawPublicKeyEntity;
 
-use crate::certificate::{key_of, spki_in};
-use crate::identity::Identity;
+use crate::x509::certificate::{key_of, spki_in};
+use crate::x509::identity::Identity;
 
 use super::refusal::{Refusal, RefusalCode};
 use super::signature::fault_of_key;

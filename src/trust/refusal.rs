@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::identity::Identity;
+use crate::x509::identity::Identity;
 
 /// Why a client is not authorised. Codes are stable: they are never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

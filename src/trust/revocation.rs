@@ -2,16 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::certificate::Certificate;
 use crate::clock::timestamp;
-use crate::identity::{hex, name_text};
-use crate::revocation_list::{Coverage, Revocation};
+use crate::x509::certificate::Certificate;
+use crate::x509::crl::{Coverage, Revocation};
+use crate::x509::identity::{hex, name_text};
 
 use super::crl::Crl;
 use super::judge::Problem;
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
-use super::{Authority, Trust};
+use crate::trust::{Authority, Trust};
 
 /// What is to be done with clients when the list of their CA is stale, or not valid yet by the clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

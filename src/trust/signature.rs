@@ -6,12 +6,12 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{AlgorithmIdentifier, SubjectPublicKeyInfoDer, alg_id};
 use webpki::RawPublicKeyEntity;
 
-use crate::certificate::{Certificate, Key, key_of};
-use crate::der::{NotDer, Reader, natural, tag};
-use crate::distinguished_name::normal_form;
-use crate::revocation_list::SignedList;
+use crate::x509::certificate::{Certificate, Key, key_of};
+use crate::x509::crl::SignedList;
+use crate::x509::der::{NotDer, Reader, natural, tag};
+use crate::x509::distinguished_name::normal_form;
 
-use super::refusal::RefusalCode;
+use crate::trust::refusal::RefusalCode;
 
 /// What a check of a signature found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,7 +268,7 @@ fn words(algorithm: &[u8]) -> String {
         (_, Some([1])) => "SHA-1 with ECDSA",
         (_, Some([3, 1])) => "SHA-224 with ECDSA",
         (_, Some([3, 2..=4])) => "ECDSA on a curve, or with parameters, that this build does not check",
-        _ => return format!("the algorithm {}", crate::der::dotted(id)),
+        _ => return format!("the algorithm {}", crate::x509::der::dotted(id)),
     };
     name.to_owned()
 }

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use crate::clock::timestamp;
 use crate::error::Error;
-use crate::identity::hex;
-use crate::revocation_list::Order;
+use crate::x509::crl::Order;
+use crate::x509::identity::hex;
 
 use super::Trust;
 use super::crl::Crl;

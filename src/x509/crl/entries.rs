@@ -1,10 +1,10 @@
 //! The serial numbers that a list revokes (RFC 5280, section 5.1.2.6), packed: there may be millions.
 
-use super::time;
-use super::unusable::Unusable;
-use super::{Revocation, extensions};
-use crate::der::{NotDer, Reader, tag};
-use crate::identity::hex;
+use crate::x509::crl::time;
+use crate::x509::crl::unusable::Unusable;
+use crate::x509::crl::{Revocation, extensions};
+use crate::x509::der::{NotDer, Reader, tag};
+use crate::x509::identity::hex;
 
 /// Serial numbers one after another, and an index that is sorted by them.
 pub(super) struct Entries {
@@ -102,7 +102,7 @@ impl Entry {
 
     fn revocation(&self) -> Revocation {
         Revocation {
-            date: crate::certificate::time(self.date),
+            date: crate::x509::certificate::time(self.date),
             reason: reason_text(self.reason).unwrap_or("unspecified"),
         }
     }

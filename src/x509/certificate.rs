@@ -9,9 +9,9 @@ use x509_parser::asn1_rs::{FromDer, Oid};
 use x509_parser::oid_registry as oid;
 use x509_parser::time::ASN1Time;
 
-use crate::der::{Element, NotDer, Reader, integer, natural, only, tag};
-use crate::distinguished_name::{Attribute, normal_form, read};
-use crate::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
+use super::der::{Element, NotDer, Reader, integer, natural, only, tag};
+use super::distinguished_name::{Attribute, normal_form, read};
+use super::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
 
 /// A subject or issuer has at most this many attributes, and a certificate this many subject alternative names: of a client's,
 /// they are kept in memory while it is connected, each at many times its size.

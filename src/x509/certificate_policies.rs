@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use crate::certificate::Certificate;
-use crate::extensions::{ANY_POLICY, Policies};
+use super::certificate::Certificate;
+use super::extensions::{ANY_POLICY, Policies};
 
 /// Why no policy holds for a path, which is from the client's certificate upwards: the position of the certificate where that
 /// shows, and what is wrong.

@@ -12,12 +12,12 @@ mod unusable;
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::certificate::time as moment;
-use crate::identity::{hex, sha256};
-use entries::Entries;
-use head::Head;
-pub(crate) use scope::{Coverage, Scope};
-pub(crate) use unusable::Unusable;
+use super::certificate::time as moment;
+use super::crl::entries::Entries;
+use super::crl::head::Head;
+pub(crate) use super::crl::scope::{Coverage, Scope};
+pub(crate) use super::crl::unusable::Unusable;
+use super::identity::{hex, sha256};
 
 /// A complete revocation list, read. Its signature is checked by whoever reads it.
 ///

@@ -2,8 +2,8 @@
 
 use super::scope::Scope;
 use super::unusable::Unusable;
-use super::{SignedList, time};
-use crate::der::{NotDer, Reader, integer, tag};
+use crate::x509::crl::{SignedList, time};
+use crate::x509::der::{NotDer, Reader, integer, tag};
 
 pub(super) struct Head<'a> {
     pub(super) version_1: bool,

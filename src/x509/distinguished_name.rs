@@ -1,6 +1,6 @@
 //! Names of subjects and issuers: how they are read, and when two are one (RFC 5280, section 7.1).
 
-use crate::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
+use crate::x509::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
 
 /// The types of attribute that have a short name: those of RFC 4514, section 3, and two that are in wide use.
 const SHORT_NAMES: [(&str, &str); 11] = [
@@ -214,7 +214,7 @@ fn is_dropped(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{exact_form_of, normal_form, read};
+    use crate::x509::distinguished_name::{exact_form_of, normal_form, read};
 
     const CN: &[u8] = &[0x55, 4, 3];
     const O: &[u8] = &[0x55, 4, 10];

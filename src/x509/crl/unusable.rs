@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::der::dotted;
+use crate::x509::der::dotted;
 
 /// Why a list cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]

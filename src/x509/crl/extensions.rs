@@ -1,7 +1,7 @@
 //! The extensions of a list or of an entry (RFC 5280, sections 5.2 and 5.3).
 
 use super::unusable::Unusable;
-use crate::der::{NotDer, Reader, tag};
+use crate::x509::der::{NotDer, Reader, tag};
 
 /// So many may a list or an entry have; those of RFC 5280 are seven and three.
 const MOST: usize = 32;

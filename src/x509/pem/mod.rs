@@ -11,10 +11,10 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::Error;
 
-pub(crate) use form::Form;
-use hint::Wanted;
-pub(crate) use hint::check_form;
-pub(crate) use problem::PemProblem;
+pub(crate) use super::pem::form::Form;
+use super::pem::hint::Wanted;
+pub(crate) use super::pem::hint::check_form;
+pub(crate) use super::pem::problem::PemProblem;
 
 /// The label of a certificate (RFC 7468, section 5.1).
 const CERTIFICATE: &str = "CERTIFICATE";

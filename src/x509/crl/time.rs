@@ -1,6 +1,6 @@
 //! Times in DER, as lists have them by the million.
 
-use crate::der::Element;
+use crate::x509::der::Element;
 
 pub(super) const UTC: u8 = 0x17;
 pub(super) const GENERALIZED: u8 = 0x18;
@@ -43,7 +43,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::der::tag;
+    use crate::x509::der::tag;
 
     #[test]
     fn times_are_those_of_the_calendar() {

@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::certificate::Certificate;
-pub use crate::distinguished_name::Attribute;
-use crate::distinguished_name::{exact_form_of, normal_form, read};
+use super::certificate::Certificate;
+pub use super::distinguished_name::Attribute;
+use super::distinguished_name::{exact_form_of, normal_form, read};
+use super::rfc4514;
+pub(crate) use super::rfc4514::visible;
 use crate::error::Error;
-use crate::rfc4514;
-pub(crate) use crate::rfc4514::visible;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
 ///
