@@ -12,7 +12,7 @@ use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
 use crate::observer::Observer;
-use crate::runners::Runners;
+use crate::reactor::concurrency::Runners;
 use crate::trust::TrustStore;
 use crate::x509::identity::Identity;
 

@@ -8,8 +8,8 @@ use rustls::crypto::CryptoProvider;
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::reactor::sys::StopSignal;
 use crate::server_certificate::ServerCertificate;
-use crate::sys::StopSignal;
 use crate::tls::{Handshakes, Tls, TlsStore};
 use crate::trust::{Trust, TrustStore};
 use crate::verifier::Judge;

@@ -10,10 +10,10 @@ use crate::caught::caught;
 use crate::connection::{Connection, Next, Polled};
 use crate::context::Context;
 use crate::deadline::Phase;
-use crate::listener::{Failed, Listeners};
 use crate::observer::Event;
-use crate::parking::{Entry, ParkingLot, Token, Waiting};
-use crate::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
+use crate::reactor::listener::{Failed, Listeners};
+use crate::reactor::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
+use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
 use crate::tls::{Session, TlsStore};
 
 /// How often deadlines are looked at; each is met this much late at most.

@@ -15,14 +15,14 @@ use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
-use crate::listener::Listeners;
 use crate::observer::{Guarded, Observer};
-use crate::parking::{Capacity, ParkingLot};
 use crate::pool::Pool;
+use crate::reactor::concurrency::Runners;
+use crate::reactor::listener::Listeners;
+use crate::reactor::sys::{Poller, StopSignal, sleep_unless_stopped};
+use crate::reactor::table::{Capacity, ParkingLot};
 use crate::reload::{Loaded, Watch};
-use crate::runners::Runners;
 use crate::server_certificate::ServerCertificate;
-use crate::sys::{Poller, StopSignal, sleep_unless_stopped};
 use crate::trust::Trust;
 
 /// A mutual-TLS server, ready to serve.

@@ -13,7 +13,7 @@ use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use crate::clock::timestamp;
 use crate::crypto;
 use crate::error::Error;
-use crate::sys;
+use crate::reactor::sys;
 use crate::trust::may_have_signed;
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::{Identity, visible};

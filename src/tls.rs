@@ -14,9 +14,9 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection};
 
 use crate::first_bytes::FirstBytes;
+use crate::reactor::sys::{self, Signal};
 use crate::resumption::{self, Sessions};
 use crate::server_certificate::ServerCertificate;
-use crate::sys::{self, Signal};
 use crate::tls_failure::TlsFailure;
 use crate::trust::Trust;
 use crate::verifier::{Judge, Verifier};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
-use crate::sys::{self, Interest, Signal};
+use crate::reactor::sys::{self, Interest, Signal};
 use crate::tls::{Broken, Received, Session};
 use crate::tls_failure::TlsFailure;
 

@@ -8,7 +8,7 @@ use crate::deadline::Phase;
 use crate::http1::Rejection;
 use crate::observer::Event;
 use crate::pages;
-use crate::sys::{self, Interest};
+use crate::reactor::sys::{self, Interest};
 use crate::tls::{Broken, Received};
 use crate::tls_failure::TlsFailure;
 

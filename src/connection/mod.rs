@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use crate::answer::{GivenUp, Progress};
 use crate::context::Context;
 use crate::deadline::Phase;
-use crate::eviction::{Standing, Times};
 use crate::http1::HeadParser;
 use crate::observer::Event;
-use crate::parking::Waiting;
-use crate::sys::{Interest, Signal};
+use crate::reactor::eviction::{Standing, Times};
+use crate::reactor::sys::{Interest, Signal};
+use crate::reactor::table::Waiting;
 use crate::tls::{Broken, Received, Session};
 use crate::x509::identity::visible;
 

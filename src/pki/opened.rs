@@ -15,7 +15,7 @@ use super::reading::{parse, read_certificate};
 use super::request::{ClientRequest, Issued, Reason, Usage};
 use super::staged::{Staged, settle};
 use crate::error::Error;
-use crate::sys::lock_file;
+use crate::reactor::sys::lock_file;
 
 pub(super) const CA: &str = "ca.pem";
 pub(super) const CA_KEY: &str = "ca-key.pem";

@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use crate::crypto;
 use crate::error::Error;
 use crate::policy::Policy;
-use crate::sys;
+use crate::reactor::sys;
 use crate::x509::pem::{Block, blocks};
 
 use super::crl::{self, Lists};

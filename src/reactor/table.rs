@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::eviction::{Standing, Strangers, Times, is_overdue};
-use crate::sys::Signal;
+use crate::reactor::eviction::{Standing, Strangers, Times, is_overdue};
+use crate::reactor::sys::Signal;
 
 /// Names one connection for as long as it lives; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -373,7 +373,7 @@ impl<T> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eviction::Standing::{Busy, Idle, ShakingHands, Silent};
+    use crate::reactor::eviction::Standing::{Busy, Idle, ShakingHands, Silent};
 
     const TWO_AND_A_RESERVED_ONE: Capacity = Capacity { connections: 3, reserved: 1 };
 

@@ -159,7 +159,7 @@ pub(crate) fn is_overdue(since: Instant, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eviction::Standing::{Busy, Idle, Refused, ShakingHands, Silent};
+    use crate::reactor::eviction::Standing::{Busy, Idle, Refused, ShakingHands, Silent};
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -120,7 +120,7 @@ fn flags(interest: Interest) -> PollFlags {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use crate::sys::{Interest, Ready, Signal, StopSignal};
+    use crate::reactor::sys::{Interest, Ready, Signal, StopSignal};
     use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
     use std::io;
     use std::mem::MaybeUninit;
@@ -216,7 +216,7 @@ mod linux {
 
     /// Lets a listener never block, and its connections send small writes at once.
     pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
-        rustix::net::listen(listener, crate::sys::BACKLOG)?;
+        rustix::net::listen(listener, crate::reactor::sys::BACKLOG)?;
         listener.set_nonblocking(true)?;
         // Accepted sockets inherit it.
         Ok(rustix::net::sockopt::set_tcp_nodelay(listener, true)?)
@@ -237,7 +237,7 @@ mod linux {
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable {
-    use crate::sys::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
+    use crate::reactor::sys::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
     use rustix::event::{PollFd, PollFlags};
     use std::collections::HashMap;
     use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -331,7 +331,7 @@ mod portable {
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn prepare_listener(listener: &std::net::TcpListener) -> io::Result<()> {
-        rustix::net::listen(listener, crate::sys::BACKLOG)?;
+        rustix::net::listen(listener, crate::reactor::sys::BACKLOG)?;
         listener.set_nonblocking(true)
     }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Interest, Poller};
+use super::sys::{self, Interest, Poller};
 
 /// After a failed accept: the first pause, which doubles up to the longest. None is over sooner than the timekeeper looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
