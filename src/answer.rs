@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::caught::caught;
 use crate::handler::Content;
 use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
-use crate::tls::Session;
+use crate::tls::session::Session;
 
 /// How much of a body that is read is in memory at a time, in bytes.
 const READ_AHEAD: usize = 32 * 1024;

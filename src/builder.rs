@@ -14,8 +14,8 @@ use crate::observer::{Observer, Silent};
 use crate::reload::Watch;
 use crate::resources;
 use crate::server::Server;
-use crate::server_certificate::ServerCertificate;
-use crate::tls::Handshakes;
+use crate::tls::server_certificate::ServerCertificate;
+use crate::tls::session::Handshakes;
 use crate::trust::Trust;
 
 /// How a [`Server`] is to be. Made by [`Server::builder`]; every setting is optional.

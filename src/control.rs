@@ -9,10 +9,10 @@ use rustls::crypto::CryptoProvider;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::reactor::sys::StopSignal;
-use crate::server_certificate::ServerCertificate;
-use crate::tls::{Handshakes, Tls, TlsStore};
+use crate::tls::server_certificate::ServerCertificate;
+use crate::tls::session::{Handshakes, Tls, TlsStore};
+use crate::tls::verifier::Judge;
 use crate::trust::{Trust, TrustStore};
-use crate::verifier::Judge;
 
 /// Shared by a server and its handles.
 pub(crate) struct Control {

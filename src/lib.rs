@@ -62,7 +62,6 @@ mod control;
 mod crypto;
 mod deadline;
 mod error;
-mod first_bytes;
 mod handler;
 mod http1;
 mod observer;
@@ -75,14 +74,10 @@ mod reactor;
 mod reload;
 mod request;
 mod resources;
-mod resumption;
 mod server;
-mod server_certificate;
 mod tls;
-mod tls_failure;
 mod trust;
 mod upload;
-mod verifier;
 mod x509;
 
 pub use builder::Builder;
@@ -95,9 +90,9 @@ pub use policy::{Permission, Policy};
 pub use reload::{Files, Loaded};
 pub use request::Request;
 pub use server::{Server, Stopped};
-pub use server_certificate::ServerCertificate;
-pub use tls::TlsVersion;
-pub use tls_failure::TlsFailure;
+pub use tls::failure::TlsFailure;
+pub use tls::server_certificate::ServerCertificate;
+pub use tls::session::TlsVersion;
 pub use trust::{
     Crl, Judgement, Refusal, RefusalCode, StaleCrl, Trust, TrustBuilder, TrustEntry, TrustKind, Verdict, judge,
 };

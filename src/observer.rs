@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use crate::caught::caught;
 use crate::deadline::Phase;
 use crate::error::Error;
-use crate::server_certificate::ServerCertificate;
-use crate::tls::TlsVersion;
-use crate::tls_failure::TlsFailure;
+use crate::tls::failure::TlsFailure;
+use crate::tls::server_certificate::ServerCertificate;
+use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, Trust, Verdict};
 use crate::x509::identity::Identity;
 

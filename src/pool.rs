@@ -14,7 +14,7 @@ use crate::observer::Event;
 use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
-use crate::tls::{Session, TlsStore};
+use crate::tls::session::{Session, TlsStore};
 
 /// How often deadlines are looked at; each is met this much late at most.
 const TICK: Duration = Duration::from_millis(100);

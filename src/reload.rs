@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
-use crate::server_certificate::ServerCertificate;
+use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::{Trust, TrustBuilder, client_name};
 
 /// How often the files are looked at. What has changed is read when it has been at rest for as long.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, Uri, Version};
 
-use crate::tls::TlsVersion;
+use crate::tls::session::TlsVersion;
 use crate::trust::Verdict;
 use crate::x509::identity::Identity;
 

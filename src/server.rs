@@ -22,7 +22,7 @@ use crate::reactor::listener::Listeners;
 use crate::reactor::sys::{Poller, StopSignal, sleep_unless_stopped};
 use crate::reactor::table::{Capacity, ParkingLot};
 use crate::reload::{Loaded, Watch};
-use crate::server_certificate::ServerCertificate;
+use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 
 /// A mutual-TLS server, ready to serve.

@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
 use crate::reactor::sys::{self, Interest, Signal};
-use crate::tls::{Broken, Received, Session};
-use crate::tls_failure::TlsFailure;
+use crate::tls::failure::TlsFailure;
+use crate::tls::session::{Broken, Received, Session};
 
 /// Decodes a body from the bytes that have arrived. No I/O.
 #[derive(Debug)]

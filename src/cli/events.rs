@@ -10,7 +10,7 @@ use super::line::{Form, Line, MOST, MOST_OF_OURS};
 use super::strangers::{Key, Kind, LeftOut};
 use crate::clock::log_time;
 use crate::observer::Event;
-use crate::tls_failure::TlsFailure;
+use crate::tls::failure::TlsFailure;
 use crate::trust::{Trust, TrustKind};
 
 /// An event in words.

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::reload::Files;
 use crate::resources;
 use crate::server::{Server, Stopped};
-use crate::server_certificate::ServerCertificate;
+use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 use crate::x509::identity::Identity;
 

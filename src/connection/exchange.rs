@@ -19,7 +19,7 @@ use crate::observer::{Access, Event};
 use crate::pages;
 use crate::reactor::sys::Interest;
 use crate::request::Request;
-use crate::tls::TlsVersion;
+use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, RefusalCode, Verdict};
 use crate::upload::{BodyDecoder, Failure, Upload};
 

@@ -9,8 +9,8 @@ use crate::http1::Rejection;
 use crate::observer::Event;
 use crate::pages;
 use crate::reactor::sys::{self, Interest};
-use crate::tls::{Broken, Received};
-use crate::tls_failure::TlsFailure;
+use crate::tls::failure::TlsFailure;
+use crate::tls::session::{Broken, Received};
 
 impl Connection {
     /// Called instead of `drive` when the deadline has passed.

@@ -18,7 +18,7 @@ use crate::observer::Event;
 use crate::reactor::eviction::{Standing, Times};
 use crate::reactor::sys::{Interest, Signal};
 use crate::reactor::table::Waiting;
-use crate::tls::{Broken, Received, Session};
+use crate::tls::session::{Broken, Received, Session};
 use crate::x509::identity::visible;
 
 use crate::connection::admission::Judged;

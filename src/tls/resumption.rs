@@ -14,8 +14,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
+use super::verifier::{Judge, Verifier};
 use crate::trust::Verdict;
-use crate::verifier::{Judge, Verifier};
 
 /// So many sessions are remembered; the oldest goes first. Only authorised clients can add to them.
 const MOST_SESSIONS: usize = 1024;

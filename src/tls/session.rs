@@ -13,13 +13,13 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
 use rustls::{PeerIncompatible, ProtocolVersion, ServerConfig, ServerConnection};
 
-use crate::first_bytes::FirstBytes;
+use super::failure::TlsFailure;
+use super::first_bytes::FirstBytes;
+use super::resumption::{self, Sessions};
+use super::server_certificate::ServerCertificate;
+use super::verifier::{Judge, Verifier};
 use crate::reactor::sys::{self, Signal};
-use crate::resumption::{self, Sessions};
-use crate::server_certificate::ServerCertificate;
-use crate::tls_failure::TlsFailure;
 use crate::trust::Trust;
-use crate::verifier::{Judge, Verifier};
 
 /// The only application protocol that is offered (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
