@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
-use crate::context::{Gate, Limits};
+use crate::connection::context::{Gate, Limits};
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::observer::{Observer, Silent};

@@ -48,7 +48,6 @@
 //! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
 
-mod answer;
 mod builder;
 mod caretaker;
 mod caught;
@@ -57,7 +56,6 @@ mod caught;
 pub mod cli;
 mod clock;
 mod connection;
-mod context;
 mod control;
 mod crypto;
 mod deadline;
@@ -77,7 +75,6 @@ mod resources;
 mod server;
 mod tls;
 mod trust;
-mod upload;
 mod x509;
 
 pub use builder::Builder;

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::caught::caught;
+use crate::connection::context::Context;
 use crate::connection::{Connection, Next, Polled};
-use crate::context::Context;
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::reactor::listener::{Failed, Listeners};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::builder::{Builder, Settings, processors};
 use crate::caretaker::Caretaker;
-use crate::context::{Context, ExpiryNotices, Limits, References};
+use crate::connection::context::{Context, ExpiryNotices, Limits, References};
 use crate::control::{Control, ShutdownHandle, TrustHandle};
 use crate::crypto;
 use crate::deadline::Timeouts;

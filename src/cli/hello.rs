@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::clock::timestamp;
-use crate::context::ExpiryNotices;
+use crate::connection::context::ExpiryNotices;
 use crate::handler::Response;
 use crate::pages::{self, escaped};
 use crate::request::Request;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
+use super::context::{Context, ExpiryNotices, Gate};
 use crate::connection::{Connection, Next};
-use crate::context::{Context, ExpiryNotices, Gate};
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::policy::Allows;

@@ -8,10 +8,11 @@ use std::time::{Instant, SystemTime};
 use http::{Method, StatusCode};
 
 use super::admission::Admission;
-use crate::answer::Answer;
+use super::context::Context;
+use super::request_body::{BodyDecoder, Failure, Upload};
+use super::response_body::Answer;
 use crate::caught::caught;
 use crate::connection::{Connection, Next, Stage, Step, close, wait};
-use crate::context::Context;
 use crate::deadline::{Pace, Phase};
 use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
@@ -21,7 +22,6 @@ use crate::reactor::sys::Interest;
 use crate::request::Request;
 use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, RefusalCode, Verdict};
-use crate::upload::{BodyDecoder, Failure, Upload};
 
 /// A request whose body is read before the handler is called.
 pub(super) struct BodyInAdvance {

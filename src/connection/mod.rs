@@ -4,14 +4,17 @@
 //! client it returns, and is parked. Only a handler (and what it reads of a body) holds the worker.
 
 mod admission;
+mod closing;
+pub(crate) mod context;
 mod exchange;
-mod farewell;
+pub(crate) mod request_body;
+pub(crate) mod response_body;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::answer::{GivenUp, Progress};
-use crate::context::Context;
+use crate::connection::context::Context;
+use crate::connection::response_body::{GivenUp, Progress};
 use crate::deadline::Phase;
 use crate::http1::HeadParser;
 use crate::observer::Event;

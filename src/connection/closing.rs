@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::context::Context;
 use crate::connection::{Connection, Next, Stage, Step, close, wait};
-use crate::context::Context;
 use crate::deadline::Phase;
 use crate::http1::Rejection;
 use crate::observer::Event;
