@@ -8,8 +8,8 @@ use http::{Method, StatusCode};
 use crate::clock::timestamp;
 use crate::connection::context::ExpiryNotices;
 use crate::handler::Response;
-use crate::pages::{self, escaped};
-use crate::request::Request;
+use crate::handler::pages::{self, escaped};
+use crate::handler::request::Request;
 use crate::trust::Verdict;
 use crate::x509::identity::Identity;
 

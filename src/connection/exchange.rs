@@ -14,12 +14,12 @@ use super::response_body::Answer;
 use crate::caught::caught;
 use crate::connection::{Connection, Next, Stage, Step, close, wait};
 use crate::deadline::{Pace, Phase};
+use crate::handler::pages;
+use crate::handler::request::Request;
 use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
 use crate::observer::{Access, Event};
-use crate::pages;
 use crate::reactor::sys::Interest;
-use crate::request::Request;
 use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, RefusalCode, Verdict};
 

@@ -1,10 +1,13 @@
 //! What an application gives to the server: a handler, its responses and their bodies.
 
+pub(crate) mod pages;
+pub(crate) mod request;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
-use crate::request::Request;
+use crate::handler::request::Request;
 
 /// A response: status and fields of the `http` crate, and a [`Body`].
 ///
