@@ -48,15 +48,12 @@
 //! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
 
-mod builder;
-mod caretaker;
 mod caught;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 mod clock;
 mod connection;
-mod control;
 mod crypto;
 mod deadline;
 mod error;
@@ -66,24 +63,22 @@ mod observer;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 pub mod pki;
 mod policy;
-mod pool;
 mod reactor;
-mod reload;
 mod resources;
 mod server;
 mod tls;
 mod trust;
 mod x509;
 
-pub use builder::Builder;
-pub use control::{ShutdownHandle, TrustHandle};
 pub use deadline::Phase;
 pub use error::Error;
 pub use handler::request::Request;
 pub use handler::{Body, Handler, Response};
 pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Permission, Policy};
-pub use reload::{Files, Loaded};
+pub use server::builder::Builder;
+pub use server::handle::{ShutdownHandle, TrustHandle};
+pub use server::watch::{Files, Loaded};
 pub use server::{Server, Stopped};
 pub use tls::failure::TlsFailure;
 pub use tls::server_certificate::ServerCertificate;

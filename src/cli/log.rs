@@ -10,10 +10,10 @@ use std::time::{Instant, SystemTime};
 use super::line::Form;
 use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
-use crate::builder::STACK;
 use crate::cli::{access, events};
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
+use crate::server::builder::STACK;
 
 /// Writes the log. Clones write the same one.
 #[derive(Debug, Clone)]

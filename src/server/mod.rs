@@ -1,5 +1,11 @@
 //! The server: built, started, stopped.
 
+pub(crate) mod builder;
+pub(crate) mod handle;
+pub(crate) mod maintenance;
+pub(crate) mod pool;
+pub(crate) mod watch;
+
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,21 +13,21 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::builder::{Builder, Settings, processors};
-use crate::caretaker::Caretaker;
 use crate::connection::context::{Context, ExpiryNotices, Limits, References};
-use crate::control::{Control, ShutdownHandle, TrustHandle};
 use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::observer::{Guarded, Observer};
-use crate::pool::Pool;
 use crate::reactor::concurrency::Runners;
 use crate::reactor::listener::Listeners;
 use crate::reactor::sys::{Poller, StopSignal, sleep_unless_stopped};
 use crate::reactor::table::{Capacity, ParkingLot};
-use crate::reload::{Loaded, Watch};
+use crate::server::builder::{Builder, Settings, processors};
+use crate::server::handle::{Control, ShutdownHandle, TrustHandle};
+use crate::server::maintenance::Caretaker;
+use crate::server::pool::Pool;
+use crate::server::watch::{Loaded, Watch};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 

@@ -6,14 +6,14 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::Server;
+use super::watch::Watch;
 use crate::clock::Clock;
 use crate::connection::context::{Gate, Limits};
 use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::observer::{Observer, Silent};
-use crate::reload::Watch;
 use crate::resources;
-use crate::server::Server;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::tls::session::Handshakes;
 use crate::trust::Trust;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::caught::caught;
 use crate::clock::day;
-use crate::control::{Bell, Control};
 use crate::error::Error;
 use crate::observer::Event;
-use crate::pool::Pool;
-use crate::reload::{TICK, Watch};
+use crate::server::handle::{Bell, Control};
+use crate::server::pool::Pool;
+use crate::server::watch::{TICK, Watch};
 
 /// How often dates are looked at.
 const MINUTE: Duration = Duration::from_secs(60);
