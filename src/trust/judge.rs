@@ -10,7 +10,7 @@ use crate::clock::timestamp;
 use crate::x509::certificate::{Certificate, NotACertificate};
 use crate::x509::identity::Identity;
 
-use super::known::digest_of;
+use super::cache::digest_of;
 use super::path::{Proof, prove};
 use super::refusal::{Refusal, RefusalCode};
 use super::signature;

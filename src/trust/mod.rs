@@ -4,13 +4,13 @@
 //! time; nothing else ever decides. `diagnose` explains a refusal afterwards and can change no verdict.
 
 mod authorities;
-mod authorized;
+mod authorized_clients;
+mod builder;
+mod cache;
 mod crl;
 mod diagnose;
 mod faults;
 mod judge;
-mod known;
-mod load;
 mod path;
 mod possession;
 mod refusal;
@@ -32,13 +32,13 @@ use crate::error::Error;
 use crate::policy::Policy;
 use crate::x509::identity::{Identity, sha256};
 
-pub(crate) use crate::trust::authorized::client_name;
+pub(crate) use crate::trust::authorized_clients::client_name;
+pub use crate::trust::builder::TrustBuilder;
+use crate::trust::cache::KnownClients;
 pub use crate::trust::crl::Crl;
 use crate::trust::crl::Lists;
 use crate::trust::judge::Problem;
 pub use crate::trust::judge::{Judgement, Verdict, judge};
-use crate::trust::known::KnownClients;
-pub use crate::trust::load::TrustBuilder;
 pub(crate) use crate::trust::possession::prove_possession;
 pub use crate::trust::refusal::{Refusal, RefusalCode};
 use crate::trust::revocation::RevocationRules;

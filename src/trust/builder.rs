@@ -15,10 +15,10 @@ use crate::policy::Policy;
 use crate::reactor::sys;
 use crate::x509::pem::{Block, blocks};
 
+use super::cache::KnownClients;
 use super::crl::{self, Lists};
-use super::known::KnownClients;
 use super::revocation::{RevocationRules, StaleCrl};
-use crate::trust::{Trust, authorities, authorized};
+use super::{Trust, authorities, authorized_clients};
 
 /// The largest file of trusted certificates, or of a policy, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -183,7 +183,7 @@ impl TrustBuilder {
         }
         authorities::link(&mut trust);
         if let Some(directory) = &self.authorized_clients {
-            authorized::add(&mut trust, &mut hints, directory, before)?;
+            authorized_clients::add(&mut trust, &mut hints, directory, before)?;
         }
         for source in &self.crls {
             let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
