@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::atomic::{Secrecy, write_new};
 use super::authority::Authority;
-use super::files::{Secrecy, write_new};
 use super::index::{CrlState, Entry, Index};
-use super::load::Beginning;
-use super::opened::{CA, CA_KEY, CRL, INDEX, Opened, read};
 use super::reading::THROWAWAY;
+use super::reconcile::Beginning;
 use super::request::{
     ClientRequest, Reason, check_client_name, check_days, check_file_name, check_hosts, check_password,
 };
+use super::store::{CA, CA_KEY, CRL, INDEX, Opened, read};
 use crate::error::Error;
 
 /// A directory that holds a CA and what it signed.

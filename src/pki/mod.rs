@@ -9,21 +9,21 @@
 //! ```
 
 mod armour;
+mod atomic;
 mod authority;
 mod ber;
 mod directory;
-mod files;
 mod index;
 mod key;
-mod load;
 mod names;
-mod opened;
 mod pkcs12;
 mod pkcs12_read;
 mod reading;
+mod reconcile;
 mod request;
-mod staged;
+mod store;
 mod throwaway;
+mod transaction;
 
 pub use crate::pki::authority::Authority;
 pub use crate::pki::directory::{Directory, Overview, Renewal};

@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::atomic::{Secrecy, write_new};
 use super::authority::Authority;
 use super::directory::Directory;
-use super::files::{Secrecy, write_new};
-use super::opened::{CA, CA_KEY, INDEX, Opened};
 use super::pkcs12::{pkcs12, pkcs12_legacy, random_password};
 use super::reading::{THROWAWAY, is_throwaway, parse, read_certificate};
+use super::store::{CA, CA_KEY, INDEX, Opened};
 use crate::error::Error;
 
 /// The names under which the server of the demo can be reached.

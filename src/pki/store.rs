@@ -5,15 +5,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::atomic::{Secrecy, write_over};
 use super::authority::Authority;
 use super::directory::{Directory, Renewal};
-use super::files::{Secrecy, write_over};
 use super::index::{CrlState, Entry, Index};
-use super::load::{Beginning, entry, serial};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
+use super::reconcile::{Beginning, entry, serial};
 use super::request::{ClientRequest, Issued, Reason, Usage};
-use super::staged::{Staged, settle};
+use super::transaction::{Staged, settle};
 use crate::error::Error;
 use crate::reactor::sys::lock_file;
 

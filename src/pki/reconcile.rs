@@ -8,9 +8,9 @@ use rustls::pki_types::pem::PemObject;
 
 use super::directory::Directory;
 use super::index::{CrlState, Entry, Index};
-use super::opened::{CRL, INDEX, certificate_file};
 use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
+use super::store::{CRL, INDEX, certificate_file};
 use crate::crypto;
 use crate::error::Error;
 use crate::trust::has_signed_list;

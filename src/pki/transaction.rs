@@ -8,12 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::files::{Secrecy, is_temporary, write_over};
+use super::atomic::{Secrecy, is_temporary, write_over};
 use super::index::Index;
-use super::load::serial;
-use super::opened::files;
 use super::reading::{parse, read_certificate};
+use super::reconcile::serial;
 use super::request::check_file_name;
+use super::store::files;
 use crate::error::Error;
 
 /// Nobody else's: what has it is written over and taken away.
