@@ -48,7 +48,6 @@
 //! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
 
-mod caught;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -60,6 +59,7 @@ mod error;
 mod handler;
 mod http1;
 mod observer;
+mod panic;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
 pub mod pki;
 mod policy;

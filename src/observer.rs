@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use crate::caught::caught;
 use crate::deadline::Phase;
 use crate::error::Error;
+use crate::panic::caught;
 use crate::tls::failure::TlsFailure;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::tls::session::TlsVersion;

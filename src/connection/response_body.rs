@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use crate::caught::caught;
 use crate::handler::Content;
 use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
+use crate::panic::caught;
 use crate::tls::session::Session;
 
 /// How much of a body that is read is in memory at a time, in bytes.

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::caught::caught;
 use crate::clock::day;
 use crate::error::Error;
 use crate::observer::Event;
+use crate::panic::caught;
 use crate::server::handle::{Bell, Control};
 use crate::server::pool::Pool;
 use crate::server::watch::{TICK, Watch};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::caught::caught;
 use crate::connection::context::Context;
 use crate::connection::{Connection, Next, Polled};
 use crate::deadline::Phase;
 use crate::observer::Event;
+use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
