@@ -9,38 +9,9 @@
 #![doc = include_str!("../examples/hello.rs")]
 //! ```
 //!
-//! # The life of one connection
-//! ```text
-//!  accept      listener     a worker takes a new connection; errors back off 5 ms to 1 s and end nothing
-//!    ▼
-//!  drive       pool         a worker takes a connection that can go on, and drives it until it closes or would wait
-//!    │                      (would wait → parking: a slot in a table, a one-shot entry in the poller, a deadline;
-//!    ▼                       when the table is full, eviction says who goes first, or nothing is accepted for a moment)
-//!    │         runners      as many workers run as there are processors; the others stand by for those in handlers
-//!  handshake   tls          reads, processes, writes; errors stay typed, alerts are flushed
-//!    │         verifier     asks, names the CAs, has possession of the key proven, leaves the verdict to judge
-//!    ▼
-//!  identify    identity     subject, names, serial, fingerprint, validity: read once, owned
-//!  judge       trust        chain + anchors + revocation lists + pins + now → Authorised(Identity) or Refused(Refusal)
-//!    ▼
-//!  request     http1        head → framing → body; strict (RFC 9112): what is doubtful is 400 and close
-//!    ▼
-//!  authorise   policy       may this identity do this?             (refused → 401, not allowed → 403, without a call)
-//!    ▼
-//!  handle      handler      Fn(&mut Request) -> Response; a panic is a 500
-//!    │         upload       the body of the request, while the handler reads it
-//!    ▼
-//!  respond     answer       head and small body in one write; larger ones as the client takes them
-//!    ▼
-//!  next        connection   keep-alive → drive on, or park; else close_notify, half-close, bounded linger
-//! ```
-//! Beside it, the `caretaker` looks after the whole: it reads the files (`reload`) when they have changed and puts a new
-//! generation of trust in force (`control`), closes the idle connections of clients that are now refused, and warns of what
-//! is about to expire. A cached verdict counts for its generation only; a resumed session (`resumption`) likewise.
-//!
-//! `connection` tells this story in code. What turns bytes into meaning (`http1`, `trust`, `policy`, `identity`, `pages`) does no
-//! I/O and knows no clock: the time is an argument. Dependencies point down the drawing: `cli` → `server` → `connection`
-//! → (`tls`, `trust`, `policy`, `http1`, `handler`) → (`identity`, `error`, `deadline`, `sys`).
+//! The files can be read anew while the server runs ([`Server::watching`]), or trust be replaced by hand ([`TrustHandle`]).
+//! [`Policy`] has the rules, and [`judge`] is the judge, for whoever wants to ask it alone. What happens is told to an
+//! [`Observer`]; without one the server is silent. How it works inside is told in `docs/architecture.md`.
 //!
 //! # Features
 //! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
