@@ -46,7 +46,7 @@ pub use error::Error;
 pub use handler::request::Request;
 pub use handler::{Body, Handler, Response};
 pub use observer::{Access, Event, Observer, Silent};
-pub use policy::{Permission, Policy};
+pub use policy::{Grounds, Permission, Policy};
 pub use server::builder::Builder;
 pub use server::handle::{ShutdownHandle, TrustHandle};
 pub use server::watch::{Files, Loaded};

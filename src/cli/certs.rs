@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use argh::{ArgsInfo, FromArgs};
 
 use super::password::Password;
-use crate::cli::{CommandLine, quoted};
+use super::{CommandLine, quoted};
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage};

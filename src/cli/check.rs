@@ -10,9 +10,10 @@ use rustls::pki_types::CertificateDer;
 
 use super::report::Report;
 use super::trust::{self, CrlExpired};
-use crate::cli::{CommandLine, STDIN, password_file};
+use super::{CommandLine, STDIN, password_file};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
+use crate::http1::{HeadLimits, Rejection, seen_path};
 use crate::x509::pem::{Bundle, Form, check_form, is_der};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
@@ -73,8 +74,13 @@ fn time(text: &str) -> Result<SystemTime, String> {
 
 /// `true`: let in.
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
-    let path = crate::http1::path_of(&check.method, &check.path)
-        .map_err(|why| Error::new(format!("--path {}: {why} is answered with 400", check.path)))?;
+    let path = seen_path(&check.method, &check.path, &HeadLimits::default()).map_err(|rejection| {
+        let Rejection { status, reason } = rejection;
+        // Which may be long.
+        let shown: String = check.path.chars().take(64).collect();
+        let (method, status) = (&check.method, status.as_u16());
+        Error::new(format!("--method {method} --path {shown} is answered with {status} to everyone: {reason}"))
+    })?;
     if line.without_trust().has_options() {
         return Err(Error::new("of the server's options, only those that say whom it lets in go with check")
             .hint("mtls-min check --help lists them"));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::cli::{CommandLine, quoted, serve};
+use super::{CommandLine, quoted, serve};
 use crate::error::Error;
 #[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
 use {

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use super::line::Form;
 use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
-use crate::cli::{access, events};
+use super::{access, events};
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
 use crate::server::builder::STACK;

@@ -7,19 +7,18 @@ use rustls::pki_types::CertificateDer;
 
 use super::line::quoted;
 use crate::clock::timestamp;
-use crate::policy::Permission;
-use crate::trust::{Judgement, RefusalCode, Trust, Verdict, judge};
+use crate::trust::{Decision, Judgement, Refusal, RefusalCode, Trust, Verdict, decide, judge, not_allowed};
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::Identity;
 
 /// The decision, and the facts it rests on.
 pub(super) struct Report {
-    decision: Decision,
+    outcome: Outcome,
     subject: String,
     facts: Vec<Fact>,
 }
 
-enum Decision {
+enum Outcome {
     Authorised,
     /// The certificate is refused, and the path is for everyone.
     Anyone(RefusalCode),
@@ -54,15 +53,15 @@ impl Report {
         now: SystemTime,
     ) -> Self {
         let Judgement { verdict, valid_until, anchor } = judge(chain, trust, now);
-        let permission = match &verdict {
-            Verdict::Authorised(identity) => trust.policy().permission(method, path, Some(identity)),
-            Verdict::Refused(_) => trust.policy().permission(method, path, None),
-        };
-        let (decision, because) = match (&verdict, &permission) {
-            (Verdict::Refused(refusal), Permission::Anyone) => (Decision::Anyone(refusal.code()), refusal.detail()),
-            (Verdict::Refused(refusal), _) => (Decision::Refused(refusal.code()), refusal.detail()),
-            (_, Permission::Denied(why)) => (Decision::Refused(RefusalCode::NotAllowed), why.as_str()),
-            _ => (Decision::Authorised, ""),
+        let (decision, permission) = decide(&verdict, trust.policy(), method, path);
+        let (outcome, refusal) = match decision {
+            Decision::Allowed => (Outcome::Authorised, None),
+            Decision::ForAnyone(refusal) => (Outcome::Anyone(refusal.code()), Some(refusal.clone())),
+            Decision::Unauthorised(refusal) => (Outcome::Refused(refusal.code()), Some(Refusal::clone(refusal))),
+            Decision::NotAllowed { identity, why } => {
+                let refusal = not_allowed(identity, why);
+                (Outcome::Refused(refusal.code()), Some(refusal))
+            }
         };
         let mut facts = Vec::new();
         // What cannot be read has no facts but the reason.
@@ -82,29 +81,25 @@ impl Report {
         if let Some(until) = valid_until {
             facts.push(Fact::words("stands_until", timestamp(until)));
         }
-        if let Decision::Refused(code) | Decision::Anyone(code) = decision {
-            facts.push(Fact::words("because", because.to_owned()));
-            let repair = match &verdict {
-                Verdict::Refused(refusal) => refusal.repair(),
-                Verdict::Authorised(_) => code.repair(),
-            };
-            facts.push(Fact::words("repair", repair.to_owned()));
+        if let Some(refusal) = refusal {
+            facts.push(Fact::words("because", refusal.detail().to_owned()));
+            facts.push(Fact::words("repair", refusal.repair().to_owned()));
         }
         let subject =
             identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.shown_subject().into_owned());
-        Self { decision, subject, facts }
+        Self { outcome, subject, facts }
     }
 
     /// Whether the server would let the request through.
     pub(super) fn lets_in(&self) -> bool {
-        !matches!(self.decision, Decision::Refused(_))
+        !matches!(self.outcome, Outcome::Refused(_))
     }
 
     pub(super) fn tree(&self) -> String {
-        let decision = match self.decision {
-            Decision::Authorised => "authorised".to_owned(),
-            Decision::Anyone(code) => format!("for anyone, certificate refused: {code}"),
-            Decision::Refused(code) => format!("refused: {code}"),
+        let decision = match self.outcome {
+            Outcome::Authorised => "authorised".to_owned(),
+            Outcome::Anyone(code) => format!("for anyone, certificate refused: {code}"),
+            Outcome::Refused(code) => format!("refused: {code}"),
         };
         let mut text = format!("{decision}  {}\n", self.subject);
         for (at, Fact { name, text: value, .. }) in (1..).zip(&self.facts) {
@@ -115,10 +110,10 @@ impl Report {
     }
 
     pub(super) fn json(&self) -> String {
-        let (decision, code) = match self.decision {
-            Decision::Authorised => ("authorised", None),
-            Decision::Anyone(code) => ("anyone", Some(code)),
-            Decision::Refused(code) => ("refused", Some(code)),
+        let (decision, code) = match self.outcome {
+            Outcome::Authorised => ("authorised", None),
+            Outcome::Anyone(code) => ("anyone", Some(code)),
+            Outcome::Refused(code) => ("refused", Some(code)),
         };
         let mut members = vec![("decision", quoted(decision))];
         members.extend(code.map(|code| ("code", quoted(code.as_str()))));

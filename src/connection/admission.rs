@@ -3,11 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use super::context::{Context, ExpiryNotices, Gate};
-use crate::connection::{Connection, Next};
+use super::{Connection, Next};
 use crate::deadline::Phase;
 use crate::observer::Event;
-use crate::policy::Allows;
-use crate::trust::{Judgement, Refusal, RefusalCode, Trust, Verdict, judge};
+use crate::trust::{Decision, Judgement, Refusal, Trust, Verdict, decide, judge, not_allowed};
 
 /// A judgement, and what it was based on.
 pub(super) struct Judged {
@@ -31,19 +30,12 @@ impl Connection {
     /// The verdict on the client for this request, and what follows from it.
     pub(super) fn admit(&mut self, parts: &http::request::Parts, context: &Context) -> (Verdict, Admission) {
         let (verdict, trust) = self.judge(context);
-        let (policy, method, path) = (trust.policy(), &parts.method, parts.uri.path());
-        let identity = match verdict {
-            Verdict::Authorised(identity) => Some(identity),
-            Verdict::Refused(_) => None,
-        };
-        let refusal = match (policy.allows(method, path, identity), verdict) {
-            (Allows::Anyone | Allows::Client, Verdict::Authorised(_)) => return (verdict.clone(), Admission::Client),
-            (Allows::Anyone, Verdict::Refused(_)) => return (verdict.clone(), Admission::Stranger),
-            (_, Verdict::Refused(refusal)) => Arc::clone(refusal),
-            (Allows::No, Verdict::Authorised(identity)) => {
-                let why = policy.permission(method, path, Some(identity)).to_string();
-                Arc::new(Refusal::new(RefusalCode::NotAllowed, why, Some(identity.clone())))
-            }
+        let (decision, _) = decide(verdict, trust.policy(), &parts.method, parts.uri.path());
+        let refusal = match decision {
+            Decision::Allowed => return (verdict.clone(), Admission::Client),
+            Decision::ForAnyone(_) => return (verdict.clone(), Admission::Stranger),
+            Decision::Unauthorised(refusal) => Arc::clone(refusal),
+            Decision::NotAllowed { identity, why } => Arc::new(not_allowed(identity, why)),
         };
         let verdict = Verdict::Refused(Arc::clone(&refusal));
         match context.gate {

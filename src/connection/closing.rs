@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use crate::connection::{Connection, Next, Stage, Step, close, wait};
+use super::{Connection, Next, Stage, Step, close, wait};
 use crate::deadline::Phase;
 use crate::handler::pages;
 use crate::http1::Rejection;

@@ -11,7 +11,7 @@ use super::admission::Admission;
 use super::context::Context;
 use super::request_body::{BodyDecoder, Failure, Upload};
 use super::response_body::Answer;
-use crate::connection::{Connection, Next, Stage, Step, close, wait};
+use super::{Connection, Next, Stage, Step, close, wait};
 use crate::deadline::{Pace, Phase};
 use crate::handler::pages;
 use crate::handler::request::Request;

@@ -13,8 +13,6 @@ pub(crate) mod response_body;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::connection::context::Context;
-use crate::connection::response_body::{GivenUp, Progress};
 use crate::deadline::Phase;
 use crate::http1::HeadParser;
 use crate::observer::Event;
@@ -23,9 +21,11 @@ use crate::reactor::sys::{Interest, Signal};
 use crate::reactor::table::Waiting;
 use crate::tls::session::{Broken, Received, Session};
 use crate::x509::identity::visible;
+use context::Context;
+use response_body::{GivenUp, Progress};
 
-use crate::connection::admission::Judged;
-use crate::connection::exchange::{BodyInAdvance, Sending};
+use admission::Judged;
+use exchange::{BodyInAdvance, Sending};
 
 /// One accepted connection.
 pub(crate) struct Connection {

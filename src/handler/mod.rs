@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::Read;
 
-use crate::handler::request::Request;
+use request::Request;
 
 /// A response: status and fields of the `http` crate, and a [`Body`].
 ///

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-use crate::handler::{Body, Response};
+use super::{Body, Response};
 
 /// For a client that speaks HTTP to this port without TLS; to HEAD, without the content (RFC 9110, section 9.3.2).
 pub(crate) fn speak_https(with_content: bool) -> &'static [u8] {

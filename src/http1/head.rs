@@ -156,12 +156,31 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), Rejection>
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             return Err(Rejection::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "a version that is not 1.0 or 1.1"));
         }
-        _ => return Err(Rejection::bad("a version that is none")),
+        _ => return Err(Rejection::bad("not a valid version")),
     }
-    if target.len() > limits.max_target {
-        return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long"));
+    check_length(target, limits)
+}
+
+/// The path that the rules and the handler see of such a request, or why it is not answered.
+#[cfg(feature = "cli")]
+pub(crate) fn seen_path(method: &Method, target: &str, limits: &HeadLimits) -> Result<String, Rejection> {
+    check_length(target.as_bytes(), limits)?;
+    check_method(method)?;
+    Ok(target::parse(method, target.as_bytes())?.uri.path().to_owned())
+}
+
+fn check_length(target: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
+    match target.len() > limits.max_target {
+        true => Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+fn check_method(method: &Method) -> Result<(), Rejection> {
+    match matches!(*method, Method::CONNECT | Method::TRACE) {
+        true => Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented")),
+        false => Ok(()),
+    }
 }
 
 /// The meaning of a whole head whose lines are well formed.
@@ -174,9 +193,7 @@ fn interpret(head: &[u8]) -> Result<Head, Rejection> {
         return Err(Rejection::bad("a head that cannot be read"));
     };
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Rejection::bad("a method that is no token"))?;
-    if matches!(method, Method::CONNECT | Method::TRACE) {
-        return Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented"));
-    }
+    check_method(&method)?;
     let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let target = target::parse(&method, target.as_bytes())?;
 

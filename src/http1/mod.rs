@@ -13,11 +13,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::http1::chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
-pub(crate) use crate::http1::framing::Framing;
-pub(crate) use crate::http1::head::{Head, HeadLimits, HeadParser, is_head_request};
-pub(crate) use crate::http1::rejection::Rejection;
-pub(crate) use crate::http1::response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
-pub(crate) use crate::http1::target::normal_path;
+pub(crate) use chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
+pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
-pub(crate) use crate::http1::target::path_of;
+pub(crate) use head::seen_path;
+pub(crate) use head::{Head, HeadLimits, HeadParser, is_head_request};
+pub(crate) use rejection::Rejection;
+pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
+pub(crate) use target::normal_path;

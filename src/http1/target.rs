@@ -45,13 +45,6 @@ pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>,
     Ok(Target { uri: Uri::from(path_and_query), authority })
 }
 
-/// The path that rules see of a request for this target, or why it is refused.
-#[cfg(feature = "cli")]
-pub(crate) fn path_of(method: &Method, target: &str) -> Result<String, &'static str> {
-    let target = parse(method, target.as_bytes()).map_err(|rejection| rejection.reason)?;
-    Ok(target.uri.path().to_owned())
-}
-
 /// A path as requests are seen, or why a request for it is refused.
 pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
     if path.contains(['?', '#']) {

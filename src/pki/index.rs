@@ -12,9 +12,9 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use super::request::{Reason, Revoked, Usage, check_file_name};
 use crate::clock::{parse_timestamp, timestamp};
 use crate::error::Error;
-use crate::pki::request::{Reason, Revoked, Usage, check_file_name};
 
 const FIRST_LINE: &str = "mtls-min index 1";
 

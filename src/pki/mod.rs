@@ -25,12 +25,12 @@ mod store;
 mod throwaway;
 mod transaction;
 
-pub use crate::pki::authority::Authority;
-pub use crate::pki::directory::{Directory, Overview, Renewal};
-pub use crate::pki::index::Entry;
-pub use crate::pki::pkcs12::{pkcs12, pkcs12_legacy, random_password};
+pub use authority::Authority;
+pub use directory::{Directory, Overview, Renewal};
+pub use index::Entry;
+pub use pkcs12::{pkcs12, pkcs12_legacy, random_password};
 #[cfg(feature = "cli")]
-pub(crate) use crate::pki::pkcs12_read::WRONG_PASSWORD;
-pub use crate::pki::pkcs12_read::pkcs12_certificates;
-pub use crate::pki::request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
-pub use crate::pki::throwaway::{Made, throwaway};
+pub(crate) use pkcs12_read::WRONG_PASSWORD;
+pub use pkcs12_read::pkcs12_certificates;
+pub use request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
+pub use throwaway::{Made, throwaway};

@@ -5,8 +5,8 @@ use http::Method;
 use crate::error::Error;
 use crate::http1::normal_path;
 
-use crate::policy::rule::Rule;
-use crate::policy::{Line, Policy, Who};
+use super::rule::Rule;
+use super::{Line, Policy, Who};
 
 /// The methods that a line can be for (RFC 9110, RFC 5789, and those of WebDAV). A word that is none is a slip of the pen,
 /// which would leave the line it was meant for to another.

@@ -2,18 +2,20 @@
 
 mod authority;
 mod file;
+mod permission;
 mod rule;
 mod slips;
 
 use std::collections::HashMap;
-use std::fmt;
 
 use http::Method;
 
 use crate::error::Error;
 use crate::x509::identity::Identity;
 
-use crate::policy::rule::Rule;
+use permission::Ground;
+pub use permission::{Grounds, Permission};
+use rule::Rule;
 
 /// Which clients may make which requests.
 ///
@@ -86,17 +88,6 @@ enum Who {
     Nobody,
 }
 
-/// What a policy says of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Permission {
-    /// Everyone may make it, without a certificate too.
-    Anyone,
-    /// The client may make it; by which line and rule.
-    Granted(String),
-    /// A valid certificate is not enough; what came nearest.
-    Denied(String),
-}
-
 impl Policy {
     /// Lets those do everything whom one of `rules` means; without rules, every client with a valid certificate.
     ///
@@ -144,42 +135,20 @@ impl Policy {
     }
 
     /// What this policy says of a request by a client; `identity` if its certificate is valid.
-    pub fn permission(&self, method: &Method, path: &str, identity: Option<&Identity>) -> Permission {
+    pub fn permission<'a>(&'a self, method: &Method, path: &'a str, identity: Option<&'a Identity>) -> Permission<'a> {
         let (who, place) = match self.line(method, path) {
             Some(line) => (Some(&line.who), line.place.as_str()),
             None => (self.everywhere.as_ref(), "--allow"),
         };
-        let Some(identity) = identity else {
-            return match who {
-                Some(Who::Anyone) => Permission::Anyone,
-                _ => Permission::Denied("no valid certificate".to_owned()),
-            };
-        };
-        match who {
-            None => Permission::Granted("every valid certificate is allowed".to_owned()),
-            Some(Who::Anyone) => Permission::Anyone,
-            Some(Who::Any) => Permission::Granted(format!("any, {place}")),
-            Some(Who::Nobody) => Permission::Denied(format!("no line of the policy is for {path}")),
-            Some(Who::Rules(rules)) => match rules.iter().find(|rule| rule.matches(identity)) {
-                Some(rule) => Permission::Granted(format!("{rule}, {place}")),
-                None => Permission::Denied(nearest(rules, identity, place)),
-            },
-        }
-    }
-
-    /// The same as far as it decides, without words: the way of every request.
-    pub(crate) fn allows(&self, method: &Method, path: &str, identity: Option<&Identity>) -> Allows {
-        let who = match self.line(method, path) {
-            Some(line) => Some(&line.who),
-            None => self.everywhere.as_ref(),
-        };
         match (who, identity) {
-            (Some(Who::Anyone), _) => Allows::Anyone,
-            (_, None) | (Some(Who::Nobody), _) => Allows::No,
-            (None | Some(Who::Any), Some(_)) => Allows::Client,
-            (Some(Who::Rules(rules)), Some(identity)) => match rules.iter().any(|rule| rule.matches(identity)) {
-                true => Allows::Client,
-                false => Allows::No,
+            (Some(Who::Anyone), _) => Permission::Anyone,
+            (_, None) => Permission::denied(Ground::NoValidCertificate),
+            (None, Some(_)) => Permission::granted(Ground::AnyWithoutRules),
+            (Some(Who::Any), Some(_)) => Permission::granted(Ground::Any { place }),
+            (Some(Who::Nobody), Some(_)) => Permission::denied(Ground::NoLine { path }),
+            (Some(Who::Rules(rules)), Some(identity)) => match rules.iter().find(|rule| rule.matches(identity)) {
+                Some(rule) => Permission::granted(Ground::Rule { rule, place }),
+                None => Permission::denied(Ground::NoRule { rules, identity, place }),
             },
         }
     }
@@ -253,35 +222,11 @@ impl Policy {
     }
 }
 
-/// What `Policy::allows` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Allows {
-    Anyone,
-    Client,
-    No,
-}
-
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
     let of = |method: Option<&Method>| lines.iter().find(|line| line.method.as_ref() == method);
     // What GET may see, HEAD may (RFC 9110, section 9.3.2).
     let as_get = || if *method == Method::HEAD { of(Some(&Method::GET)) } else { None };
     of(Some(method)).or_else(as_get).or_else(|| of(None))
-}
-
-fn nearest(rules: &[Rule], identity: &Identity, place: &str) -> String {
-    let all = rules.iter().map(|rule| (rule, rule.nearness(identity)));
-    // The first of those that are equally near.
-    let nearest = all.rev().max_by_key(|(_, (nearness, _))| *nearness);
-    nearest.map_or_else(String::new, |(rule, (_, why))| format!("the nearest rule is {rule} ({place}): {why}"))
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Anyone => f.write_str("anyone"),
-            Self::Granted(how) | Self::Denied(how) => f.write_str(how),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -333,7 +278,7 @@ mod tests {
     fn paths_without_a_line_are_for_nobody() {
         let policy = Policy::parse("/a any\n", "p").unwrap();
         assert_eq!(place(&policy, "GET /b"), "none");
-        assert_eq!(policy.allows(&Method::GET, "/b", None), Allows::No);
+        assert!(matches!(policy.permission(&Method::GET, "/b", None), Permission::Denied(_)));
         assert_eq!(policy.everywhere, Some(Who::Nobody));
         let with_rules = policy.with_rules_elsewhere(&Policy::allowing(["cn:a"]).unwrap()).unwrap();
         assert!(matches!(with_rules.everywhere, Some(Who::Rules(_))));

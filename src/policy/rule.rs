@@ -8,8 +8,8 @@ use crate::x509::distinguished_name::{exact_form_of, normal_form_of};
 use crate::x509::identity::{Attribute, Identity, hex, visible};
 use crate::x509::rfc4514;
 
-use crate::policy::authority;
-use crate::policy::slips::{nearest_kind, nearest_rule, second_rule};
+use super::authority;
+use super::slips::{nearest_kind, nearest_rule, second_rule};
 
 /// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

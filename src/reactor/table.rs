@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::reactor::eviction::{Standing, Strangers, Times, is_overdue};
-use crate::reactor::sys::Signal;
+use super::eviction::{Standing, Strangers, Times, is_overdue};
+use super::sys::Signal;
 
 /// Names one connection for as long as it lives; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

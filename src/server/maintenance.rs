@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::handle::{Bell, Control};
+use super::pool::Pool;
+use super::watch::{TICK, Watch};
 use crate::clock::day;
 use crate::error::Error;
 use crate::observer::Event;
 use crate::panic::caught;
-use crate::server::handle::{Bell, Control};
-use crate::server::pool::Pool;
-use crate::server::watch::{TICK, Watch};
 
 /// How often dates are looked at.
 const MINUTE: Duration = Duration::from_secs(60);

@@ -23,13 +23,13 @@ use crate::reactor::concurrency::Runners;
 use crate::reactor::listener::Listeners;
 use crate::reactor::sys::{Poller, StopSignal, sleep_unless_stopped};
 use crate::reactor::table::{Capacity, ParkingLot};
-use crate::server::builder::{Builder, Settings, processors};
-use crate::server::handle::{Control, ShutdownHandle, TrustHandle};
-use crate::server::maintenance::Caretaker;
-use crate::server::pool::Pool;
-use crate::server::watch::{Loaded, Watch};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
+use builder::{Builder, Settings, processors};
+use handle::{Control, ShutdownHandle, TrustHandle};
+use maintenance::Caretaker;
+use pool::Pool;
+use watch::{Loaded, Watch};
 
 /// A mutual-TLS server, ready to serve.
 ///

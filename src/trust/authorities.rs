@@ -17,7 +17,7 @@ use super::judge::date_problem;
 use super::path::anchors_of;
 use super::refusal::RefusalCode;
 use super::signature::{Check, check, key_problem};
-use crate::trust::{Authority, Pin, Trust, TrustEntry, TrustKind};
+use super::{Authority, Pin, Trust, TrustEntry, TrustKind};
 
 /// Adds a certificate of a file of CAs. `before`: what it takes the place of, while a server runs.
 pub(super) fn add_trusted(

@@ -13,7 +13,7 @@ use crate::x509::identity::{sha256, visible};
 use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
 use super::builder::read;
-use crate::trust::{Digest, Pin, Trust};
+use super::{Digest, Pin, Trust};
 
 /// A file of one certificate is larger than this only by mistake.
 const MAX_FILE: u64 = 1024 * 1024;

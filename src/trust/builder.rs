@@ -18,7 +18,7 @@ use crate::x509::pem::{Block, blocks};
 use super::cache::KnownClients;
 use super::crl::{self, Lists};
 use super::revocation::{RevocationRules, StaleCrl};
-use crate::trust::{Trust, authorities, authorized_clients};
+use super::{Trust, authorities, authorized_clients};
 
 /// The largest file of trusted certificates, or of a policy, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;

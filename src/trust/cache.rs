@@ -12,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::x509::identity::sha256_of_all;
 
-use crate::trust::{Digest, Judgement, Verdict};
+use super::{Digest, Judgement, Verdict};
 
 /// So many clients are known at once; with one more, all of them are forgotten.
 const MOST: usize = 1024;

@@ -14,7 +14,7 @@ use super::cache::digest_of;
 use super::path::{Proof, prove};
 use super::refusal::{Refusal, RefusalCode};
 use super::signature;
-use crate::trust::{Pin, Trust};
+use super::{Pin, Trust};
 
 /// Whether a client is authorised.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ mod authorized_clients;
 mod builder;
 mod cache;
 mod crl;
+mod decision;
 mod diagnose;
 mod faults;
 mod judge;
@@ -32,21 +33,22 @@ use crate::error::Error;
 use crate::policy::Policy;
 use crate::x509::identity::{Identity, sha256};
 
-pub(crate) use crate::trust::authorized_clients::client_name;
-pub use crate::trust::builder::TrustBuilder;
-use crate::trust::cache::KnownClients;
-pub use crate::trust::crl::Crl;
-use crate::trust::crl::Lists;
-use crate::trust::judge::Problem;
-pub use crate::trust::judge::{Judgement, Verdict, judge};
-pub(crate) use crate::trust::possession::prove_possession;
-pub use crate::trust::refusal::{Refusal, RefusalCode};
-use crate::trust::revocation::RevocationRules;
-pub use crate::trust::revocation::StaleCrl;
+pub(crate) use authorized_clients::client_name;
+pub use builder::TrustBuilder;
+use cache::KnownClients;
+pub use crl::Crl;
+use crl::Lists;
+pub(crate) use decision::{Decision, decide, not_allowed};
+use judge::Problem;
+pub use judge::{Judgement, Verdict, judge};
+pub(crate) use possession::prove_possession;
+pub use refusal::{Refusal, RefusalCode};
+use revocation::RevocationRules;
+pub use revocation::StaleCrl;
 #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
-pub(crate) use crate::trust::signature::has_signed_list;
-pub(crate) use crate::trust::signature::may_have_signed;
-pub(crate) use crate::trust::store::TrustStore;
+pub(crate) use signature::has_signed_list;
+pub(crate) use signature::may_have_signed;
+pub(crate) use store::TrustStore;
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,
 /// which are let in by themselves; and what those who are let in may do.

@@ -10,12 +10,12 @@ use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::name_constraints::MOST_COMPARISONS;
 
-use crate::trust::diagnose;
-use crate::trust::faults::{fault_of_authority, fault_on_path};
-use crate::trust::judge::{Problem, after, last_moment};
-use crate::trust::refusal::RefusalCode;
-use crate::trust::signature::{Check, Unsupported, check};
-use crate::trust::{Authority, Trust};
+use super::diagnose;
+use super::faults::{fault_of_authority, fault_on_path};
+use super::judge::{Problem, after, last_moment};
+use super::refusal::RefusalCode;
+use super::signature::{Check, Unsupported, check};
+use super::{Authority, Trust};
 
 /// At most this many intermediates are between a client's certificate and a CA of trust.
 pub(super) const MOST_INTERMEDIATES: usize = 6;

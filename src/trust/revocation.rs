@@ -11,7 +11,7 @@ use super::crl::Crl;
 use super::judge::Problem;
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
-use crate::trust::{Authority, Trust};
+use super::{Authority, Trust};
 
 /// What is to be done with clients when the list of their CA is stale, or not valid yet by the clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

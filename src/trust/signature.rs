@@ -11,7 +11,7 @@ use crate::x509::crl::SignedList;
 use crate::x509::der::{NotDer, Reader, natural, tag};
 use crate::x509::distinguished_name::normal_form;
 
-use crate::trust::refusal::RefusalCode;
+use super::refusal::RefusalCode;
 
 /// What a check of a signature found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Names of subjects and issuers: how they are read, and when two are one (RFC 5280, section 7.1).
 
-use crate::x509::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
+use super::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
 
 /// The types of attribute that have a short name: those of RFC 4514, section 3, and two that are in wide use.
 const SHORT_NAMES: [(&str, &str); 11] = [

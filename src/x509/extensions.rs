@@ -1,6 +1,6 @@
 //! The extensions of a certificate that a verdict rests on (RFC 5280, section 4.2), read strictly.
 
-use crate::x509::der::{NotDer, Reader, dotted, integer, natural, only, tag};
+use super::der::{NotDer, Reader, dotted, integer, natural, only, tag};
 
 /// What the extensions say, or what counts where there is none.
 #[derive(Debug, Default)]

@@ -12,11 +12,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::x509::certificate::Certificate;
-use crate::x509::distinguished_name::normal_form;
-use crate::x509::extensions::{GeneralName, NameConstraints, NameKind};
-use crate::x509::identity::name_text;
-use crate::x509::rfc4514::visible;
+use super::certificate::Certificate;
+use super::distinguished_name::normal_form;
+use super::extensions::{GeneralName, NameConstraints, NameKind};
+use super::identity::name_text;
+use super::rfc4514::visible;
 
 /// At most this many pairs of a name and a constraint are compared for one chain; each 64 octets of a pair count as one more.
 pub(crate) const MOST_COMPARISONS: usize = 250_000;

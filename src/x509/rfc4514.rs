@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::x509::der::Reader;
-use crate::x509::distinguished_name::{Attribute, oid_of};
+use super::der::Reader;
+use super::distinguished_name::{Attribute, oid_of};
 
 /// A name as text, the last relative name first. Control characters and those that change the direction of text are escaped
 /// too, so it is safe in a log or on a terminal.

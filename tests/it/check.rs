@@ -260,6 +260,17 @@ fn a_target_is_taken_as_the_server_takes_it() {
         assert_eq!(found, Some(code), "{target}: {error}");
         assert!(said.contains(rule), "{target}: {said}");
     }
+    // What the server answers before it looks at anybody is said as that, with its status.
+    let long = format!("/{}", "a".repeat(9_000));
+    for (method, target, status) in
+        [("TRACE", "/", 501), ("CONNECT", "/", 501), ("GET", &long, 414), ("GET", "/%zz", 400)]
+    {
+        let args = ["check", "--ca", "ca.pem", "--method", method, "--path", target, "alice.pem"];
+        let (found, _, error) = checked(&dir, &args);
+        assert_eq!(found, Some(2), "{method} {target}");
+        assert!(error.contains(&format!("is answered with {status} to everyone")), "{error}");
+        assert!(error.len() < 500, "{error}");
+    }
 }
 
 #[test]

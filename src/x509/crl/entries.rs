@@ -1,8 +1,8 @@
 //! The serial numbers that a list revokes (RFC 5280, section 5.1.2.6), packed: there may be millions.
 
-use crate::x509::crl::time;
-use crate::x509::crl::unusable::Unusable;
-use crate::x509::crl::{Revocation, extensions};
+use super::time;
+use super::unusable::Unusable;
+use super::{Revocation, extensions};
 use crate::x509::der::{NotDer, Reader, tag};
 use crate::x509::identity::hex;
 

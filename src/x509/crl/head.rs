@@ -2,7 +2,7 @@
 
 use super::scope::Scope;
 use super::unusable::Unusable;
-use crate::x509::crl::{SignedList, time};
+use super::{SignedList, time};
 use crate::x509::der::{NotDer, Reader, integer, tag};
 
 pub(super) struct Head<'a> {

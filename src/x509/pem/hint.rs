@@ -1,7 +1,7 @@
 //! What to say of a file that is not what it should be: what it is, and the command that makes it so.
 
+use super::{BASE64_LINE, Block, Form};
 use crate::error::Error;
-use crate::x509::pem::{BASE64_LINE, Block, Form};
 
 /// What a file was named for.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,85 @@
+//! What a policy says of one request, and on what grounds. Decided without an allocation, as every request asks; the words are
+//! made for whoever reads them.
+
+use std::fmt;
+
+use crate::x509::identity::Identity;
+
+use super::rule::Rule;
+
+/// What a policy says of a request. It borrows from the policy, the request and the client's identity; as text
+/// ([`Display`](fmt::Display)) it says by which line and rule.
+#[derive(Debug, Clone, Copy)]
+pub enum Permission<'a> {
+    /// Everyone may make it, without a certificate too.
+    Anyone,
+    /// The client may make it; by which line and rule.
+    Granted(Grounds<'a>),
+    /// A valid certificate is not enough, or there is none; what came nearest.
+    Denied(Grounds<'a>),
+}
+
+/// The line and the rule that decided; as text, in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Grounds<'a>(pub(super) Ground<'a>);
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ground<'a> {
+    NoValidCertificate,
+    /// There are no rules at all.
+    AnyWithoutRules,
+    Any {
+        place: &'a str,
+    },
+    Rule {
+        rule: &'a Rule,
+        place: &'a str,
+    },
+    NoLine {
+        path: &'a str,
+    },
+    NoRule {
+        rules: &'a [Rule],
+        identity: &'a Identity,
+        place: &'a str,
+    },
+}
+
+impl<'a> Permission<'a> {
+    pub(super) fn granted(ground: Ground<'a>) -> Self {
+        Self::Granted(Grounds(ground))
+    }
+
+    pub(super) fn denied(ground: Ground<'a>) -> Self {
+        Self::Denied(Grounds(ground))
+    }
+}
+
+impl fmt::Display for Permission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anyone => f.write_str("anyone"),
+            Self::Granted(grounds) | Self::Denied(grounds) => grounds.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Grounds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Ground::NoValidCertificate => f.write_str("no valid certificate"),
+            Ground::AnyWithoutRules => f.write_str("every valid certificate is allowed"),
+            Ground::Any { place } => write!(f, "any, {place}"),
+            Ground::Rule { rule, place } => write!(f, "{rule}, {place}"),
+            Ground::NoLine { path } => write!(f, "no line of the policy is for {path}"),
+            Ground::NoRule { rules, identity, place } => {
+                let all = rules.iter().map(|rule| (rule, rule.nearness(identity)));
+                // The first of those that are equally near.
+                match all.rev().max_by_key(|(_, (nearness, _))| *nearness) {
+                    Some((rule, (_, why))) => write!(f, "the nearest rule is {rule} ({place}): {why}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}

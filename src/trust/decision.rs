@@ -1,0 +1,51 @@
+//! May this client make this request? The one place that says so: for the server, its log and its pages, and for `check`.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::policy::{Permission, Policy};
+use crate::x509::identity::Identity;
+
+use super::judge::Verdict;
+use super::refusal::{Refusal, RefusalCode};
+
+/// What follows from the verdict on a client and the policy, for one request. It borrows from both.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Decision<'a> {
+    /// The certificate is valid, and its holder may make the request.
+    Allowed,
+    /// Everyone may make it, so it does not matter that the certificate is refused, or that there is none.
+    ForAnyone(&'a Refusal),
+    /// The certificate is refused: 401.
+    Unauthorised(&'a Arc<Refusal>),
+    /// The certificate is valid, but no rule lets its holder make the request: 403.
+    NotAllowed { identity: &'a Identity, why: Permission<'a> },
+}
+
+/// Decides, without an allocation; also says what the policy said. A certificate is judged first: of one that is refused no name
+/// is held against a rule.
+pub(crate) fn decide<'a>(
+    verdict: &'a Verdict,
+    policy: &'a Policy,
+    method: &Method,
+    path: &'a str,
+) -> (Decision<'a>, Permission<'a>) {
+    let identity = match verdict {
+        Verdict::Authorised(identity) => Some(identity),
+        Verdict::Refused(_) => None,
+    };
+    let permission = policy.permission(method, path, identity);
+    let decision = match (verdict, permission) {
+        (Verdict::Authorised(_), Permission::Anyone | Permission::Granted(_)) => Decision::Allowed,
+        (Verdict::Authorised(identity), Permission::Denied(_)) => Decision::NotAllowed { identity, why: permission },
+        (Verdict::Refused(refusal), Permission::Anyone) => Decision::ForAnyone(refusal),
+        (Verdict::Refused(refusal), Permission::Granted(_) | Permission::Denied(_)) => Decision::Unauthorised(refusal),
+    };
+    (decision, permission)
+}
+
+/// That no rule lets the holder of a valid certificate make a request, in words.
+pub(crate) fn not_allowed(identity: &Identity, why: Permission<'_>) -> Refusal {
+    Refusal::new(RefusalCode::NotAllowed, why.to_string(), Some(identity.clone()))
+}
