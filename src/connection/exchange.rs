@@ -21,7 +21,7 @@ use crate::observer::{Access, Event};
 use crate::panic::caught;
 use crate::reactor::sys::Interest;
 use crate::tls::session::TlsVersion;
-use crate::trust::{Refusal, RefusalCode, Verdict};
+use crate::trust::{Refusal, Verdict};
 
 /// A request whose body is read before the handler is called.
 pub(super) struct BodyInAdvance {
@@ -162,7 +162,7 @@ impl Connection {
     /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
     fn refuse(&mut self, head: Head, refusal: Arc<Refusal>, context: &Context) {
         let reference = context.references.next();
-        let may_stay = refusal.code() == RefusalCode::NotAllowed;
+        let may_stay = refusal.code().status() == StatusCode::FORBIDDEN;
         let as_html = pages::prefers_html(&head.parts.headers);
         let response = match may_stay {
             true => pages::not_allowed(as_html, &reference),

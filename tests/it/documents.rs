@@ -154,7 +154,7 @@ fn the_changelog_knows_this_version() {
 fn the_manual_has_every_refusal_code() {
     let manual = read("docs/refusals.md");
     for code in mtls_min::RefusalCode::ALL {
-        assert!(manual.contains(&format!("| `{code}` | ")), "{code}");
+        assert!(manual.contains(&format!("| `{code}` | {}", code.meaning())), "{code}");
         assert!(code.repair().len() > 20, "{code}");
     }
 }
