@@ -4,26 +4,17 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-use crate::error::Error;
-
 /// aws-lc-rs when both are there.
-///
-/// # Errors
-/// The build has none.
-pub(crate) fn provider() -> Result<Arc<CryptoProvider>, Error> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
-    return Ok(Arc::new(cheapest_first(rustls::crypto::aws_lc_rs::default_provider())));
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    return Ok(Arc::new(cheapest_first(rustls::crypto::ring::default_provider())));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    return Err(
-        Error::new("this build has no crypto library").hint("build with the feature aws-lc-rs (the default) or ring")
-    );
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    #[cfg(not(feature = "aws-lc-rs"))]
+    let provider = rustls::crypto::ring::default_provider();
+    Arc::new(cheapest_first(provider))
 }
 
 /// Puts AES-128-GCM with SHA-256 before its sister with AES-256 and SHA-384. Both are far from broken, certificates on P-256
 /// are no stronger than the former, and SHA-384, which few processors help with, would be a tenth of a handshake's cost.
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 fn cheapest_first(mut provider: CryptoProvider) -> CryptoProvider {
     provider.cipher_suites.sort_by_key(|suite| {
         use rustls::CipherSuite as C;

@@ -15,9 +15,12 @@
 //!
 //! # Features
 //! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
-//! - `ring`: crypto by ring, for the smallest build. One of the two is needed to serve.
+//! - `ring`: crypto by ring, for the smallest build. One of the two is needed.
 //! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-rs` (the default) or `ring`");
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -31,7 +34,7 @@ mod handler;
 mod http1;
 mod observer;
 mod panic;
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 pub mod pki;
 mod policy;
 mod reactor;

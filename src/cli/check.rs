@@ -141,7 +141,7 @@ fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(vec![bytes.into()])
 }
 
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
     use crate::pki::{WRONG_PASSWORD, pkcs12_certificates};
     // Without a file of the password it may be the empty one.
@@ -158,7 +158,7 @@ fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<C
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
-#[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
+#[cfg(not(feature = "pki"))]
 fn from_pkcs12(_: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
     password.map(password_file).transpose()?;
     Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read")).hint(TO_PEM))

@@ -7,18 +7,18 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::{CommandLine, quoted, serve};
 use crate::error::Error;
-#[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
+#[cfg(not(feature = "pki"))]
 use {
     crate::x509::identity::Identity,
     rustls::pki_types::{CertificateDer, pem::PemObject},
 };
 
 #[cfg_attr(
-    all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")),
+    feature = "pki",
     doc = "Make throw-away certificates in certs/ if there are none, serve with them, and print what to try."
 )]
 #[cfg_attr(
-    not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))),
+    not(feature = "pki"),
     doc = "Serve with the throw-away certificates in certs/, which this build cannot make, and print what to try."
 )]
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref()))
 }
 
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 fn make(dir: &str) -> Result<Option<String>, Error> {
     let made = crate::pki::throwaway(dir, std::time::SystemTime::now())?;
     match made.files.len() {
@@ -58,7 +58,7 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
     Ok(made.password)
 }
 
-#[cfg(not(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring"))))]
+#[cfg(not(feature = "pki"))]
 fn make(dir: &str) -> Result<Option<String>, Error> {
     let file = |name: &str| Path::new(dir).join(name);
     let needed = ["ca.pem", "server-crt.pem", "server-key.pem"];

@@ -21,7 +21,7 @@ macro_rules! print_result {
 mod access;
 mod arguments;
 mod capacity;
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 mod certs;
 mod check;
 mod demo;
@@ -29,7 +29,7 @@ mod events;
 mod hello;
 mod line;
 mod log;
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 mod password;
 mod report;
 mod serve;
@@ -127,7 +127,7 @@ struct CommandLine {
 #[argh(subcommand)]
 enum Command {
     Demo(demo::Demo),
-    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    #[cfg(feature = "pki")]
     Certs(certs::Certs),
     Check(check::Check),
 }
@@ -201,7 +201,7 @@ fn run(line: &CommandLine) -> ExitCode {
             Ok(())
         }
         Some(Command::Demo(demo)) => demo::run(demo, line),
-        #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+        #[cfg(feature = "pki")]
         Some(Command::Certs(certs)) => certs::run(certs, line),
         Some(Command::Check(check)) => {
             return match check::run(check, line) {

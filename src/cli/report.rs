@@ -54,14 +54,15 @@ impl Report {
     ) -> Self {
         let Judgement { verdict, valid_until, anchor } = judge(chain, trust, now);
         let (decision, permission) = decide(&verdict, trust.policy(), method, path);
-        let (outcome, refusal) = match decision {
-            Decision::Allowed => (Outcome::Authorised, None),
-            Decision::ForAnyone(refusal) => (Outcome::Anyone(refusal.code()), Some(refusal.clone())),
-            Decision::Unauthorised(refusal) => (Outcome::Refused(refusal.code()), Some(Refusal::clone(refusal))),
-            Decision::NotAllowed { identity, why } => {
-                let refusal = not_allowed(identity, why);
-                (Outcome::Refused(refusal.code()), Some(refusal))
-            }
+        let refusal = match (decision, &verdict) {
+            (Decision::NotAllowed { identity, why }, _) => Some(not_allowed(identity, why)),
+            (_, Verdict::Refused(refusal)) => Some(Refusal::clone(refusal)),
+            (_, Verdict::Authorised(_)) => None,
+        };
+        let outcome = match (decision, refusal.as_ref().map(Refusal::code)) {
+            (Decision::ForAnyone, Some(code)) => Outcome::Anyone(code),
+            (_, Some(code)) => Outcome::Refused(code),
+            (_, None) => Outcome::Authorised,
         };
         let mut facts = Vec::new();
         // What cannot be read has no facts but the reason.

@@ -33,7 +33,7 @@ impl Connection {
         let (decision, _) = decide(verdict, trust.policy(), &parts.method, parts.uri.path());
         let refusal = match decision {
             Decision::Allowed => return (verdict.clone(), Admission::Client),
-            Decision::ForAnyone(_) => return (verdict.clone(), Admission::Stranger),
+            Decision::ForAnyone => return (verdict.clone(), Admission::Stranger),
             Decision::Unauthorised(refusal) => Arc::clone(refusal),
             Decision::NotAllowed { identity, why } => Arc::new(not_allowed(identity, why)),
         };

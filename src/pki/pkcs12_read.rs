@@ -131,7 +131,7 @@ fn certificate_of<'a>(key: &PrivateKeyBag, archive: &'a Pkcs12Archive) -> Option
     let id = key.local_key_id.as_ref().map(AsRef::as_ref);
     let by_id = archive.certs.iter().find(|bag| id.is_some() && bag.local_key_id.as_deref() == id);
     by_id.or_else(|| {
-        let provider = crypto::provider().ok()?;
+        let provider = crypto::provider();
         let key = PrivatePkcs8KeyDer::from(key.key.as_der().to_vec());
         let key = provider.key_provider.load_private_key(key.into()).ok()?;
         let spki = key.public_key()?;

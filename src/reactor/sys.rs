@@ -361,7 +361,7 @@ mod portable {
 
 /// Takes the lock of a file for as long as it is open; the system frees it when the process ends, however it does.
 /// False: another process holds it still after `patience`.
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 pub(crate) fn lock_file(file: &std::fs::File, patience: Duration) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;

@@ -177,8 +177,8 @@ impl Builder {
     /// The server, ready to serve: connections that come now wait for [`Server::serve`].
     ///
     /// # Errors
-    /// A setting is out of its range, a listener's address cannot be told, the policy has lines for anyone where clients are
-    /// refused in the handshake, or the build has no crypto library.
+    /// A setting is out of its range, a listener's address cannot be told, or the policy has lines for anyone where clients are
+    /// refused in the handshake.
     pub fn build(self) -> Result<Server, Error> {
         if self.settings.workers == 0 {
             return Err(Error::new("a server needs at least one worker"));

@@ -81,7 +81,7 @@ impl Server {
             .map_err(|error| Error::new("a listener has no address").caused_by(error))?;
         let listeners =
             Listeners::new(listeners).map_err(|error| Error::new("cannot use a listener").caused_by(error))?;
-        let control = Control::new(crypto::provider()?, trust, certificate, settings.handshakes, clock)?;
+        let control = Control::new(crypto::provider(), trust, certificate, settings.handshakes, clock)?;
         let control = Arc::new(control);
         let (timeouts, observer) = (timeouts.limited(), Box::new(Guarded(observer)));
         Ok(Self { settings, listeners, addresses, control, timeouts, limits, observer, watch })

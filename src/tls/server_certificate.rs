@@ -60,7 +60,7 @@ impl ServerCertificate {
     }
 
     fn from_named_pem(certificate: &[u8], certificate_name: &str, key: &[u8], key_name: &str) -> Result<Self, Error> {
-        let provider = crypto::provider()?;
+        let provider = crypto::provider();
         let files = (Bundle::read(certificate, certificate_name)?, Bundle::read(key, key_name)?);
         let chain = files.0.chain()?;
         let signing_key = signing_key(files.1.key()?, key_name, &provider)?;

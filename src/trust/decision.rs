@@ -16,7 +16,7 @@ pub(crate) enum Decision<'a> {
     /// The certificate is valid, and its holder may make the request.
     Allowed,
     /// Everyone may make it, so it does not matter that the certificate is refused, or that there is none.
-    ForAnyone(&'a Refusal),
+    ForAnyone,
     /// The certificate is refused: 401.
     Unauthorised(&'a Arc<Refusal>),
     /// The certificate is valid, but no rule lets its holder make the request: 403.
@@ -39,7 +39,7 @@ pub(crate) fn decide<'a>(
     let decision = match (verdict, permission) {
         (Verdict::Authorised(_), Permission::Anyone | Permission::Granted(_)) => Decision::Allowed,
         (Verdict::Authorised(identity), Permission::Denied(_)) => Decision::NotAllowed { identity, why: permission },
-        (Verdict::Refused(refusal), Permission::Anyone) => Decision::ForAnyone(refusal),
+        (Verdict::Refused(_), Permission::Anyone) => Decision::ForAnyone,
         (Verdict::Refused(refusal), Permission::Granted(_) | Permission::Denied(_)) => Decision::Unauthorised(refusal),
     };
     (decision, permission)

@@ -45,7 +45,7 @@ pub(crate) use possession::prove_possession;
 pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
 pub use revocation::StaleCrl;
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 pub(crate) use signature::has_signed_list;
 pub(crate) use signature::may_have_signed;
 pub(crate) use store::TrustStore;

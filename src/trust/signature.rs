@@ -89,7 +89,7 @@ pub(crate) fn may_have_signed(
 }
 
 /// Whether the holder of the key `issuer_spki` signed a revocation list.
-#[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+#[cfg(feature = "pki")]
 pub(crate) fn has_signed_list(
     list: &SignedList<'_>,
     issuer_spki: &[u8],

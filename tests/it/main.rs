@@ -1,6 +1,5 @@
 //! The tests that need nothing but this crate: a server in this process, real sockets, certificates made on the spot.
 //! Tests against other programs (curl, openssl, a browser) are in `tests/peers`.
-#![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 
 mod availability;
 mod busy;

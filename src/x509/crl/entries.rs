@@ -69,7 +69,7 @@ impl Entries {
     }
 
     /// All, in the order of the octets of their serial numbers.
-    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    #[cfg(feature = "pki")]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
         self.index.iter().map(|entry| (entry.serial(&self.serials), entry.revocation()))
     }

@@ -88,7 +88,7 @@ impl RevocationList {
     }
 
     /// Every serial number that it revokes, without leading zeros.
-    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    #[cfg(feature = "pki")]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
         self.entries.iter().map(|(serial, revocation)| (serial.strip_prefix(&[0]).unwrap_or(serial), revocation))
     }
@@ -99,7 +99,7 @@ impl RevocationList {
     }
 
     /// The CRL number, if it has one below 2^64.
-    #[cfg(all(feature = "pki", any(feature = "aws-lc-rs", feature = "ring")))]
+    #[cfg(feature = "pki")]
     pub(crate) fn small_number(&self) -> Option<u64> {
         self.number.as_deref().and_then(small)
     }
