@@ -6,8 +6,7 @@ use std::fmt;
 /// What went wrong while a server was set up or run: a sentence that names the thing, the cause behind it
 /// ([`source`](StdError::source)), and where there is one, a [`hint`](Error::hint_text) how to mend it.
 ///
-/// `Display` says this layer only.
-#[derive(Debug)]
+/// `Display` says this layer only; `Debug` says all of it in one line, so that a `main` that returns it is readable.
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -58,8 +57,28 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.in_full())
+    }
+}
+
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `fn main() -> Result<(), mtls_min::Error>` prints it.
+    #[test]
+    fn a_main_that_returns_an_error_says_what_why_and_how_to_mend_it() {
+        let cause = Error::new("it is empty").hint("copy it again");
+        let error = Error::new("cannot read ca.pem").caused_by(cause);
+        assert_eq!(error.to_string(), "cannot read ca.pem");
+        assert_eq!(format!("{error:?}"), "cannot read ca.pem; because: it is empty; hint: copy it again");
     }
 }
