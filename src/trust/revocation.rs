@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::clock::timestamp;
 use crate::x509::certificate::Certificate;
 use crate::x509::crl::{Coverage, Revocation};
+use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{hex, name_text};
 
 use super::crl::Crl;
@@ -41,8 +42,16 @@ impl Trust {
         anchor: usize,
         now: SystemTime,
     ) -> Result<Option<SystemTime>, Problem> {
-        let is_own = |crl: &Crl| crl.is_signed_with(issuer_spki) || self.anchors_of(crl).any(|at| at == anchor);
-        let word = Word::on(certificate, self.lists.of(certificate.issuer), is_own);
+        let word = match normal_form(certificate.issuer) {
+            Some(name) => {
+                // A path to one anchor does not part the CA from its lists under another.
+                let mut anchors = self.anchors_of_key(&name, issuer_spki);
+                anchors.push(anchor);
+                let is_own = |crl: &Crl| crl.is_signed_with(issuer_spki) || self.leads_to_any(crl, &anchors);
+                Word::on(certificate, self.lists.of_normal(&name), is_own)
+            }
+            None => Word::on(certificate, &[], |_| false),
+        };
         match word.revocation() {
             Some(problem) => Err(problem),
             None => self.check_currency(&word, issuer_spki, anchor, now),
@@ -71,7 +80,21 @@ impl Trust {
         let is_by_key = |crl: &Crl| keys.iter().any(|key| crl.is_signed_with(key));
         let anchors: Vec<usize> =
             lists.iter().filter(|crl| is_by_key(crl)).flat_map(|crl| self.anchors_of(crl)).collect();
-        Word::on(certificate, lists, |crl| is_by_key(crl) || self.anchors_of(crl).any(|at| anchors.contains(&at)))
+        Word::on(certificate, lists, |crl| is_by_key(crl) || self.leads_to_any(crl, &anchors))
+    }
+
+    /// The places of the anchors that the loaded CAs with this name, in normal form, and this key lead to.
+    fn anchors_of_key(&self, name: &[u8], spki: &[u8]) -> Vec<usize> {
+        let authorities = self.namesakes(name).map(|at| &self.authorities[at]);
+        authorities
+            .filter(|authority| *authority.spki == *spki)
+            .flat_map(|authority| &authority.anchors)
+            .copied()
+            .collect()
+    }
+
+    fn leads_to_any(&self, crl: &Crl, anchors: &[usize]) -> bool {
+        self.anchors_of(crl).any(|at| anchors.contains(&at))
     }
 
     /// The places of the anchors that the CAs lead to that signed a list.
@@ -183,7 +206,7 @@ impl Trust {
 
     /// Whether a list is one of this CA's.
     fn counts_for(&self, crl: &Crl, authority: &Authority) -> bool {
-        crl.is_signed_with(&authority.spki) || self.anchors_of(crl).any(|at| authority.anchors.contains(&at))
+        crl.is_signed_with(&authority.spki) || self.leads_to_any(crl, &authority.anchors)
     }
 
     /// Without the time of now: a warning that is met again is the same warning.
@@ -229,8 +252,8 @@ const OTHER_LIST: &str = "load the list that is for it too with --crl: of its CA
 /// What the lists of the name of its issuer say of a certificate.
 struct Word<'l, 'c> {
     certificate: &'c Certificate<'c>,
-    /// Those of its issuer: of the very key that signed the certificate, and of others of the name that lead to the same anchor,
-    /// which are the same CA with another key (RFC 5280, section 6.3.3 (f)).
+    /// Those of its issuer: of the very key that signed the certificate, and of others of the name that lead to the same anchor
+    /// as that key, which are the same CA with another key (RFC 5280, section 6.3.3 (f)).
     own: Vec<&'l Crl>,
     /// Those of others of the name: unrelated, as far as anybody can tell. None are heard where one of its issuer is for the
     /// certificate, so that two CAs that share a name and no more do not revoke each other's.

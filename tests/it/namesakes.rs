@@ -352,3 +352,25 @@ fn a_list_of_a_key_that_is_not_loaded_is_an_error_that_says_what_to_load() {
     let trust = Trust::builder().pem(pem(&new.der) + &old.pem(), "ca.pem").crl(Crl::number(1).der(&old), "crl");
     assert!(trust.build().is_ok());
 }
+
+/// Two keys of one CA under one root are relatives on whatever path one of them is met: a further root that certified the older
+/// key, as in a change of roots, must not part them.
+#[test]
+fn t14_a_cross_certificate_under_another_anchor_does_not_hide_the_list_of_the_ca_s_other_key() {
+    let (root, next_root) = (Ca::new("root"), Ca::new("next root"));
+    let (old, new) = (root.intermediate(NAME), root.intermediate(NAME));
+    let cross = old.certified_by(&next_root);
+    let (alice, bob) = (old.client("alice"), old.client("bob"));
+    let lists = [Crl::number(9).der(&old), Crl::number(1).revoking(&alice).der(&new)];
+    for loaded in [old.pem() + &new.pem(), cross.pem() + &old.pem() + &new.pem()] {
+        let trust = trusting(&[&root, &next_root], &lists).intermediates(loaded, "intermediates").build().unwrap();
+        for sent in [None, Some(&old), Some(&cross)] {
+            let by = |holder: &Holder| {
+                let mut holder = holder.alone();
+                holder.chain.extend(sent.map(|ca| ca.der.clone()));
+                code(&trust, &holder)
+            };
+            assert_eq!((by(&alice), by(&bob)), (REVOKED, None));
+        }
+    }
+}
