@@ -11,15 +11,11 @@ use super::Trust;
 use super::crl::Crl;
 
 impl Trust {
-    /// Nothing that was revoked before may come back by a file that is older, or gone. What a CA revoked that is gone itself,
-    /// while another of its name is loaded, stays revoked: a certificate for the old key may be sent by a client.
+    /// Nothing that was revoked before may come back by a file that is older, or gone. What a CA revoked that is gone itself
+    /// stays revoked: a certificate for its key that leads to another CA of trust may be sent by a client.
     pub(super) fn take_over_lists(&mut self, before: &Self) -> Result<(), Error> {
         for (name, known) in &before.lists.0 {
-            // The CA went with its list.
             let namesakes: Vec<_> = self.namesakes(name).collect();
-            if namesakes.is_empty() {
-                continue;
-            }
             for known in known {
                 let is_loaded = namesakes.iter().any(|at| known.is_signed_with(&self.authorities[*at].spki));
                 let lists = self.lists.0.entry(name.clone()).or_default();

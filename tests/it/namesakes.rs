@@ -320,10 +320,10 @@ fn t14_what_a_key_revoked_that_is_not_loaded_any_more_stays_revoked() {
     // It comes back with an older list.
     let back = trusting(&[&old, &new], &[Crl::number(4).der(&old), Crl::number(3).der(&new)]);
     assert!(error(&back, &trust).contains("lower than 5"));
-    // With nobody of that name nobody comes in either.
+    // Nor when nobody of that name is loaded in between.
     let elsewhere = Ca::new("elsewhere");
     let trust = trusting(&[&elsewhere], &[]).rebuild(&trust).unwrap();
-    assert_eq!(trust.crls().count(), 0);
+    assert!(error(&back, &trust).contains("lower than 5"));
 }
 
 #[test]
@@ -373,4 +373,30 @@ fn t14_a_cross_certificate_under_another_anchor_does_not_hide_the_list_of_the_ca
             assert_eq!((by(&alice), by(&bob)), (REVOKED, None));
         }
     }
+}
+
+/// Its root vouches for it still, so whoever sends the intermediate along has a path.
+#[test]
+fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_list_are_taken_out() {
+    let root = Ca::new("root");
+    let below = root.intermediate(NAME);
+    let (alice, bob) = (below.client("alice"), below.client("bob"));
+    let list = |number| Crl::number(number).revoking(&alice).der(&below);
+    let with = |lists: &[Vec<u8>]| trusting(&[&root], lists).intermediates(below.pem(), "intermediates");
+    let before = with(&[list(5)]).build().unwrap();
+    let without = trusting(&[&root], &[]).rebuild(&before).unwrap();
+    assert_eq!((code(&without, &alice), code(&without, &bob)), (REVOKED, None));
+    let warnings = without.warnings(SystemTime::now());
+    assert!(warnings.iter().any(|text| text.contains("not loaded any more")), "{warnings:?}");
+    // It comes back, and nothing older with it.
+    assert!(error(&with(&[list(4)]), &without).contains("has number 4, lower than 5"));
+    assert!(error(&with(&[]), &without).contains("is gone: number 5 is in force"));
+    assert!(
+        with(&[list(5)])
+            .rebuild(&without)
+            .unwrap()
+            .warnings(SystemTime::now())
+            .iter()
+            .all(|text| !text.contains("any more"))
+    );
 }
