@@ -99,6 +99,11 @@ impl Crl {
         Self { signers: Vec::new(), ..self.clone() }
     }
 
+    /// Whether its CA is not loaded any more: what it revoked stays revoked, and it says nothing else.
+    pub(super) fn is_only_remembered(&self) -> bool {
+        self.signers.is_empty()
+    }
+
     /// Whether one may take the place of the other: lists of one CA, key and scope.
     pub(super) fn is_in_line_with(&self, other: &Self) -> bool {
         self.list.scope == other.list.scope && self.keys().any(|key| other.is_signed_with(key))

@@ -216,7 +216,7 @@ impl Trust {
         let (list, edition) = (crl.series(), crl.edition());
         let (refused, heeded) = ("its clients are refused", "what was revoked since is not known");
         let consequence = if self.revocation.stale == StaleCrl::Refuse { refused } else { heeded };
-        if crl.signers.is_empty() {
+        if crl.is_only_remembered() {
             return Some(format!(
                 "the key that signed {crl} is not loaded any more: what it revoked stays revoked until a restart"
             ));
@@ -263,7 +263,8 @@ struct Word<'l, 'c> {
 impl<'l, 'c> Word<'l, 'c> {
     fn on(certificate: &'c Certificate<'c>, lists: &'l [Crl], is_own: impl Fn(&Crl) -> bool) -> Self {
         let (own, mut strangers): (Vec<_>, Vec<_>) = lists.iter().partition(|crl| is_own(crl));
-        if own.iter().any(|crl| crl.list.scope.covers(certificate) == Coverage::Yes) {
+        let says_all = |crl: &Crl| !crl.is_only_remembered() && crl.list.scope.covers(certificate) == Coverage::Yes;
+        if own.iter().any(|crl| says_all(crl)) {
             strangers.clear();
         }
         Self { certificate, own, strangers }
@@ -276,7 +277,8 @@ impl<'l, 'c> Word<'l, 'c> {
 
     /// Those of its issuer in which the certificate would stand if it were revoked, or may do so.
     fn speaking(&self) -> impl Iterator<Item = (&'l Crl, Coverage)> {
-        let speaking = self.own.iter().map(|crl| (*crl, crl.list.scope.covers(self.certificate)));
+        let own = self.own.iter().filter(|crl| !crl.is_only_remembered());
+        let speaking = own.map(|crl| (*crl, crl.list.scope.covers(self.certificate)));
         speaking.filter(|(_, coverage)| *coverage != Coverage::No)
     }
 
@@ -295,7 +297,7 @@ impl<'l, 'c> Word<'l, 'c> {
     /// There is no list that says that it is not revoked.
     fn missing(&self) -> Problem {
         let (issuer, subject) = (name_text(self.certificate.issuer), name_text(self.certificate.subject));
-        match self.heard().next() {
+        match self.heard().find(|crl| !crl.is_only_remembered()) {
             None => {
                 let detail = format!("there is no revocation list of {issuer}, which issued {subject}");
                 Problem::new(RefusalCode::CrlMissing, detail)

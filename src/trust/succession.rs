@@ -102,7 +102,8 @@ pub(super) fn crossed(crl: &Crl, other: &Crl) -> Error {
 /// if there is none left of that, of another one of its name.
 fn is_superseded(known: &Crl, lists: &[Crl]) -> bool {
     let of_key = |crl: &&Crl| known.keys().any(|key| crl.is_signed_with(key));
-    let (own, others): (Vec<_>, Vec<_>) = lists.iter().partition(of_key);
+    let in_force = lists.iter().filter(|crl| !crl.is_only_remembered());
+    let (own, others): (Vec<_>, Vec<_>) = in_force.partition(of_key);
     let heirs = if own.is_empty() { others } else { own };
     heirs.iter().any(|heir| {
         heir.list.scope.includes(&known.list.scope)

@@ -400,3 +400,25 @@ fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_
             .all(|text| !text.contains("any more"))
     );
 }
+
+/// It is remembered for what it revoked, and says nothing else: the files have no list of that key.
+#[test]
+fn t14_a_list_whose_key_is_not_loaded_any_more_neither_hides_another_nor_grows_stale() {
+    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
+    let below = old.certified_by(&new);
+    let (alice, bob, carol) = (below.client("alice"), below.client("bob"), below.client("carol"));
+    let pins = alice.alone().pem() + &bob.alone().pem();
+    let of_old = Crl { next_update: Some(SystemTime::now() + HOUR), ..Crl::number(5) }.revoking(&bob);
+    let before = trusting(&[&old], &[of_old.der(&old)]).pem(pins.clone(), "pins").build().unwrap();
+    let builder = trusting(&[&new], &[Crl::number(1).revoking(&alice).der(&new)]).pem(pins, "pins");
+    let trust = builder.rebuild(&before).unwrap();
+    assert_eq!((code(&trust, &alice.alone()), code(&trust, &bob.alone())), (REVOKED, REVOKED));
+    // Over the certificate that the new key has signed for the old one.
+    let later = |trust: &Trust| match judge(&carol.chain, trust, SystemTime::now() + 2 * HOUR).verdict {
+        Verdict::Authorised(_) => None,
+        Verdict::Refused(refusal) => Some(refusal.code()),
+    };
+    let without = trusting(&[&new], &[]);
+    assert_eq!(later(&without.rebuild(&before).unwrap()), None);
+    assert_eq!(later(&without.clone().require_crls().rebuild(&before).unwrap()), Some(RefusalCode::CrlMissing));
+}
