@@ -18,7 +18,7 @@ use crate::x509::pem::{Form, PemProblem, blocks, check_form, is_der};
 
 use super::Trust;
 use super::signature::{Check, Unsupported, check_list};
-use super::succession::crossed;
+use super::succession::{History, crossed};
 
 /// A revocation list in force.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Crl {
     pub(super) list: Arc<RevocationList>,
     pub(super) issuer: Identity,
     /// The keys of the loaded CAs that signed it: one, in as many forms as there are.
-    keys: Arc<[Box<[u8]>]>,
+    pub(super) keys: Arc<[Box<[u8]>]>,
     /// The places of those CAs among the authorities of trust; none, if they were loaded before and are not any more.
     pub(super) signers: Vec<usize>,
     /// Where it was read, in words.
@@ -121,13 +121,18 @@ impl fmt::Display for Crl {
     }
 }
 
-/// The revocation lists in force, under the names of their issuers in normal form (RFC 5280, section 7.1).
+/// The revocation lists in force.
 #[derive(Default)]
-pub(super) struct Lists(pub(super) BTreeMap<Box<[u8]>, Vec<Crl>>);
+pub(super) struct Lists {
+    /// Under the names of their issuers in normal form (RFC 5280, section 7.1).
+    pub(super) in_force: BTreeMap<Box<[u8]>, Vec<Crl>>,
+    /// What was read of each line of lists, in force or not.
+    pub(super) history: History,
+}
 
 impl Lists {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Crl> {
-        self.0.values().flatten()
+        self.in_force.values().flatten()
     }
 
     /// Those of a CA with this name in DER (RFC 5280, section 6.3.3 (b) (1)): of all keys and scopes.
@@ -137,12 +142,13 @@ impl Lists {
 
     /// The same for a name in normal form.
     pub(super) fn of_normal(&self, name: &[u8]) -> &[Crl] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.in_force.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Puts a list in force, if it is newer than the one of its line that is in force.
     fn add(&mut self, name: Box<[u8]>, crl: Crl) -> Result<(), Error> {
-        let lists = self.0.entry(name).or_default();
+        self.history.add(&crl)?;
+        let lists = self.in_force.entry(name).or_default();
         let Some(known) = lists.iter_mut().find(|known| known.is_in_line_with(&crl)) else {
             lists.push(crl);
             return Ok(());
@@ -156,7 +162,7 @@ impl Lists {
                     known.place
                 )));
             }
-            Order::Crossed => return Err(crossed(&crl, known)),
+            Order::Crossed => return Err(crossed(&crl, &known.to_string(), known.this_update())),
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What was revoked stays revoked: a list that comes while a server runs is held against those that were in force before.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::clock::timestamp;
 use crate::error::Error;
-use crate::x509::crl::Order;
+use crate::x509::crl::{Number, Order, Scope};
+use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::hex;
 
 use super::Trust;
@@ -14,11 +16,11 @@ impl Trust {
     /// Nothing that was revoked before may come back by a file that is older, or gone. What a CA revoked that is gone itself
     /// stays revoked: a certificate for its key that leads to another CA of trust may be sent by a client.
     pub(super) fn take_over_lists(&mut self, before: &Self) -> Result<(), Error> {
-        for (name, known) in &before.lists.0 {
+        for (name, known) in &before.lists.in_force {
             let namesakes: Vec<_> = self.namesakes(name).collect();
             for known in known {
                 let is_loaded = namesakes.iter().any(|at| known.is_signed_with(&self.authorities[*at].spki));
-                let lists = self.lists.0.entry(name.clone()).or_default();
+                let lists = self.lists.in_force.entry(name.clone()).or_default();
                 match lists.iter().position(|crl| crl.is_in_line_with(known)) {
                     Some(at) => lists[at].follow(known)?,
                     None if !is_loaded => lists.push(known.of_nobody_loaded()),
@@ -35,7 +37,99 @@ impl Trust {
                 }
             }
         }
+        for crl in self.lists.in_force.values().flatten() {
+            before.lists.history.check(crl)?;
+        }
+        self.lists.history.follow(&before.lists.history);
         Ok(())
+    }
+}
+
+/// What was read of each line of lists: of one CA, key and scope. A list without a number does not make the numbers before it
+/// forgotten, nor does a list of another line that has taken the place of all of a line for a time.
+#[derive(Debug, Default)]
+pub(super) struct History(Vec<Line>);
+
+#[derive(Debug, Clone)]
+struct Line {
+    /// Raw DER.
+    issuer: Vec<u8>,
+    keys: Arc<[Box<[u8]>]>,
+    scope: Scope,
+    latest: SystemTime,
+    highest: Option<Numbered>,
+}
+
+/// The list of the highest number.
+#[derive(Debug, Clone)]
+struct Numbered {
+    number: Number,
+    this_update: SystemTime,
+    text: String,
+}
+
+impl History {
+    /// Takes a list in, which was read together with the others. With the highest number it has to have the latest date.
+    pub(super) fn add(&mut self, crl: &Crl) -> Result<(), Error> {
+        let line = Line::of(crl);
+        let known = self.0.iter().find(|known| known.is_same(&line)).and_then(|known| known.highest.as_ref());
+        if let (Some(own), Some(known)) = (&line.highest, known) {
+            let by_date = own.this_update.cmp(&known.this_update);
+            if own.number.cmp(&known.number).reverse() == by_date && by_date.is_ne() {
+                return Err(crossed(crl, &known.text, known.this_update));
+            }
+        }
+        self.merge(line);
+        Ok(())
+    }
+
+    /// Whether a list that comes later is not older.
+    fn check(&self, crl: &Crl) -> Result<(), Error> {
+        let line = Line::of(crl);
+        let Some(known) = self.0.iter().find(|known| known.is_same(&line)) else { return Ok(()) };
+        match (&line.highest, &known.highest) {
+            (Some(own), Some(known)) if own.number < known.number => {
+                Err(older(crl, &format!("has number {}, lower than {}, which was in force", own.number, known.number)))
+            }
+            _ if line.latest < known.latest => {
+                let (own, known) = (timestamp(line.latest), timestamp(known.latest));
+                Err(older(crl, &format!("was issued on {own}, earlier than that of {known}, which was in force")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn follow(&mut self, before: &Self) {
+        before.0.iter().cloned().for_each(|line| self.merge(line));
+    }
+
+    fn merge(&mut self, line: Line) {
+        let Some(known) = self.0.iter_mut().find(|known| known.is_same(&line)) else { return self.0.push(line) };
+        known.latest = known.latest.max(line.latest);
+        let number = |line: &Line| line.highest.as_ref().map(|highest| highest.number.clone());
+        if number(&line) > number(known) {
+            known.highest = line.highest;
+        }
+    }
+}
+
+impl Line {
+    fn of(crl: &Crl) -> Self {
+        let this_update = crl.this_update();
+        let numbered = |number: &Number| Numbered { number: number.clone(), this_update, text: crl.to_string() };
+        Self {
+            issuer: crl.list.issuer.clone(),
+            keys: Arc::clone(&crl.keys),
+            scope: crl.list.scope.clone(),
+            latest: this_update,
+            highest: crl.list.number.as_ref().map(numbered),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.keys.iter().any(|key| other.keys.contains(key))
+            && self.scope == other.scope
+            && normal_form(&self.issuer) == normal_form(&other.issuer)
     }
 }
 
@@ -62,16 +156,17 @@ impl Crl {
         match self.list.compared_with(&before.list) {
             Order::Same => self.forgotten.clone_from(&before.forgotten),
             Order::Newer => self.forgotten = forgotten(before, self),
-            Order::Crossed if before.this_update() > self.this_update() => return Err(crossed(self, before)),
+            Order::Crossed if before.this_update() > self.this_update() => {
+                return Err(crossed(self, &before.to_string(), before.this_update()));
+            }
             Order::Older | Order::Crossed => {
                 let (own, others) = (timestamp(self.this_update()), timestamp(before.this_update()));
-                let older = match (self.number(), before.number()) {
+                let why = match (self.number(), before.number()) {
                     (Some(own), Some(others)) => format!("has number {own}, lower than {others}, which is in force"),
                     _ if own == others => format!("is of {own}, as is the one in force, and revokes less"),
                     _ => format!("was issued on {own}, earlier than that of {others}, which is in force"),
                 };
-                return Err(Error::new(format!("{place}: this revocation list of {issuer} {older}"))
-                    .hint("put back the newest list of the CA; a restart takes the files as they are"));
+                return Err(older(self, &why));
             }
             Order::Twin => {
                 let same = match (self.number(), before.number()) {
@@ -88,9 +183,14 @@ impl Crl {
     }
 }
 
+fn older(crl: &Crl, why: &str) -> Error {
+    Error::new(format!("{}: this revocation list of {} {why}", crl.place, crl.series()))
+        .hint("put back the newest list of the CA; a restart takes the files as they are")
+}
+
 /// A later number with an earlier date: one of them is wrong, and there is no telling which.
-pub(super) fn crossed(crl: &Crl, other: &Crl) -> Error {
-    let (one, two) = (timestamp(crl.this_update()), timestamp(other.this_update()));
+pub(super) fn crossed(crl: &Crl, other: &str, others_date: SystemTime) -> Error {
+    let (one, two) = (timestamp(crl.this_update()), timestamp(others_date));
     Error::new(format!(
         "{}: {crl} was issued on {one}, and {other} on {two}: the higher number has the earlier date",
         crl.place

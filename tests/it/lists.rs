@@ -321,3 +321,23 @@ fn t19_the_log_of_a_running_server_says_that_revocations_were_forgotten() {
         running.seen.events().iter().any(|event| event.contains("no longer revokes") && event.contains(&serial_number))
     });
 }
+
+/// RFC 5280, section 5.2.3: numbers grow, also over a list that has none.
+#[test]
+fn a_list_without_a_number_does_not_make_the_numbers_before_it_forgotten() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let numbered = |number, hours: u32| Crl { this_update: SystemTime::now() - HOUR * hours, ..Crl::number(number) };
+    let trust = trusting(&ca, &[numbered(5, 4).revoking(&alice)]).build().unwrap();
+    let trust = trusting(&ca, &[unnumbered(3).revoking(&alice)]).rebuild(&trust).unwrap();
+    let error = trusting(&ca, &[numbered(4, 2)]).rebuild(&trust).unwrap_err().to_string();
+    assert!(error.contains("has number 4, lower than 5"), "{error}");
+    trusting(&ca, &[numbered(6, 2).revoking(&alice)]).rebuild(&trust).unwrap();
+    // In one set of files the order does not matter.
+    let (a, b, c) = (|| numbered(5, 4).revoking(&alice), || unnumbered(3).revoking(&alice), || numbered(4, 2));
+    for order in [[a(), b(), c()], [a(), c(), b()], [b(), a(), c()], [b(), c(), a()], [c(), a(), b()], [c(), b(), a()]]
+    {
+        let error = trusting(&ca, &order).build().unwrap_err().to_string();
+        assert!(error.contains("the higher number has the earlier date"), "{error}");
+    }
+}

@@ -422,3 +422,15 @@ fn t14_a_list_whose_key_is_not_loaded_any_more_neither_hides_another_nor_grows_s
     assert_eq!(later(&without.rebuild(&before).unwrap()), None);
     assert_eq!(later(&without.clone().require_crls().rebuild(&before).unwrap()), Some(RefusalCode::CrlMissing));
 }
+
+/// In two steps as little as in one.
+#[test]
+fn t14_a_list_that_another_key_s_list_superseded_does_not_come_back_older() {
+    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
+    let alice = old.client("alice");
+    let before = trusting(&[&old, &new], &[Crl::number(5).revoking(&alice).der(&old)]).build().unwrap();
+    let of_new = Crl::number(1).revoking(&alice).der(&new);
+    let between = trusting(&[&old, &new], std::slice::from_ref(&of_new)).rebuild(&before).unwrap();
+    assert_eq!(code(&between, &alice), REVOKED);
+    assert!(error(&trusting(&[&old, &new], &[Crl::number(4).der(&old), of_new]), &between).contains("lower than 5"));
+}

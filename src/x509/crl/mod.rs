@@ -9,6 +9,7 @@ mod scope;
 mod time;
 mod unusable;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -26,8 +27,7 @@ use super::identity::{hex, sha256};
 pub(crate) struct RevocationList {
     /// Raw DER of the issuer's name, as in a certificate.
     pub(crate) issuer: Vec<u8>,
-    /// The CRL number without leading zeros, big-endian, at most 20 octets.
-    number: Option<Vec<u8>>,
+    pub(crate) number: Option<Number>,
     pub(crate) this_update: SystemTime,
     /// From then on it is stale.
     pub(crate) next_update: SystemTime,
@@ -37,6 +37,10 @@ pub(crate) struct RevocationList {
     pub(crate) digest: [u8; 32],
     entries: Entries,
 }
+
+/// A CRL number (RFC 5280, section 5.2.3): without leading zeros, big-endian, at most 20 octets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Number(Box<[u8]>);
 
 /// What is signed, by which algorithm (the inside of its `AlgorithmIdentifier`), and the signature.
 pub(crate) struct SignedList<'a> {
@@ -71,7 +75,7 @@ impl RevocationList {
         let head = Head::read(der)?;
         let list = Self {
             issuer: head.issuer.to_vec(),
-            number: head.number.map(<[u8]>::to_vec),
+            number: head.number.map(|octets| Number(octets.into())),
             this_update: moment(head.this_update),
             next_update: moment(head.next_update),
             digest: sha256(head.signed.signed),
@@ -101,7 +105,7 @@ impl RevocationList {
     /// The CRL number, if it has one below 2^64.
     #[cfg(feature = "pki")]
     pub(crate) fn small_number(&self) -> Option<u64> {
-        self.number.as_deref().and_then(small)
+        self.number.as_ref().and_then(Number::small)
     }
 
     /// How many serial numbers it revokes.
@@ -112,13 +116,13 @@ impl RevocationList {
     /// How it stands to another list of the same issuer and scope: by their numbers (RFC 5280, section 5.2.3), which their dates
     /// must not contradict; by their dates, if one has no number.
     pub(crate) fn compared_with(&self, other: &Self) -> Order {
-        use std::cmp::Ordering as O;
+        use Ordering as O;
         if self.digest == other.digest {
             return Order::Same;
         }
         let by_date = self.this_update.cmp(&other.this_update);
         let by_number = match (&self.number, &other.number) {
-            (Some(own), Some(others)) => (own.len(), own).cmp(&(others.len(), others)),
+            (Some(own), Some(others)) => own.cmp(others),
             _ => by_date,
         };
         let numbered = self.number.is_some() && other.number.is_some();
@@ -133,15 +137,38 @@ impl RevocationList {
         }
     }
 
-    /// The CRL number for people, if it has one: in decimal digits if it is small, else in hexadecimal ones.
+    /// The CRL number for people, if it has one.
     pub(crate) fn number_text(&self) -> Option<String> {
-        let number = self.number.as_deref()?;
-        Some(small(number).map_or_else(|| format!("0x{}", hex(number)), |number| number.to_string()))
+        self.number.as_ref().map(ToString::to_string)
     }
 }
 
-fn small(number: &[u8]) -> Option<u64> {
-    (number.len() <= 8).then(|| number.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+impl Number {
+    fn small(&self) -> Option<u64> {
+        (self.0.len() <= 8).then(|| self.0.iter().fold(0, |number, octet| number << 8 | u64::from(*octet)))
+    }
+}
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// In decimal digits if it is small, else in hexadecimal ones.
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.small() {
+            Some(number) => write!(f, "{number}"),
+            None => write!(f, "0x{}", hex(&self.0)),
+        }
+    }
 }
 
 impl fmt::Debug for RevocationList {
