@@ -9,7 +9,7 @@ use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{hex, name_text};
 
 use super::crl::Crl;
-use super::judge::Problem;
+use super::judge::{Problem, after};
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
 use super::{Authority, Trust};
@@ -129,11 +129,17 @@ impl Trust {
         let mut found = Found::default();
         for (crl, coverage) in word.speaking() {
             let mut until = (self.revocation.stale == StaleCrl::Refuse).then(|| crl.next_update());
+            let mut problem = self.currency_problem(crl, now);
             if !crl.is_signed_with(issuer_spki) {
-                let Some(vouched_until) = self.vouched_until(crl, anchor, now) else { continue };
-                until = Some(until.map_or(vouched_until, |until| until.min(vouched_until)));
+                match self.vouched_until(crl, anchor, now) {
+                    Vouched::Until(vouched) => until = Some(until.map_or(vouched, |until| until.min(vouched))),
+                    Vouched::NotNow(not_now) if self.revocation.stale == StaleCrl::Refuse => {
+                        problem = problem.or(Some(not_now));
+                    }
+                    Vouched::NotNow(_) | Vouched::Never => continue,
+                }
             }
-            match (self.currency_problem(crl, now), coverage) {
+            match (problem, coverage) {
                 (None, Coverage::Yes) => found.current.push(until),
                 (None, _) => found.unsure.push(until),
                 (Some(problem), _) => found.problem = Some(problem),
@@ -150,16 +156,18 @@ impl Trust {
         }
     }
 
-    /// Until when a CA that signed the list leads to this anchor, if one does.
-    fn vouched_until(&self, crl: &Crl, anchor: usize, now: SystemTime) -> Option<SystemTime> {
+    /// Whether a CA that signed the list leads to this anchor.
+    fn vouched_until(&self, crl: &Crl, anchor: usize, now: SystemTime) -> Vouched {
         let signers = crl.signers.iter().map(|at| &self.authorities[*at]);
-        let counts = |signer: &&Authority| {
-            signer.anchors.contains(&anchor)
-                && signer.revoked.is_none()
-                && signer.identity.not_before() <= now
-                && now <= signer.identity.not_after()
-        };
-        signers.filter(counts).map(|signer| signer.identity.not_after()).max()
+        let signers = signers.filter(|signer| signer.anchors.contains(&anchor) && signer.revoked.is_none());
+        let dates = signers.map(|signer| (signer.identity.not_before(), signer.identity.not_after()));
+        let (current, others): (Vec<_>, Vec<_>) = dates.partition(|(from, to)| *from <= now && now <= *to);
+        let latest = |dates: Vec<(SystemTime, SystemTime)>| dates.into_iter().max_by_key(|(_, to)| *to);
+        match (latest(current), latest(others)) {
+            (Some((_, to)), _) => Vouched::Until(after(to)),
+            (None, Some((from, to))) => Vouched::NotNow(not_now(crl, from, to, now)),
+            (None, None) => Vouched::Never,
+        }
     }
 
     /// Why the list is not current, if that matters.
@@ -248,6 +256,28 @@ const REVOKED_CA: &str =
 /// What helps if there are lists, and none for this certificate.
 const OTHER_LIST: &str = "load the list that is for it too with --crl: of its CA's key, and of its distribution point or for all \
                           certificates; or leave out --crl-required";
+
+/// Whether a list of another key than that which signed a certificate may be relied on (RFC 5280, section 6.3.3 (f)).
+enum Vouched {
+    Until(SystemTime),
+    /// By its dates its CA does not count now. That is no reason to let in whom a stale list would keep out.
+    NotNow(Problem),
+    Never,
+}
+
+/// The CA that signed a list is not valid at `now`.
+fn not_now(crl: &Crl, from: SystemTime, to: SystemTime, now: SystemTime) -> Problem {
+    let (list, dates) = (crl.to_string(), format!("from {} to {}", timestamp(from), timestamp(to)));
+    let detail = format!("{list} was signed by a CA that is valid {dates}, and it is {}", timestamp(now));
+    match now < from {
+        true => Problem { until: Some(from), ..Problem::new(RefusalCode::CrlNotYetValid, detail) },
+        false => Problem::new(RefusalCode::CrlExpired, detail).repaired_by(OTHER_SIGNER),
+    }
+}
+
+/// What helps if the certificate of the key that signs the lists has expired.
+const OTHER_SIGNER: &str = "have the CA sign its revocation list anew, with a key whose certificate is valid, and load both (--crl, \
+                            --intermediates)";
 
 /// What the lists of the name of its issuer say of a certificate.
 struct Word<'l, 'c> {

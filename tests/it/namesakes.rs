@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use mtls_min::{RefusalCode, Trust, TrustBuilder, Verdict, judge};
+use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, Verdict, judge};
 use rcgen::{DistinguishedName, DnType, DnValue, SerialNumber};
 
 use crate::support::client::{VERSIONS, get};
@@ -433,4 +433,38 @@ fn t14_a_list_that_another_key_s_list_superseded_does_not_come_back_older() {
     let between = trusting(&[&old, &new], std::slice::from_ref(&of_new)).rebuild(&before).unwrap();
     assert_eq!(code(&between, &alice), REVOKED);
     assert!(error(&trusting(&[&old, &new], &[Crl::number(4).der(&old), of_new]), &between).contains("lower than 5"));
+}
+
+/// Time alone never lets in whom a stale list kept out.
+#[test]
+fn a_stale_list_matters_when_the_certificate_of_its_key_has_expired_too() {
+    let root = Ca::new("root");
+    let old = root.intermediate(NAME);
+    let new = root.intermediate_with(NAME, |params| params.not_after = (SystemTime::now() + 3 * HOUR).into());
+    let list = Crl { next_update: Some(SystemTime::now() + 2 * HOUR), ..Crl::number(1) }.der(&new);
+    let with =
+        |list: &[u8]| trusting(&[&root], &[list.to_vec()]).intermediates(old.pem() + &new.pem(), "intermediates");
+    let builder = with(&list);
+    let trust = builder.build().unwrap();
+    let alice = old.client("alice");
+    let at = |hours: u32| match judge(&alice.chain, &trust, SystemTime::now() + HOUR * hours).verdict {
+        Verdict::Authorised(_) => None,
+        Verdict::Refused(refusal) => Some(refusal.code()),
+    };
+    assert_eq!(at(0), None);
+    for hours in [2, 3, 4, 24] {
+        assert_eq!(at(hours), Some(RefusalCode::CrlExpired), "{hours}");
+    }
+    let later = SystemTime::now() + 4 * HOUR;
+    // The dates of lists do not matter then.
+    let lenient = builder.clone().stale_crl(StaleCrl::Warn).build().unwrap();
+    assert!(matches!(judge(&alice.chain, &lenient, later).verdict, Verdict::Authorised(_)));
+    // A list that is good for longer than the certificate of its key.
+    let trust = with(&Crl::number(1).der(&new)).build().unwrap();
+    let until = trust.entries()[2].identity().not_after() + std::time::Duration::from_secs(1);
+    assert_eq!(judge(&alice.chain, &trust, SystemTime::now()).valid_until, Some(until));
+    let Verdict::Refused(refusal) = judge(&alice.chain, &trust, later).verdict else { panic!("let in") };
+    assert_eq!(refusal.code(), RefusalCode::CrlExpired);
+    assert!(refusal.detail().contains("list number 1 of CN=my ca was signed by a CA that is valid from"), "{refusal}");
+    assert!(refusal.repair().contains("a key whose certificate is valid"), "{}", refusal.repair());
 }
