@@ -90,14 +90,30 @@ pub(super) fn add_intermediate(
 
 /// Once all are there: which anchors the path of each leads to, whatever the date is.
 pub(super) fn link(trust: &mut Trust) {
+    let anchors = anchors(trust);
+    for (authority, anchors) in trust.authorities.iter_mut().zip(anchors) {
+        authority.unrevoked.clone_from(&anchors);
+        authority.anchors = anchors;
+    }
+}
+
+/// The same once it is known which of them are revoked: over the others.
+pub(super) fn link_unrevoked(trust: &mut Trust) {
+    if trust.authorities.iter().any(|authority| authority.revoked.is_some()) {
+        let anchors = anchors(trust);
+        for (authority, anchors) in trust.authorities.iter_mut().zip(anchors) {
+            authority.unrevoked = if authority.revoked.is_some() { Vec::new() } else { anchors };
+        }
+    }
+}
+
+/// Of each CA.
+fn anchors(trust: &Trust) -> Vec<Vec<usize>> {
     let anchors = trust.authorities.iter().enumerate().map(|(at, authority)| match authority.is_anchor {
         true => vec![at],
         false => Certificate::parse(authority.identity.der()).map_or_else(|_| Vec::new(), |ca| anchors_of(&ca, trust)),
     });
-    let anchors: Vec<_> = anchors.collect();
-    for (authority, anchors) in trust.authorities.iter_mut().zip(anchors) {
-        authority.anchors = anchors;
-    }
+    anchors.collect()
 }
 
 fn read<'d>(der: &'d CertificateDer<'_>, place: &str) -> Result<Certificate<'d>, Error> {
@@ -125,6 +141,7 @@ fn authority(
         may_sign_crls: certificate.may_sign_crls,
         is_anchor,
         anchors: Vec::new(),
+        unrevoked: Vec::new(),
         revoked: None,
     })
 }

@@ -195,6 +195,7 @@ impl TrustBuilder {
             trust.take_over_lists(before)?;
         }
         trust.note_revoked_authorities();
+        authorities::link_unrevoked(&mut trust);
         trust.policy = self.read_policy()?;
         let anchors = trust.authorities.iter().filter(|authority| authority.is_anchor);
         let authorities: Vec<_> = anchors.map(|authority| &authority.identity).collect();

@@ -108,6 +108,8 @@ struct Authority {
     is_anchor: bool,
     /// The places of the anchors that its own path leads to; of one, its own.
     anchors: Vec<usize>,
+    /// Those of them that it leads to over CAs of which none is revoked.
+    unrevoked: Vec<usize>,
     /// A loaded list revokes it: how.
     revoked: Option<Problem>,
 }

@@ -91,7 +91,7 @@ impl<'p> Path<'p> {
 
 enum Purpose {
     Client,
-    /// To learn where a CA leads to, whatever the date is. It goes on after each.
+    /// To learn where a CA leads to, whatever the date is, over none that is known to be revoked. It goes on after each.
     Anchors(Vec<usize>),
 }
 
@@ -198,6 +198,10 @@ impl<'s, 't> Search<'s, 't> {
                 &loaded
             }
         };
+        let is_revoked = matches!(candidate, Candidate::Loaded(at) if trust.authorities[at].revoked.is_some());
+        if is_revoked && !matches!(self.purpose, Purpose::Client) {
+            return None;
+        }
         let depth = path.certificates().count();
         let own_flaw = why_not.map(|why| diagnose::unsupported(path.certificate, issuer, depth - 1, why));
         let flaw = own_flaw.as_ref().or(flaw);

@@ -159,7 +159,7 @@ impl Trust {
     /// Whether a CA that signed the list leads to this anchor.
     fn vouched_until(&self, crl: &Crl, anchor: usize, now: SystemTime) -> Vouched {
         let signers = crl.signers.iter().map(|at| &self.authorities[*at]);
-        let signers = signers.filter(|signer| signer.anchors.contains(&anchor) && signer.revoked.is_none());
+        let signers = signers.filter(|signer| signer.unrevoked.contains(&anchor));
         let dates = signers.map(|signer| (signer.identity.not_before(), signer.identity.not_after()));
         let (current, others): (Vec<_>, Vec<_>) = dates.partition(|(from, to)| *from <= now && now <= *to);
         let latest = |dates: Vec<(SystemTime, SystemTime)>| dates.into_iter().max_by_key(|(_, to)| *to);

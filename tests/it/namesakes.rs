@@ -468,3 +468,19 @@ fn a_stale_list_matters_when_the_certificate_of_its_key_has_expired_too() {
     assert!(refusal.detail().contains("list number 1 of CN=my ca was signed by a CA that is valid from"), "{refusal}");
     assert!(refusal.repair().contains("a key whose certificate is valid"), "{}", refusal.repair());
 }
+
+/// RFC 5280, section 6.3.3 (f): the path of whoever issued the list has to be valid, not only its last certificate.
+#[test]
+fn a_list_below_a_revoked_ca_does_not_stand_for_another() {
+    let root = Ca::new("root");
+    let between = root.intermediate("between");
+    let (own, other) = (root.intermediate(NAME), between.intermediate(NAME));
+    let alice = own.client("alice");
+    let revoking = Crl { revoked: vec![(crate::support::crl::serial(&between.der), 2)], ..Crl::number(1) };
+    for (of_root, found) in [(Crl::number(1), None), (revoking, Some(RefusalCode::CrlMissing))] {
+        let lists = [Crl::number(1).der(&other), of_root.der(&root), Crl::number(1).der(&between)];
+        let intermediates = own.pem() + &between.pem() + &other.pem();
+        let trust = trusting(&[&root], &lists).intermediates(intermediates, "intermediates").require_crls();
+        assert_eq!(code(&trust.build().unwrap(), &alice), found);
+    }
+}
