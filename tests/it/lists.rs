@@ -341,3 +341,25 @@ fn a_list_without_a_number_does_not_make_the_numbers_before_it_forgotten() {
         assert!(error.contains("the higher number has the earlier date"), "{error}");
     }
 }
+
+/// Whoever serves a list, not only its CA, could fill the log otherwise.
+#[test]
+fn what_is_told_of_a_list_that_cannot_be_used_is_short() {
+    let ca = Ca::new("ca");
+    let long = vec![0x41; 100_000];
+    let reason = extension(&[0x55, 0x1d, 0x15], false, &long);
+    let entry =
+        |serial: &[u8]| write(0x30, &[write(2, serial), write(0x17, b"250101000000Z"), write(0x30, &reason)].concat());
+    let common_name = |length: usize| name(&[&[(crate::support::pki::CN, 12, &long[..length])]]);
+    let other = common_name(10);
+    let mut texts = Vec::new();
+    for (issuer, entries) in [(&common_name(100_000), Vec::new()), (&other, entry(&[1])), (&other, entry(&long))] {
+        let algorithm = write(0x30, &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]);
+        let dates = [write(0x17, b"250101000000Z"), write(0x17, b"350101000000Z")].concat();
+        let tbs = [write(2, &[1]), algorithm.clone(), issuer.clone(), dates, write(0x30, &entries)].concat();
+        let der = write(0x30, &[write(0x30, &tbs), algorithm, write(3, &[0, 1])].concat());
+        let error = Trust::builder().pem(ca.pem(), "ca").crl(der, "crl").build().unwrap_err();
+        texts.push(format!("{error}; {:?}", std::error::Error::source(&error).map(ToString::to_string)).len());
+    }
+    assert!(texts.iter().all(|length| *length < 1000), "{texts:?}");
+}

@@ -4,7 +4,6 @@ use super::time;
 use super::unusable::Unusable;
 use super::{Revocation, extensions};
 use crate::x509::der::{NotDer, Reader, tag};
-use crate::x509::identity::hex;
 
 /// Serial numbers one after another, and an index that is sorted by them.
 pub(super) struct Entries {
@@ -121,7 +120,7 @@ fn reason(list: &[u8], serial: &[u8]) -> Result<u8, Unusable> {
     extensions::each(list, |extension| {
         match extension.id {
             REASON_CODE => {
-                let wrong = || Unusable::WrongReason { serial: hex(serial), reason: hex(extension.value) };
+                let wrong = || Unusable::wrong_reason(serial, extension.value);
                 let &[ENUMERATED, 1, code] = extension.value else { return Err(wrong()) };
                 reason_text(code).ok_or_else(wrong)?;
                 reason = code;

@@ -20,6 +20,9 @@ pub(super) struct Head<'a> {
     pub(super) signed: SignedList<'a>,
 }
 
+/// A name is longer than this only to be a burden.
+const MOST_OF_ISSUER: usize = 16 * 1024;
+
 impl<'a> Head<'a> {
     pub(super) fn read(der: &'a [u8]) -> Result<Self, Unusable> {
         let not_a_list = |_: NotDer| Unusable::NotAList;
@@ -40,6 +43,9 @@ impl<'a> Head<'a> {
         }
         if issuer.content.is_empty() {
             return Err(Unusable::Broken("issuer: it has no name"));
+        }
+        if issuer.whole.len() > MOST_OF_ISSUER {
+            return Err(Unusable::Broken("issuer: its name is longer than 16 KiB"));
         }
         let next_update = time(&mut tbs, "nextUpdate")?.ok_or(Unusable::NoNextUpdate)?;
         let revoked = tbs.optional(tag::SEQUENCE).map_err(|_| Unusable::Broken("set of revoked certificates"))?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::x509::der::dotted;
+use crate::x509::identity::hex;
 
 /// Why a list cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +34,22 @@ pub(crate) enum Unusable {
     WrongReason { serial: String, reason: String },
 }
 
+/// So many octets of a part are shown: nobody has signed it, as far as is known.
+const MOST: usize = 32;
+
 impl Unusable {
     /// An extension whose object identifier has these octets.
     pub(super) fn unknown(id: &[u8]) -> Self {
-        const MOST: usize = 32;
         Self::UnknownExtension(dotted(&id[..id.len().min(MOST)]))
+    }
+
+    /// The reason of this serial number has this value in DER.
+    pub(super) fn wrong_reason(serial: &[u8], value: &[u8]) -> Self {
+        let shown = |octets: &[u8]| match octets.get(..MOST) {
+            Some(first) if octets.len() > MOST => format!("{}…", hex(first)),
+            _ => hex(octets),
+        };
+        Self::WrongReason { serial: shown(serial), reason: shown(value) }
     }
 
     /// How to mend it.
