@@ -228,6 +228,17 @@ impl Authority {
         now: SystemTime,
         valid: Duration,
     ) -> Result<String, Error> {
+        self.sign_crl_of(revoked, number, backdated(now), now + valid)
+    }
+
+    /// The same for a list that is issued and due at these times.
+    pub(super) fn sign_crl_of(
+        &self,
+        revoked: &[Revoked],
+        number: u64,
+        this_update: SystemTime,
+        next_update: SystemTime,
+    ) -> Result<String, Error> {
         let own = parse(&self.der)?;
         let revoked = revoked.iter().map(|revoked| RevokedCertParams {
             serial_number: SerialNumber::from_slice(&revoked.serial),
@@ -236,9 +247,8 @@ impl Authority {
             invalidity_date: None,
         });
         let params = CertificateRevocationListParams {
-            // A server whose clock is behind takes it all the same.
-            this_update: now.checked_sub(BACKDATED).unwrap_or(now).into(),
-            next_update: (now + valid).into(),
+            this_update: this_update.into(),
+            next_update: next_update.into(),
             crl_number: number.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
@@ -350,6 +360,11 @@ fn reason_code(reason: Reason) -> Option<RevocationReason> {
         Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
         Reason::PrivilegeWithdrawn => RevocationReason::PrivilegeWithdrawn,
     })
+}
+
+/// When a list that is signed now is issued: a server whose clock is behind takes it all the same.
+pub(super) fn backdated(now: SystemTime) -> SystemTime {
+    now.checked_sub(BACKDATED).unwrap_or(now)
 }
 
 /// 16 random octets, the first of them neither 0 nor negative: the longest that old programs take.

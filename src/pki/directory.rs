@@ -219,7 +219,7 @@ impl Directory {
     pub fn adopt_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
         let mut opened = Opened::beginning(self, Beginning::FromList, now)?;
-        if !opened.index.has_seen_list {
+        if opened.index.seen_list_of.is_none() {
             return Err(Error::new(format!("there is no {} to take over", self.path.join(CRL).display()))
                 .hint("put the CA's last list there, under this name"));
         }

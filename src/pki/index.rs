@@ -23,8 +23,8 @@ const FIRST_LINE: &str = "mtls-min index 1";
 pub(super) struct Index {
     pub(super) crl: Crl,
     pub(super) entries: Vec<Entry>,
-    /// Whether it knows what the revocation list in the directory says. Not written.
-    pub(super) has_seen_list: bool,
+    /// When the revocation list in the directory was issued, if it knows what that says. Not written.
+    pub(super) seen_list_of: Option<SystemTime>,
 }
 
 /// What is known of the revocation list.
@@ -72,7 +72,7 @@ impl Entry {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { crl: Crl { number: 0, days: 30, state: CrlState::None }, entries: Vec::new(), has_seen_list: false }
+        Self { crl: Crl { number: 0, days: 30, state: CrlState::None }, entries: Vec::new(), seen_list_of: None }
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
         Index {
             crl: Crl { number: 7, days: 30, state: CrlState::Signed(at(1_900_000_000)) },
             entries: vec![entry("a@b.c", None), entry("b", Some((at(1_800_000_000), Reason::Superseded)))],
-            has_seen_list: false,
+            seen_list_of: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
@@ -87,7 +88,7 @@ impl Directory {
         let wrong = |why: &str| {
             Error::new(format!("{} {why}", path.display())).hint(
                 "if `mtls-min certs` has signed all lists of this CA, move it away: `mtls-min certs crl` then signs the list anew, \
-                 from index.txt; otherwise put the CA's last list in its place, complete and with a number",
+                 from index.txt; otherwise put the CA's last list in its place, complete",
             )
         };
         let pem = match fs::read(&path) {
@@ -105,23 +106,35 @@ impl Directory {
         if !is_name_of(ca, &list.issuer) || !has_signed_list(&signed, ca.spki, &algorithms) {
             return Err(wrong("is the revocation list of another CA"));
         }
-        let number = list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?;
+        if let Some(scope) = list.scope.text() {
+            return Err(wrong(&format!("is for a part of the CA's certificates only: {scope}")));
+        }
+        // Lists of other programs may have none; all of ours are higher than it, and later.
+        let number = match list.number {
+            None => 0,
+            Some(_) => list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?,
+        };
         let before = index.crl.number;
         // A list from a backup lacks what was revoked since, until it is signed anew.
         if number < before && matches!(index.crl.state, CrlState::Signed(_)) {
             index.crl.state = CrlState::Pending;
-            self.notice(&format!(
-                "{} is older than {INDEX}, as one from a backup is; it is signed anew",
-                path.display()
-            ));
+            let what = match list.number {
+                None => "has no number, so it was not signed here".to_owned(),
+                Some(_) => format!("is older than {INDEX}, as one from a backup is"),
+            };
+            self.notice(&format!("{} {what}; it is signed anew", path.display()));
         }
         index.crl.number = before.max(number);
-        index.has_seen_list = true;
+        index.seen_list_of = Some(list.this_update);
         let mut learned = 0;
         let places: HashMap<_, _> =
             index.entries.iter().enumerate().map(|(at, entry)| (entry.serial.clone(), at)).collect();
         for (serial, revocation) in list.entries() {
-            let serial = if serial.is_empty() { "00".to_owned() } else { hex(serial) };
+            let serial = match serial {
+                [0x80..=0xff, ..] => return Err(negative(&path, serial)),
+                [0, significant @ ..] if !significant.is_empty() => hex(significant),
+                _ => hex(serial),
+            };
             let revoked = Some((revocation.date, Reason::of_rfc_5280(revocation.reason)));
             match places.get(&serial) {
                 Some(at) => {
@@ -144,7 +157,9 @@ impl Directory {
         }
         let why = match beginning {
             _ if number <= before && learned == 0 => return Ok(()),
-            Beginning::WithoutList if before > 0 => format!(", which is newer than {INDEX}: is that from a backup?"),
+            Beginning::WithoutList if before > 0 && list.number.is_some() => {
+                format!(", which is newer than {INDEX}: is that from a backup?")
+            }
             _ => String::new(),
         };
         let learned = if learned == 1 { "1 revocation is".to_owned() } else { format!("{learned} revocations are") };
@@ -164,6 +179,14 @@ impl Directory {
         names.sort_unstable();
         Ok(names)
     }
+}
+
+/// To sign it as the positive number of the same digits would let in whom it revokes, and revoke another.
+fn negative(path: &Path, serial: &[u8]) -> Error {
+    let (path, serial) = (path.display(), hex(serial));
+    Error::new(format!("{path} revokes a negative serial number (in DER: {serial}), which this index cannot hold")).hint(
+        "go on with the program that signed the list; serial numbers are to be positive (RFC 5280, section 4.1.2.2)",
+    )
 }
 
 pub(super) fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> Result<Entry, Error> {

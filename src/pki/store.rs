@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::atomic::{Secrecy, write_over};
-use super::authority::Authority;
+use super::authority::{Authority, backdated};
 use super::directory::{Directory, Renewal};
 use super::index::{CrlState, Entry, Index};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
@@ -152,8 +152,8 @@ impl<'d> Opened<'d> {
     /// The first list in a directory revokes nobody but whom its index knows. Whom the CA's owner has revoked by another
     /// program, it would let in again.
     pub(super) fn check_first_list(&self) -> Result<(), Error> {
-        let Index { crl, has_seen_list, .. } = &self.index;
-        if crl.state != CrlState::None || *has_seen_list || self.authority.is_throwaway() {
+        let Index { crl, seen_list_of, .. } = &self.index;
+        if crl.state != CrlState::None || seen_list_of.is_some() || self.authority.is_throwaway() {
             return Ok(());
         }
         let dir = self.directory.path.display();
@@ -181,7 +181,10 @@ impl<'d> Opened<'d> {
         let number = number.max(now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()));
         self.index.crl.number = number;
         self.index.crl.state = CrlState::Pending;
-        let list = self.authority.sign_crl(&self.index.revoked(), number, now, valid)?;
+        // No earlier than the last one, or a server would find number and date at odds.
+        let last = self.index.seen_list_of.filter(|last| *last <= now);
+        let from = last.map_or(backdated(now), |last| last.max(backdated(now)));
+        let list = self.authority.sign_crl_of(&self.index.revoked(), number, from, now + valid)?;
         self.save()?;
         let path = self.directory.path.join(CRL);
         write_over(&path, list.as_bytes(), Secrecy::Public)?;

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
 use crate::support::client::{TLS13, get};
-use crate::support::crl::{Crl, serial};
+use crate::support::crl::{Crl, extension, serial};
 use crate::support::files::TempDir;
 use crate::support::pki::{self, Ca, Holder, armour, elements, write};
 use crate::support::server::start;
@@ -299,4 +299,97 @@ fn no_hint_sends_the_holder_of_another_programs_list_to_an_empty_one() {
         assert!(!code.repair().contains("certs crl") || code.repair().contains("that signed it before"), "{code}");
     }
     assert_eq!(certs(&dir, "crl").0, 1);
+}
+
+/// RFC 5280, section 5.2.5: whom the other lists of the CA revoke, this one does not say.
+#[test]
+fn a_list_of_a_part_of_the_certificates_is_not_taken_over_as_the_list_of_all() {
+    let ca = Ca::new("ca");
+    let dir = directory_of(&ca);
+    fails(&dir, "crl");
+    let point = write(0xa0, &write(0xa0, &write(0x86, b"http://crl.example/1.crl")));
+    for (parts, words) in [(vec![0x81, 1, 0xff], "of end entities"), (point, "http://crl.example/1.crl")] {
+        let scope = extension(&[0x55, 0x1d, 0x1c], true, &write(0x30, &parts));
+        dir.write("certs/crl.pem", Crl { extensions: vec![scope], ..Crl::number(5) }.pem(&ca));
+        let before = snapshot(&dir);
+        let said = fails(&dir, "crl --adopt");
+        assert!(
+            said.contains("certs/crl.pem is for a part of the CA's certificates only") && said.contains(words),
+            "{said}"
+        );
+        assert!(snapshot(&dir) == before, "something has changed");
+    }
+}
+
+/// -1 is ff in an INTEGER, and 255 is 00 ff: to sign the one as the other lets one client in, and keeps another out.
+#[test]
+fn a_negative_serial_number_is_not_signed_anew_as_a_positive_one() {
+    let ca = Ca::new("ca");
+    let dir = directory_of(&ca);
+    fails(&dir, "crl");
+    dir.write("certs/crl.pem", Crl { revoked: vec![(vec![0, 0xff], 1), (vec![0xff], 1)], ..Crl::number(5) }.pem(&ca));
+    let before = snapshot(&dir);
+    let said = fails(&dir, "crl --adopt");
+    assert!(said.contains("revokes a negative serial number (in DER: ff)") && said.contains("4.1.2.2"), "{said}");
+    assert!(snapshot(&dir) == before, "something has changed");
+    dir.write("certs/crl.pem", Crl { revoked: vec![(vec![0, 0xff], 1)], ..Crl::number(5) }.pem(&ca));
+    told(&dir, "crl --adopt");
+    assert_eq!(listed(&dir), ["00ff"]);
+}
+
+/// As easy-rsa, cfssl and openssl make them. A server that has the list in force takes the one that follows it.
+#[test]
+fn a_list_without_a_number_is_taken_over_and_a_server_takes_the_next_one() {
+    for version in [None, Some(1)] {
+        let ca = Ca::new("ca");
+        let dir = directory_of(&ca);
+        let alice = ca.client("alice");
+        let issued = SystemTime::now() - std::time::Duration::from_secs(60);
+        let list = Crl { version, number: None, this_update: issued, without_reasons: true, ..Crl::number(0) };
+        dir.write("certs/crl.pem", list.revoking(&alice).pem(&ca));
+        let path = |file: &str| dir.path().join("certs").join(file);
+        let builder = mtls_min::Trust::builder().pem_file(path("ca.pem")).crl_file(path("crl.pem"));
+        let before = builder.build().unwrap();
+        assert_eq!(told(&dir, "crl --adopt"), "mtls-min: 1 revocation is taken over from certs/crl.pem\n");
+        assert_eq!(listed(&dir), [hexadecimal(&serial(&alice.chain[0]))]);
+        let after = builder.rebuild(&before).unwrap();
+        assert!(after.crls().all(|crl| crl.number().is_some()));
+        done(&dir, "client bob");
+        done(&dir, "revoke bob");
+        assert_eq!(builder.rebuild(&after).unwrap().crls().next().unwrap().revoked(), 2);
+    }
+}
+
+/// The dates of numbered lists have to grow too.
+#[test]
+fn a_list_that_follows_another_programs_is_no_earlier() {
+    let ca = Ca::new("ca");
+    let dir = directory_of(&ca);
+    let issued = SystemTime::now() - std::time::Duration::from_secs(60);
+    dir.write("certs/crl.pem", Crl { this_update: issued, ..Crl::number(5) }.pem(&ca));
+    let path = |file: &str| dir.path().join("certs").join(file);
+    let builder = mtls_min::Trust::builder().pem_file(path("ca.pem")).crl_file(path("crl.pem"));
+    let before = builder.build().unwrap();
+    told(&dir, "crl --adopt");
+    let after = builder.rebuild(&before).unwrap();
+    assert!(after.crls().next().unwrap().this_update() >= before.crls().next().unwrap().this_update());
+}
+
+/// A list of another program in the place of ours: what it revoked is learned, and it is not said to be from a backup.
+#[test]
+fn a_list_without_a_number_beside_an_index_is_learned_from() {
+    let ca = Ca::new("ca");
+    let dir = directory_of(&ca);
+    done(&dir, "crl --empty");
+    done(&dir, "client alice");
+    done(&dir, "revoke alice");
+    let list =
+        Crl { number: None, version: None, without_reasons: true, revoked: vec![(vec![42], 0)], ..Crl::number(0) };
+    dir.write("certs/crl.pem", list.pem(&ca));
+    let said = told(&dir, "crl");
+    assert!(
+        said.contains("has no number") && !said.contains("backup") && said.contains("1 revocation is taken over"),
+        "{said}"
+    );
+    assert_eq!(listed(&dir).len(), 2);
 }

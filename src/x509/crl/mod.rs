@@ -91,10 +91,10 @@ impl RevocationList {
         self.entries.find(serial)
     }
 
-    /// Every serial number that it revokes, without leading zeros.
+    /// Every serial number that it revokes, as a signed integer in its shortest form.
     #[cfg(feature = "pki")]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
-        self.entries.iter().map(|(serial, revocation)| (serial.strip_prefix(&[0]).unwrap_or(serial), revocation))
+        self.entries.iter()
     }
 
     /// The serial numbers that it revokes for good and `newer` does not.
