@@ -27,7 +27,7 @@ pub struct Crl {
     pub(super) issuer: Identity,
     /// The keys of the loaded CAs that signed it: one, in as many forms as there are.
     pub(super) keys: Arc<[Box<[u8]>]>,
-    /// The places of those CAs among the authorities of trust; none, if they were loaded before and are not any more.
+    /// The places of those CAs among the authorities of trust; none, if it is not among the files any more.
     pub(super) signers: Vec<usize>,
     /// Where it was read, in words.
     pub(super) place: String,
@@ -94,12 +94,12 @@ impl Crl {
         self.keys.iter().map(|key| &**key)
     }
 
-    /// The same where none of the CAs that signed it is loaded.
-    pub(super) fn of_nobody_loaded(&self) -> Self {
+    /// The same where it is not among the files any more.
+    pub(super) fn remembered(&self) -> Self {
         Self { signers: Vec::new(), ..self.clone() }
     }
 
-    /// Whether its CA is not loaded any more: what it revoked stays revoked, and it says nothing else.
+    /// Whether it is not among the files any more: what it revoked stays revoked, and it says nothing else.
     pub(super) fn is_only_remembered(&self) -> bool {
         self.signers.is_empty()
     }
@@ -143,6 +143,11 @@ impl Lists {
     /// The same for a name in normal form.
     pub(super) fn of_normal(&self, name: &[u8]) -> &[Crl] {
         self.in_force.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one of a name, in normal form, that is in line with another one.
+    pub(super) fn in_line_with(&mut self, name: &[u8], other: &Crl) -> Option<&mut Crl> {
+        self.in_force.get_mut(name)?.iter_mut().find(|crl| crl.is_in_line_with(other))
     }
 
     /// Puts a list in force, if it is newer than the one of its line that is in force.

@@ -84,7 +84,7 @@ impl Trust {
     }
 
     /// The places of the anchors that the loaded CAs with this name, in normal form, and this key lead to.
-    fn anchors_of_key(&self, name: &[u8], spki: &[u8]) -> Vec<usize> {
+    pub(super) fn anchors_of_key(&self, name: &[u8], spki: &[u8]) -> Vec<usize> {
         let authorities = self.namesakes(name).map(|at| &self.authorities[at]);
         authorities
             .filter(|authority| *authority.spki == *spki)
@@ -93,7 +93,7 @@ impl Trust {
             .collect()
     }
 
-    fn leads_to_any(&self, crl: &Crl, anchors: &[usize]) -> bool {
+    pub(super) fn leads_to_any(&self, crl: &Crl, anchors: &[usize]) -> bool {
         self.anchors_of(crl).any(|at| anchors.contains(&at))
     }
 
@@ -214,7 +214,8 @@ impl Trust {
 
     /// Whether a list is one of this CA's.
     fn counts_for(&self, crl: &Crl, authority: &Authority) -> bool {
-        crl.is_signed_with(&authority.spki) || self.leads_to_any(crl, &authority.anchors)
+        let is_its_own = crl.is_signed_with(&authority.spki) || self.leads_to_any(crl, &authority.anchors);
+        is_its_own && !crl.is_only_remembered()
     }
 
     /// Without the time of now: a warning that is met again is the same warning.
@@ -226,7 +227,7 @@ impl Trust {
         let consequence = if self.revocation.stale == StaleCrl::Refuse { refused } else { heeded };
         if crl.is_only_remembered() {
             return Some(format!(
-                "the key that signed {crl} is not loaded any more: what it revoked stays revoked until a restart"
+                "{crl} is not among the files any more: what it revoked stays revoked until a restart"
             ));
         }
         if now < crl.this_update() {

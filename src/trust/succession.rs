@@ -17,23 +17,10 @@ impl Trust {
     /// stays revoked: a certificate for its key that leads to another CA of trust may be sent by a client.
     pub(super) fn take_over_lists(&mut self, before: &Self) -> Result<(), Error> {
         for (name, known) in &before.lists.in_force {
-            let namesakes: Vec<_> = self.namesakes(name).collect();
             for known in known {
-                let is_loaded = namesakes.iter().any(|at| known.is_signed_with(&self.authorities[*at].spki));
-                let lists = self.lists.in_force.entry(name.clone()).or_default();
-                match lists.iter().position(|crl| crl.is_in_line_with(known)) {
-                    Some(at) => lists[at].follow(known)?,
-                    None if !is_loaded => lists.push(known.of_nobody_loaded()),
-                    None if is_superseded(known, lists) => {}
-                    None => {
-                        return Err(Error::new(format!(
-                            "the revocation list of {} is gone: {} is in force, from {}",
-                            known.series(),
-                            known.edition(),
-                            known.place
-                        ))
-                        .hint("put it back, or take out the CA too; a restart takes the files as they are"));
-                    }
+                match self.lists.in_line_with(name, known) {
+                    Some(crl) => crl.follow(known)?,
+                    None => self.succeed(name, known)?,
                 }
             }
         }
@@ -41,6 +28,32 @@ impl Trust {
             before.lists.history.check(crl)?;
         }
         self.lists.history.follow(&before.lists.history);
+        Ok(())
+    }
+
+    /// A list that is gone is an error, unless all that it revoked is revoked without it. If that is by a list of the same CA, this
+    /// one takes its place; another's may forget it again, so it is remembered.
+    fn succeed(&mut self, name: &[u8], known: &Crl) -> Result<(), Error> {
+        let anchors: Vec<usize> = known.keys().flat_map(|key| self.anchors_of_key(name, key)).collect();
+        let is_relative =
+            |crl: &&Crl| known.keys().any(|key| crl.is_signed_with(key)) || self.leads_to_any(crl, &anchors);
+        let in_force = self.lists.of_normal(name).iter().filter(|crl| !crl.is_only_remembered());
+        let (own, others): (Vec<_>, Vec<_>) = in_force.partition(is_relative);
+        let is_superseded_by = |heirs: &[&Crl]| heirs.iter().any(|heir| heir.supersedes(known));
+        if is_superseded_by(&own) {
+            return Ok(());
+        }
+        let is_loaded = self.namesakes(name).any(|at| known.is_signed_with(&self.authorities[at].spki));
+        if is_loaded && !known.is_only_remembered() && !(own.is_empty() && is_superseded_by(&others)) {
+            return Err(Error::new(format!(
+                "the revocation list of {} is gone: {} is in force, from {}",
+                known.series(),
+                known.edition(),
+                known.place
+            ))
+            .hint("put it back, or take out the CA too; a restart takes the files as they are"));
+        }
+        self.lists.in_force.entry(name.into()).or_default().push(known.remembered());
         Ok(())
     }
 }
@@ -150,6 +163,13 @@ impl Crl {
         }
     }
 
+    /// Whether it revokes all that another list of its name revokes for good, and is no earlier and no narrower.
+    fn supersedes(&self, known: &Self) -> bool {
+        self.list.scope.includes(&known.list.scope)
+            && self.this_update() >= known.this_update()
+            && known.list.missing_in(&self.list).next().is_none()
+    }
+
     /// Takes the place of a list of its line.
     fn follow(&mut self, before: &Self) -> Result<(), Error> {
         let (place, issuer) = (&self.place, self.series());
@@ -196,20 +216,6 @@ pub(super) fn crossed(crl: &Crl, other: &str, others_date: SystemTime) -> Error 
         crl.place
     ))
     .hint("have the CA sign its list anew, with its clock right and its number above all others")
-}
-
-/// Whether all that a list revokes for good is revoked without it, by a list that is no earlier and no narrower: of its key, or,
-/// if there is none left of that, of another one of its name.
-fn is_superseded(known: &Crl, lists: &[Crl]) -> bool {
-    let of_key = |crl: &&Crl| known.keys().any(|key| crl.is_signed_with(key));
-    let in_force = lists.iter().filter(|crl| !crl.is_only_remembered());
-    let (own, others): (Vec<_>, Vec<_>) = in_force.partition(of_key);
-    let heirs = if own.is_empty() { others } else { own };
-    heirs.iter().any(|heir| {
-        heir.list.scope.includes(&known.list.scope)
-            && heir.this_update() >= known.this_update()
-            && known.list.missing_in(&heir.list).next().is_none()
-    })
 }
 
 /// What was revoked for good, and is not named any more by the list that came after it. RFC 5280, section 3.3: an entry stays

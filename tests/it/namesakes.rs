@@ -315,7 +315,7 @@ fn t14_what_a_key_revoked_that_is_not_loaded_any_more_stays_revoked() {
         trust = trusting(&[&new], lists).rebuild(&trust).unwrap();
         assert_eq!((code(&trust, &alice), code(&trust, &bob)), (REVOKED, None));
         let warnings = trust.warnings(SystemTime::now());
-        assert!(warnings.iter().any(|text| text.contains("not loaded any more")), "{warnings:?}");
+        assert!(warnings.iter().any(|text| text.contains("not among the files any more")), "{warnings:?}");
     }
     // It comes back with an older list.
     let back = trusting(&[&old, &new], &[Crl::number(4).der(&old), Crl::number(3).der(&new)]);
@@ -337,6 +337,11 @@ fn a_list_may_be_superseded_by_one_of_another_key_that_revokes_all_that_it_did()
     let with = |list: &Crl| trusting(&[&old, &new], &[list.der(&new)]);
     let trust = with(&Crl::number(1).revoking(&alice)).rebuild(&before).unwrap();
     assert_eq!(code(&trust, &alice), REVOKED);
+    assert_eq!(trust.crls().count(), 2, "the other one is remembered: no certificate says that the keys are of one CA");
+    let cross = old.certified_by(&new);
+    let related = |builder: TrustBuilder| builder.intermediates(cross.pem(), "intermediates");
+    let trust = related(with(&Crl::number(1).revoking(&alice))).rebuild(&before).unwrap();
+    assert_eq!((code(&trust, &alice), trust.crls().count()), (REVOKED, 1));
     assert!(error(&with(&Crl::number(1)), &before).contains("is gone: number 5"));
     let earlier = Crl { this_update: SystemTime::now() - 2 * HOUR, ..Crl::number(1) }.revoking(&alice);
     assert!(error(&with(&earlier), &before).contains("is gone: number 5"));
@@ -387,10 +392,10 @@ fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_
     let without = trusting(&[&root], &[]).rebuild(&before).unwrap();
     assert_eq!((code(&without, &alice), code(&without, &bob)), (REVOKED, None));
     let warnings = without.warnings(SystemTime::now());
-    assert!(warnings.iter().any(|text| text.contains("not loaded any more")), "{warnings:?}");
+    assert!(warnings.iter().any(|text| text.contains("not among the files any more")), "{warnings:?}");
     // It comes back, and nothing older with it.
     assert!(error(&with(&[list(4)]), &without).contains("has number 4, lower than 5"));
-    assert!(error(&with(&[]), &without).contains("is gone: number 5 is in force"));
+    assert_eq!(code(&with(&[]).rebuild(&without).unwrap(), &alice), REVOKED);
     assert!(
         with(&[list(5)])
             .rebuild(&without)
@@ -483,4 +488,38 @@ fn a_list_below_a_revoked_ca_does_not_stand_for_another() {
         let trust = trusting(&[&root], &lists).intermediates(intermediates, "intermediates").require_crls();
         assert_eq!(code(&trust.build().unwrap(), &alice), found);
     }
+}
+
+/// Whoever holds an intermediate of the name of another CA: what it revokes and forgets is no matter to that one's clients.
+#[test]
+fn t14_an_intermediate_of_another_cas_name_neither_revokes_nor_brings_back_its_clients() {
+    let (ca, root) = (Ca::new(NAME), Ca::new("root"));
+    let thief = root.intermediate(NAME);
+    let (alice, bob) = (ca.client("alice"), ca.client("bob"));
+    // Over a certificate that the thief has made for the key of the other one.
+    let cross = ca.certified_by(&thief);
+    let with = |lists: &[Vec<u8>]| trusting(&[&ca, &root], lists).intermediates(thief.pem(), "intermediates");
+    let by = |trust: &Trust, holder: &Holder| {
+        let mut roundabout = holder.alone();
+        roundabout.chain.extend([cross.der.clone(), thief.der.clone()]);
+        [code(trust, &holder.alone()), code(trust, &roundabout)]
+    };
+    let own = Crl::number(5).revoking(&alice).der(&ca);
+    let thiefs = [Crl::number(9).der(&thief), Crl::number(9).revoking(&bob).der(&thief)];
+    for other in &thiefs {
+        let trust = with(&[other.clone(), own.clone()]).build().unwrap();
+        assert_eq!(by(&trust, &alice), [REVOKED; 2]);
+        assert_eq!(code(&trust, &bob.alone()), None);
+    }
+    // The list of the other one vanishes, and the thief's, which says the same, forgets it afterwards.
+    let before = with(&[own, thiefs[0].clone()]).build().unwrap();
+    let vanished = with(&[Crl::number(10).revoking(&alice).der(&thief)]);
+    let forgotten = with(&[Crl::number(11).der(&thief)]);
+    let trust = vanished.rebuild(&before).unwrap();
+    assert_eq!(by(&trust, &alice), [REVOKED; 2]);
+    let trust = forgotten.rebuild(&trust).unwrap();
+    assert_eq!(by(&trust, &alice), [REVOKED; 2]);
+    let warnings = trust.warnings(SystemTime::now());
+    let warning = "list number 5 of CN=my ca is not among the files any more: what it revoked stays revoked";
+    assert!(warnings.iter().any(|text| text.contains(warning)), "{warnings:?}");
 }
