@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::clock::timestamp;
 use crate::error::Error;
+use crate::x509::certificate::is_same_key;
 use crate::x509::crl::{Order, RevocationList, SignedList};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{Identity, name_text};
@@ -87,7 +88,7 @@ impl Crl {
 
     /// Whether it was signed with this key.
     pub(super) fn is_signed_with(&self, spki: &[u8]) -> bool {
-        self.keys().any(|key| key == spki)
+        self.keys().any(|key| is_same_key(key, spki))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::clock::timestamp;
-use crate::x509::certificate::Certificate;
+use crate::x509::certificate::{Certificate, is_same_key};
 use crate::x509::crl::{Coverage, Revocation};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{hex, name_text};
@@ -87,7 +87,7 @@ impl Trust {
     pub(super) fn anchors_of_key(&self, name: &[u8], spki: &[u8]) -> Vec<usize> {
         let authorities = self.namesakes(name).map(|at| &self.authorities[at]);
         authorities
-            .filter(|authority| *authority.spki == *spki)
+            .filter(|authority| is_same_key(&authority.spki, spki))
             .flat_map(|authority| &authority.anchors)
             .copied()
             .collect()

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::clock::timestamp;
 use crate::error::Error;
+use crate::x509::certificate::is_same_key;
 use crate::x509::crl::{Number, Order, Scope};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::hex;
@@ -140,7 +141,7 @@ impl Line {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.keys.iter().any(|key| other.keys.contains(key))
+        self.keys.iter().any(|key| other.keys.iter().any(|other| is_same_key(key, other)))
             && self.scope == other.scope
             && normal_form(&self.issuer) == normal_form(&other.issuer)
     }

@@ -319,6 +319,25 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
+/// Whether two `SubjectPublicKeyInfo` are of one key: a point of an elliptic curve has two forms (RFC 5480, section 2.2).
+pub(crate) fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+    one == other || point(one).is_some_and(|point_of_one| point(other) == Some(point_of_one))
+}
+
+/// The algorithm of a key that is a point of an elliptic curve, its x, and whether its y is odd.
+fn point(spki: &[u8]) -> Option<(&[u8], &[u8], bool)> {
+    let mut key = Reader::of(spki, tag::SEQUENCE).ok()?;
+    let algorithm = key.expect(tag::SEQUENCE).ok()?;
+    let (_, kind) = Oid::from_der(algorithm).ok()?;
+    let (form, point) = whole_octets(key.expect(tag::BIT_STRING).ok()?).ok()?.split_first()?;
+    let (x, y_is_odd) = match form {
+        2 | 3 => (point, *form == 3),
+        4 => (&point[..point.len() / 2], point.last()? % 2 == 1),
+        _ => return None,
+    };
+    (kind == oid::OID_KEY_TYPE_EC_PUBLIC_KEY).then_some((algorithm, x, y_is_odd))
+}
+
 /// The kind of a public key, of which this is the `SubjectPublicKeyInfo`.
 pub(crate) fn key_of(spki: &[u8]) -> Key {
     let parts = Reader::of(spki, tag::SEQUENCE).and_then(|mut key| {
