@@ -254,7 +254,7 @@ fn t3_a_bad_file_leaves_what_was_in_force_and_is_told_once() {
         eventually(|| running.seen.events().iter().filter(|event| event.contains("Reloaded")).count() > before);
     }
     fs::remove_file(dir.path().join("ca.pem")).unwrap();
-    running.seen.wait_for_event("NotFound");
+    running.seen.wait_for_event("No such file");
     assert_eq!((status(&running, &alice), status(&running, &mallory)), (200, 401));
 }
 
