@@ -12,10 +12,12 @@
 //!
 //! That cannot be made to last. Neither bytes that drip nor a flight that is held back makes a handshake younger, so each of
 //! those that are spared can go (as 1, 2 or 4) once [`GRACE`] is over: however many strangers keep shaking hands, accepting
-//! goes on after one second at most, and then each second at least as many are accepted as strangers may be connected. Who
-//! waits in the backlog is accepted in the order of arrival, so a flood of handshakes delays others but locks nobody out.
-//! Silent connections are so cheap that a flood of them would fill the backlog too. So in a flood, which is when many had to
-//! be cut, no more of them are spared: then they delay nobody. A good client has sent its ClientHello by then, most likely.
+//! goes on after one second at most.
+//! But the backlog is longer than many a table, and who waits in it is accepted in the order of arrival: strangers who fill it
+//! could keep others waiting for a minute, with no more new connections a second than the table holds. So in a flood, which is
+//! when many of a kind had to be cut, no more of that kind are spared, for a while: then the longest goes for each who comes,
+//! and nobody waits. Of the silent, a good client is none by then, most likely: it has sent its ClientHello. Of those who shake
+//! hands it may be one, and has as long as the flood needs to fill the table.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 /// So long a client is given to make progress before it counts as one that makes none.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// After a flood of silent connections it takes so long until they are spared again.
+/// After a flood of connections of one kind it takes so long until these are spared again.
 const AFTER_FLOOD: Duration = Duration::from_secs(10);
 
 /// What a connection counts for when there are too many.
@@ -66,9 +68,31 @@ pub(crate) struct Strangers<K> {
     refused: BTreeSet<(Instant, K)>,
     /// The others, by when they began.
     shaking_hands: BTreeSet<(Instant, K)>,
-    /// So many of the silent were cut, within [`GRACE`] of the first of these.
+    flood_of_silent: Flood,
+    flood_of_handshakes: Flood,
+}
+
+/// Whether there is a flood of connections of one kind.
+#[derive(Debug, Default)]
+struct Flood {
+    /// So many were cut, within [`GRACE`] of the first of these.
     cuts: Option<(Instant, usize)>,
-    flood_until: Option<Instant>,
+    until: Option<Instant>,
+}
+
+impl Flood {
+    fn is_on(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    /// It is a flood if within [`GRACE`] at least so many had to go.
+    fn note_cut(&mut self, many: usize, now: Instant) {
+        let (since, before) = self.cuts.filter(|(since, _)| !is_overdue(*since, now)).unwrap_or((now, 0));
+        self.cuts = Some((since, before + 1));
+        if before + 1 >= many {
+            self.until = Some(now + AFTER_FLOOD);
+        }
+    }
 }
 
 impl<K: Ord + Copy> Strangers<K> {
@@ -78,8 +102,8 @@ impl<K: Ord + Copy> Strangers<K> {
             heard: BTreeSet::new(),
             refused: BTreeSet::new(),
             shaking_hands: BTreeSet::new(),
-            cuts: None,
-            flood_until: None,
+            flood_of_silent: Flood::default(),
+            flood_of_handshakes: Flood::default(),
         }
     }
 
@@ -97,35 +121,34 @@ impl<K: Ord + Copy> Strangers<K> {
 
     /// Who goes first, to be cut now. `None`: nobody may be.
     pub(crate) fn first_to_go(&mut self, now: Instant) -> Option<K> {
-        let in_flood = self.flood_until.is_some_and(|until| now < until);
-        let overdue = |set: &BTreeSet<(Instant, K)>| set.first().copied().filter(|entry| is_overdue(entry.0, now));
         let first = match self.silent.first().copied() {
-            Some(silent) if in_flood || is_overdue(silent.0, now) => {
-                self.note_cut_of_silent(now);
+            Some(silent) if self.flood_of_silent.is_on(now) || is_overdue(silent.0, now) => {
+                self.flood_of_silent.note_cut(self.silent.len().div_ceil(4), now);
                 Some(silent)
             }
             // It speaks soon, or is the next to go: no handshake is cut before it.
             Some(_) => self.refused.first().copied(),
-            None => {
-                overdue(&self.heard).or_else(|| self.refused.first().copied()).or_else(|| overdue(&self.shaking_hands))
-            }
+            None => self.first_of_who_spoke(now),
         };
         first.map(|(_, key)| key)
     }
 
-    /// It is a flood if within [`GRACE`] a quarter of those who are silent had to go.
-    fn note_cut_of_silent(&mut self, now: Instant) {
-        let (since, before) = self.cuts.filter(|(since, _)| !is_overdue(*since, now)).unwrap_or((now, 0));
-        self.cuts = Some((since, before + 1));
-        if (before + 1) * 4 >= self.silent.len() {
-            self.flood_until = Some(now + AFTER_FLOOD);
+    /// In a flood no handshake lasts until it is overdue. So it has to show anew from time to time that it is one: many good
+    /// clients at once are none.
+    fn first_of_who_spoke(&mut self, now: Instant) -> Option<(Instant, K)> {
+        let first = overdue(&self.heard, now)
+            .or_else(|| self.refused.first().copied())
+            .or_else(|| overdue(&self.shaking_hands, now));
+        if first.is_some_and(|first| !self.refused.contains(&first)) {
+            // Half of those who are there, and more than a straggler.
+            self.flood_of_handshakes.note_cut(self.shaking_hands.len().div_ceil(2).max(2), now);
         }
+        first.or_else(|| self.shaking_hands.first().copied().filter(|_| self.flood_of_handshakes.is_on(now)))
     }
 
     /// The same, of those only that have let [`GRACE`] pass.
     pub(crate) fn overdue(&self, now: Instant) -> Option<K> {
-        let overdue = |set: &BTreeSet<(Instant, K)>| set.first().filter(|entry| is_overdue(entry.0, now)).copied();
-        let first = if self.silent.is_empty() { overdue(&self.heard) } else { overdue(&self.silent) };
+        let first = overdue(if self.silent.is_empty() { &self.heard } else { &self.silent }, now);
         first.map(|(_, key)| key)
     }
 
@@ -150,6 +173,11 @@ impl<K: Ord + Copy> Strangers<K> {
             Standing::Idle | Standing::Busy => {}
         }
     }
+}
+
+/// The first, if it is overdue.
+fn overdue<K: Ord + Copy>(set: &BTreeSet<(Instant, K)>, now: Instant) -> Option<(Instant, K)> {
+    set.first().copied().filter(|entry| is_overdue(entry.0, now))
 }
 
 pub(crate) fn is_overdue(since: Instant, now: Instant) -> bool {
@@ -192,6 +220,9 @@ mod tests {
             ("silent", Silent, 9_000, 9_000),
             ("silent for long", Silent, 8_999, 8_999),
         ];
+        // So many more that those who go are no flood.
+        let more = "a b c d e f g h i j k l".split(' ').map(|name| (name, ShakingHands, 9_500, 9_500));
+        let clients: Vec<_> = clients.into_iter().chain(more).collect();
         let expected = [
             "silent for long",
             "silent",
@@ -235,6 +266,44 @@ mod tests {
         strangers.insert(9, Silent, Times { since: over, heard: over });
         (4..8).for_each(|key| strangers.remove(key, Silent, late));
         assert_eq!(strangers.first_to_go(over), None, "the flood is over");
+    }
+
+    #[test]
+    fn who_shakes_hands_is_spared_for_a_second_until_many_were_cut() {
+        let now = Instant::now();
+        let mut strangers = Strangers::new();
+        let times = |key| {
+            let since = if key < 2 { now } else { now + GRACE } + MS * key;
+            Times { since, heard: since }
+        };
+        (0..5).for_each(|key| strangers.insert(key, ShakingHands, times(key)));
+        let mut cut = |at| strangers.first_to_go(at).inspect(|key| strangers.remove(*key, ShakingHands, times(*key)));
+        assert_eq!(cut(now + GRACE - MS), None);
+        // One of five is a straggler.
+        assert_eq!(cut(now + GRACE), Some(0));
+        assert_eq!(cut(now + GRACE), None);
+        // Two are a flood.
+        assert_eq!(cut(now + GRACE + MS), Some(1));
+        let flood = now + GRACE + MS;
+        assert_eq!(cut(flood + MS), Some(2), "none is spared now");
+        assert_eq!(cut(flood + MS), Some(3), "the longest goes first");
+        // Later: as nobody was overdue, it has not shown that it lasts.
+        let over = flood + AFTER_FLOOD;
+        strangers.insert(9, ShakingHands, Times { since: over, heard: over });
+        (4..5).for_each(|key| strangers.remove(key, ShakingHands, times(key)));
+        assert_eq!(strangers.first_to_go(over), None, "the flood is over");
+    }
+
+    #[test]
+    fn who_was_refused_makes_no_flood_of_handshakes() {
+        let now = Instant::now();
+        let (early, late) = (Times { since: now, heard: now }, Times { since: now + GRACE, heard: now + GRACE });
+        let mut strangers = Strangers::new();
+        strangers.insert(0, Refused, early);
+        strangers.insert(1, ShakingHands, late);
+        assert_eq!(strangers.first_to_go(now + GRACE), Some(0));
+        strangers.remove(0, Refused, early);
+        assert_eq!(strangers.first_to_go(now + GRACE), None);
     }
 
     #[test]

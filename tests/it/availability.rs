@@ -264,6 +264,23 @@ fn d7_clients_that_stall_after_their_hello_lock_nobody_out() {
     drop(stalled);
 }
 
+/// The backlog is longer than a small table: whoever fills it with handshakes must not keep others waiting until all of
+/// these have had their second.
+#[test]
+fn d7_stalled_handshakes_in_the_backlog_keep_nobody_out_of_a_small_table() {
+    let ca = Ca::new("ca");
+    let running = with_connections(&ca, 8);
+    let stalled: Vec<TcpStream> = (0..SLOW_CLIENTS).map(|_| sent(&running, b"\x16")).collect();
+    let alice = ca.client("alice");
+    let begun = Instant::now();
+    let mut late = connect(running.addr, config(Some(&alice), &TLS13));
+    late.sock.set_read_timeout(Some(PATIENCE * 3)).unwrap();
+    assert_eq!(exchange(&mut late, GET).unwrap().body, "ok");
+    // At six a second it would be 83 seconds.
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    drop(stalled);
+}
+
 /// Each byte is progress, and yet a handshake does not get younger by it.
 #[test]
 fn d7_clients_that_drip_their_hello_lock_nobody_out() {
