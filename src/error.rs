@@ -22,18 +22,24 @@ impl Error {
     /// All of it in one line: what went wrong, the causes, and the hint.
     pub(crate) fn in_full(&self) -> String {
         let mut text = self.to_string();
-        let mut hint = self.hint_text();
-        let mut cause = self.source();
-        while let Some(error) = cause {
+        for cause in self.causes() {
             text.push_str("; because: ");
-            text.push_str(&error.to_string());
-            hint = hint.or_else(|| error.downcast_ref::<Self>()?.hint_text());
-            cause = error.source();
+            text.push_str(&cause.to_string());
         }
-        match hint {
+        match self.first_hint() {
             Some(hint) => format!("{text}; hint: {hint}"),
             None => text,
         }
+    }
+
+    /// What is behind it, and what is behind that, and so on.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        std::iter::successors(self.source(), |error| (*error).source())
+    }
+
+    /// Its hint, or if it has none, that of the first of the causes that has one.
+    pub(crate) fn first_hint(&self) -> Option<&str> {
+        self.hint_text().or_else(|| self.causes().find_map(|cause| cause.downcast_ref::<Self>()?.hint_text()))
     }
 
     pub(crate) fn new(message: impl Into<String>) -> Self {

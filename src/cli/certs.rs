@@ -164,6 +164,28 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             Error::new("the options of the server do not go with certs").hint("certs --dir names the directory")
         );
     }
+    work(certs).map_err(|error| match error.first_hint().map(|hint| in_dir(hint, &certs.dir)) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    })
+}
+
+/// What names commands, with the directory in them that is worked in: they are to be typed as they stand.
+fn in_dir(text: &str, dir: &str) -> String {
+    let mut parts = text.split("`mtls-min certs ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        // It may be what the hint is about.
+        let option = if part.starts_with("--dir") { String::new() } else { dir_option(dir) };
+        format!("{text}`mtls-min certs{option} {part}")
+    })
+}
+
+fn dir_option(dir: &str) -> String {
+    if dir == "certs" { String::new() } else { format!(" --dir {}", quoted(dir)) }
+}
+
+fn work(certs: &Certs) -> Result<(), Error> {
     let now = SystemTime::now();
     let directory = Directory::new(&certs.dir).on_wait(|path| {
         tell!("waiting for another process that works in {}", path.display());
@@ -209,7 +231,7 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
                 print_result!("a server with --crl {} heeds it within a second\n", quoted(&crl_in(&certs.dir)));
             }
         },
-        What::List(list) => show(&directory.list()?, list.json, now),
+        What::List(list) => show(&directory.list()?, list.json, &certs.dir, now),
         What::Crl(crl) => say_made(&[match (crl.empty, crl.adopt) {
             (true, true) => return Err(Error::new("--empty and --adopt do not go together")),
             (true, false) => directory.sign_first_crl(crl.days, now)?,
@@ -232,7 +254,7 @@ fn say_what_next(dir: &str) {
         "certs" => String::new(),
         _ => format!(" --cert {} --key {}", file("server-crt.pem"), file("server-key.pem")),
     };
-    let option = if dir == "certs" { String::new() } else { format!(" --dir {}", quoted(dir)) };
+    let option = dir_option(dir);
     let (ca, ca_key, crl) = (file("ca.pem"), file("ca-key.pem"), quoted(&crl_in(dir)));
     print_result!(
         "
@@ -248,7 +270,7 @@ fn crl_in(dir: &str) -> String {
     format!("{dir}/crl.pem")
 }
 
-fn show(overview: &Overview, json: bool, now: SystemTime) {
+fn show(overview: &Overview, json: bool, dir: &str, now: SystemTime) {
     if json {
         // Names, serial numbers and reasons hold nothing that JSON would have to escape.
         let entries: Vec<_> = overview.entries.iter().map(|entry| json_entry(entry, now)).collect();
@@ -267,14 +289,13 @@ fn show(overview: &Overview, json: bool, now: SystemTime) {
         let [a, b, c, d] = widths;
         print_result!("{name:a$}  {kind:b$}  {serial:c$}  {days:>d$}  {state}\n");
     }
-    match overview.crl_due {
-        Some(due) if due < now => print_result!("\nrevocation list {}, expired: {RESIGN}\n", overview.crl_number),
-        Some(due) => {
-            print_result!("\nrevocation list {}, {} days left\n", overview.crl_number, days_left(due, now));
-        }
-        None if overview.crl_number == 0 => print_result!("\nno revocation list yet: {FIRST}\n"),
-        None => print_result!("\nno revocation list, or not of all that is revoked: {RESIGN}\n"),
-    }
+    let crl = match overview.crl_due {
+        Some(due) if due < now => format!("revocation list {}, expired: {RESIGN}", overview.crl_number),
+        Some(due) => format!("revocation list {}, {} days left", overview.crl_number, days_left(due, now)),
+        None if overview.crl_number == 0 => format!("no revocation list yet: {FIRST}"),
+        None => format!("no revocation list, or not of all that is revoked: {RESIGN}"),
+    };
+    print_result!("\n{}\n", in_dir(&crl, dir));
 }
 
 const FIRST: &str = "`mtls-min certs crl --empty` signs one, if this CA has revoked nobody";

@@ -37,7 +37,6 @@ mod strangers;
 mod trust;
 mod writer;
 
-use std::error::Error as StdError;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -217,14 +216,10 @@ fn run(line: &CommandLine) -> ExitCode {
 
 fn fail(error: &Error, code: ExitCode) -> ExitCode {
     tell!("{error}");
-    let mut hint = error.hint_text();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        tell!(plain "  because: {error}");
-        hint = hint.or_else(|| error.downcast_ref::<Error>()?.hint_text());
-        cause = error.source();
+    for cause in error.causes() {
+        tell!(plain "  because: {cause}");
     }
-    if let Some(hint) = hint {
+    if let Some(hint) = error.first_hint() {
         tell!(plain "  hint: {hint}");
     }
     code

@@ -8,7 +8,7 @@ use mtls_min::pki::{ClientRequest, Directory};
 
 use crate::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
 use crate::support::client::{TLS13, eventually, get};
-use crate::support::command::{Serving, binary};
+use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
 
 const FILES: [&str; 4] = ["-crt.pem", "-key.pem", ".p12", ".legacy.p12"];
@@ -217,4 +217,28 @@ fn a_running_server_takes_the_new_certificate_of_a_revoked_name() {
     told(&dir, "client phone");
     assert_eq!(status(holder(&dir, "phone")), 200);
     assert_eq!(status(old), 401);
+}
+
+/// What a hint says between back quotes is typed as it stands.
+#[test]
+fn the_commands_in_hints_name_the_directory_that_is_worked_in() {
+    let dir = TempDir::new();
+    let certs = |words: &[&str]| {
+        let output = run(dir.path(), &[&["certs", "--dir", "my certs"], words].concat());
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    certs(&["init"]);
+    certs(&["client", "phone"]);
+    let said = certs(&["client", "phone"]);
+    assert!(said.contains("`mtls-min certs --dir 'my certs' renew phone`"), "{said}");
+    certs(&["revoke", "phone"]);
+    let said = certs(&["renew", "phone"]);
+    assert!(said.contains("`mtls-min certs --dir 'my certs' client phone`"), "{said}");
+    fs::remove_file(dir.path().join("my certs/crl.pem")).unwrap();
+    let said = certs(&["list"]);
+    assert!(said.contains("`mtls-min certs --dir 'my certs' crl`"), "{said}");
+    // In a cause.
+    fs::remove_file(dir.path().join("my certs/index.txt")).unwrap();
+    let said = certs(&["revoke", "phone"]);
+    assert!(said.contains("`mtls-min certs --dir 'my certs' ") && !said.contains("certs crl"), "{said}");
 }
