@@ -254,8 +254,17 @@ impl Authority {
             revoked_certs: revoked.collect(),
             key_identifier_method: key_id(&own),
         };
-        let failed = |error| Error::new("the revocation list cannot be signed").caused_by(error);
-        let list = params.signed_by(&self.issuer).map_err(failed)?;
+        let list = params.signed_by(&self.issuer).map_err(|error| {
+            let failed = Error::new("the revocation list cannot be signed");
+            match error {
+                // RFC 5280, section 4.2.1.3.
+                rcgen::Error::IssuerNotCrlSigner => failed.hint(
+                    "the keyUsage of this CA allows no lists: have its certificate made anew, with the same name and key, and with \
+                     keyCertSign and cRLSign; what it has signed stays valid",
+                ),
+                error => failed.caused_by(error),
+            }
+        })?;
         let list = with_names(list.der(), &[(ISSUER_OF_LIST, own.subject)], |list| self.sign(list))?;
         Ok(armour("X509 CRL", &list))
     }

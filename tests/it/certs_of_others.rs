@@ -5,6 +5,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use mtls_min::pki::Authority;
+use rcgen::KeyUsagePurpose;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -392,4 +393,22 @@ fn a_list_without_a_number_beside_an_index_is_learned_from() {
         "{said}"
     );
     assert_eq!(listed(&dir).len(), 2);
+}
+
+/// RFC 5280, section 4.2.1.3: such a CA has its lists signed by nobody. That is said with what mends it, and it does.
+#[test]
+fn a_ca_whose_key_usage_allows_no_lists_is_told_apart_and_how_to_mend_it() {
+    let ca = Ca::new("ca");
+    let without = ca.renewed_with("ca", |params| params.key_usages = vec![KeyUsagePurpose::KeyCertSign]);
+    let dir = directory_of(&without);
+    done(&dir, "client alice");
+    let said = fails(&dir, "crl --empty");
+    assert!(
+        said.contains("the keyUsage of this CA allows no lists") && said.contains("keyCertSign and cRLSign"),
+        "{said}"
+    );
+    dir.write("certs/ca.pem", ca.pem());
+    done(&dir, "crl --empty");
+    done(&dir, "revoke alice");
+    assert_eq!(listed(&dir), [digits(identity(&dir, "alice").serial())]);
 }
