@@ -166,10 +166,14 @@ fn check_segments(path: &[u8]) -> Result<(), Rejection> {
     };
     let mut segments = after.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        match segment {
+        // What follows a semicolon, some programs take away before they look at the rest (RFC 3986, section 3.3).
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or(segment);
+        match name {
             b"." | b".." => return Err(Rejection::bad("a path with . or ..")),
             // The last one may be empty: `/` and `/directory/`.
-            b"" if segments.peek().is_some() => return Err(Rejection::bad("a path with an empty segment")),
+            b"" if segments.peek().is_some() || !segment.is_empty() => {
+                return Err(Rejection::bad("a path with an empty segment"));
+            }
             _ => {}
         }
     }

@@ -226,6 +226,7 @@ fn h5_paths_are_normal_or_400() {
         ("https://a.test:443", "/"),
         ("/...", "/..."),
         ("/a;b=c,d", "/a;b=c,d"),
+        ("/...;x/..a;y/", "/...;x/..a;y/"),
     ] {
         assert_eq!(accepted(&asking(target)).parts.uri, normal, "{target}");
     }
@@ -236,6 +237,13 @@ fn h5_paths_are_normal_or_400() {
         "/./admin",
         "/..",
         "/.",
+        "/x/..;/admin",
+        "/x/.;y=z/admin",
+        "/x/%2e%2e%3b/admin",
+        "/..;",
+        "/;/admin",
+        "/x/%3By/admin",
+        "/;",
         "/x/%2e%2e/admin",
         "/%2E",
         "/admin%2f",

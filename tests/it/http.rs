@@ -116,6 +116,7 @@ fn h5_the_handler_sees_one_form_of_a_path() {
         "/x/../admin",
         "/admin%2f",
         "/x/%2e%2e/admin",
+        "/x/..;/admin",
         "/admin\\",
         "/a\"b",
         "/a<b",

@@ -456,6 +456,8 @@ fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
         "/./admin",
         "/x/../admin",
         "/x/%2e%2e/admin",
+        "/x/..;/admin",
+        "/x/.;y/..%3b/admin",
         "/admin%2f",
         "/admin%2Fx",
         "/admin?x",
