@@ -1,6 +1,7 @@
 //! Who is asking, and may they? The verdict on the client, cached while it stands, and what the policy makes of it.
 
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 use super::context::{Context, ExpiryNotices, Gate};
 use super::{Connection, Next};
@@ -11,6 +12,8 @@ use crate::trust::{Decision, Judgement, Refusal, Trust, Verdict, decide, judge, 
 /// A judgement, and what it was based on.
 pub(super) struct Judged {
     generation: u64,
+    /// Before then it does not stand: a clock that is set back may find dates in the future that had passed.
+    since: SystemTime,
     /// Not held: what has been replaced must not stay in memory for as long as somebody downloads.
     trust: Weak<Trust>,
     judgement: Judgement,
@@ -48,8 +51,8 @@ impl Connection {
     pub(super) fn judge(&mut self, context: &Context) -> (&Verdict, Arc<Trust>) {
         let generation = context.trust.generation();
         let stands = |judged: &&Judged| {
-            judged.generation == generation
-                && judged.judgement.valid_until.is_none_or(|until| context.clock.now() < until)
+            let is_time = |until| (judged.since..until).contains(&context.clock.now());
+            judged.generation == generation && judged.judgement.valid_until.is_none_or(is_time)
         };
         let known = self.judged.as_ref().filter(stands).and_then(|judged| judged.trust.upgrade());
         let trust = known.unwrap_or_else(|| self.judge_anew(generation, context));
@@ -73,7 +76,7 @@ impl Connection {
             let next = ExpiryNotices::next(identity, now);
             judgement.valid_until = judgement.valid_until.map(|until| until.min(next));
         }
-        self.judged = Some(Judged { generation, trust: Arc::downgrade(&trust), judgement });
+        self.judged = Some(Judged { generation, since: now, trust: Arc::downgrade(&trust), judgement });
         trust
     }
 

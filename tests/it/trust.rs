@@ -502,6 +502,26 @@ fn a_verdict_changes_when_a_date_passes_on_an_open_connection() {
     }
 }
 
+/// RFC 5280, section 4.1.2.5: before notBefore it is not valid, and neither is it on a connection that is open already.
+#[test]
+fn a_clock_that_is_set_back_counts_on_an_open_connection() {
+    let ca = Ca::new("ca");
+    let start_of_test = SystemTime::now();
+    let back = std::sync::Arc::new(AtomicUsize::new(0));
+    let told = std::sync::Arc::clone(&back);
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.clock(move || start_of_test - HOUR / 4 * told.load(Ordering::SeqCst) as u32),
+        |_: &mut Request<'_>| Response::default(),
+    );
+    let alice = ca.client_with("alice", |params| params.not_before = (start_of_test - HOUR / 2).into());
+    let mut stream = connect(running.addr, config(Some(&alice), &TLS13));
+    for (quarters, status) in [(0, 200), (1, 200), (3, 401)] {
+        back.store(quarters, Ordering::SeqCst);
+        assert_eq!(exchange(&mut stream, GET).unwrap().status, status, "{quarters} quarters of an hour back");
+    }
+}
+
 /// A connection that is never closed is judged once; its client has to be told of every day all the same.
 #[test]
 fn a_client_that_stays_connected_is_told_of_once_a_day_when_it_expires_soon() {
