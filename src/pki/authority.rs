@@ -13,7 +13,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 
 use super::armour::armour;
-use super::key::{new_key, read_key};
+use super::key::{cannot_make, new_key, read_key};
 use super::names::{ISSUER_OF_CERTIFICATE, ISSUER_OF_LIST, SUBJECT_OF_CERTIFICATE, with_names};
 use super::reading::{check_dates, is_throwaway, names_as_issuer, parse, read_certificate};
 use super::request::{
@@ -382,10 +382,6 @@ fn serial_number() -> Result<SerialNumber, Error> {
     getrandom::fill(&mut octets).map_err(no_randomness)?;
     octets[0] = octets[0] & 0x3f | 0x40;
     Ok(SerialNumber::from_slice(&octets))
-}
-
-pub(super) fn cannot_make(error: rcgen::Error) -> Error {
-    Error::new("a certificate cannot be made").caused_by(error)
 }
 
 pub(super) fn no_randomness(error: getrandom::Error) -> Error {

@@ -4,7 +4,6 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::authority::cannot_make;
 use super::names::element;
 use super::request::KeyKind;
 use crate::error::Error;
@@ -72,4 +71,8 @@ pub(super) fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {
 #[cfg(feature = "aws-lc-rs")]
 fn new_rsa_key(size: rcgen::RsaKeySize) -> Result<KeyPair, Error> {
     KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).map_err(cannot_make)
+}
+
+pub(super) fn cannot_make(error: rcgen::Error) -> Error {
+    Error::new("a certificate cannot be made").caused_by(error)
 }

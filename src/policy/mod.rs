@@ -2,6 +2,7 @@
 
 mod authority;
 mod file;
+mod kind;
 mod permission;
 mod rule;
 mod slips;

@@ -9,6 +9,7 @@ use crate::x509::identity::{Attribute, Identity, hex, visible};
 use crate::x509::rfc4514;
 
 use super::authority;
+use super::kind::{KINDS, Kind};
 use super::slips::{nearest_kind, nearest_rule, second_rule};
 
 /// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
@@ -16,25 +17,6 @@ use super::slips::{nearest_kind, nearest_rule, second_rule};
 pub(super) struct Rule {
     kind: Kind,
     value: Value,
-}
-
-/// What of a client a rule looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    CommonName,
-    Dns,
-    Email,
-    Upn,
-    Uri,
-    Ip,
-    Organization,
-    OrganizationalUnit,
-    Subject,
-    Sha256,
-    Spki,
-    Issuer,
-    IssuerSha256,
-    Client,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,24 +44,6 @@ struct Name {
     /// By RFC 5280, section 7.1.
     normal: Box<[u8]>,
 }
-
-/// The words before the colon, and what they look at.
-pub(super) const KINDS: [(&str, Kind); 14] = [
-    ("cn", Kind::CommonName),
-    ("dns", Kind::Dns),
-    ("email", Kind::Email),
-    ("upn", Kind::Upn),
-    ("uri", Kind::Uri),
-    ("ip", Kind::Ip),
-    ("o", Kind::Organization),
-    ("ou", Kind::OrganizationalUnit),
-    ("dn", Kind::Subject),
-    ("sha256", Kind::Sha256),
-    ("spki", Kind::Spki),
-    ("issuer", Kind::Issuer),
-    ("issuer-sha256", Kind::IssuerSha256),
-    ("client", Kind::Client),
-];
 
 impl Rule {
     /// Reads `kind:value`. The error says what is wrong and what would be right.

@@ -2,7 +2,7 @@
 
 use crate::x509::rfc4514;
 
-use super::rule::KINDS;
+use super::kind::KINDS;
 
 /// Words that others use for a kind of rule.
 const OTHER_WORDS: [(&str, &str); 9] = [

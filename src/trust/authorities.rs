@@ -13,8 +13,8 @@ use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{Identity, sha256};
 
 use super::diagnose::extension_text;
-use super::judge::date_problem;
 use super::path::anchors_of;
+use super::problem::date_problem;
 use super::refusal::RefusalCode;
 use super::signature::{Check, check, key_problem};
 use super::{Authority, Pin, Trust, TrustEntry, TrustKind};

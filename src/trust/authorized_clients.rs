@@ -12,7 +12,7 @@ use crate::x509::certificate::Certificate;
 use crate::x509::identity::{sha256, visible};
 use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
-use super::builder::read;
+use super::file::read;
 use super::{Digest, Pin, Trust};
 
 /// A file of one certificate is larger than this only by mistake.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,11 +11,11 @@ use rustls::pki_types::CertificateDer;
 use crate::crypto;
 use crate::error::Error;
 use crate::policy::Policy;
-use crate::reactor::sys;
 use crate::x509::pem::{Block, blocks};
 
 use super::cache::KnownClients;
 use super::crl::{self, Lists};
+use super::file::read;
 use super::revocation::{RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized_clients};
 
@@ -259,38 +258,4 @@ impl Source {
             Source::Memory { bytes, name } => Ok((bytes.as_slice().into(), name.clone())),
         }
     }
-}
-
-/// Reads a file; `what` names its kind in errors.
-pub(super) fn read(path: &Path, what: &str, max: u64) -> Result<Vec<u8>, Error> {
-    let name = path.display();
-    let file = sys::open_regular(path).map_err(|error| {
-        let kind = error.kind();
-        let error = Error::new(format!("cannot read {what} {name}")).caused_by(error);
-        match (kind, what) {
-            (ErrorKind::NotFound, "the CA file") => {
-                let maker = if cfg!(feature = "pki") { "`mtls-min demo`" } else { "certs/make-certs.sh" };
-                error.hint(format!("{maker} makes a set of certificates to try; --ca names another file"))
-            }
-            (ErrorKind::NotFound, "the file of intermediates") => error.hint("--intermediates names it"),
-            (ErrorKind::NotFound, "the file of revocation lists") => {
-                error.hint("--crl names another file; where `mtls-min certs` keeps the CA, `mtls-min certs crl` signs its list anew")
-            }
-            (ErrorKind::NotFound, "the policy") => {
-                error.hint("--policy names the file; a line of it is a path and who may go there, for example: / any")
-            }
-            (ErrorKind::NotFound, _) => error,
-            (ErrorKind::InvalidInput, _) => error.hint("name a file, not a directory, pipe or device"),
-            _ => error.hint("the user that runs this has to be able to read it"),
-        }
-    })?;
-    let mut bytes = Vec::new();
-    file.take(max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Error::new(format!("cannot read {what} {name}")).caused_by(error))?;
-    if bytes.len() as u64 > max {
-        return Err(Error::new(format!("{what} {name} is larger than {} MiB", max / 1024 / 1024))
-            .hint("is this the right file?"));
-    }
-    Ok(bytes)
 }

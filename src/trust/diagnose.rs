@@ -5,7 +5,7 @@ use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{Attribute, Identity, name_text};
 
 use super::Trust;
-use super::judge::Problem;
+use super::problem::Problem;
 use super::refusal::RefusalCode;
 use super::signature::{Check, Unsupported, check};
 

@@ -9,7 +9,7 @@ use crate::x509::name_constraints::{self, Violation};
 
 use super::Trust;
 use super::diagnose::{extension_text, which};
-use super::judge::{Problem, date_problem};
+use super::problem::{Problem, date_problem};
 use super::refusal::RefusalCode;
 
 /// What is wrong with a path, which is from the client's certificate upwards, to a CA of trust.

@@ -1,17 +1,16 @@
 //! The verdict.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::clock::timestamp;
 use crate::x509::certificate::{Certificate, NotACertificate};
 use crate::x509::identity::Identity;
 
 use super::cache::digest_of;
 use super::path::{Proof, prove};
+use super::problem::{Problem, date_problem, last_moment};
 use super::refusal::{Refusal, RefusalCode};
 use super::signature;
 use super::{Pin, Trust};
@@ -122,46 +121,6 @@ fn or_unreadable(problem: Problem, unreadable: Option<(usize, NotACertificate)>)
     }
 }
 
-/// Why a certificate is refused, and until when at least.
-#[derive(Debug, Clone)]
-pub(super) struct Problem {
-    pub(super) code: RefusalCode,
-    pub(super) detail: String,
-    /// What helps in this case, where the repair of the code would not.
-    pub(super) repair: Option<Cow<'static, str>>,
-    pub(super) until: Option<SystemTime>,
-    /// The CA of trust that the path leads to all the same.
-    pub(super) anchor: Option<Identity>,
-}
-
-impl Problem {
-    pub(super) fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), repair: None, until: None, anchor: None }
-    }
-
-    pub(super) fn repaired_by(self, repair: impl Into<Cow<'static, str>>) -> Self {
-        Self { repair: Some(repair.into()), ..self }
-    }
-
-    pub(super) fn under(self, anchor: &Identity) -> Self {
-        Self { anchor: Some(anchor.clone()), ..self }
-    }
-}
-
-/// What is wrong with the dates of a certificate (RFC 5280, section 4.1.2.5: both ends are included).
-pub(super) fn date_problem(certificate: &Certificate<'_>, now: SystemTime) -> Option<Problem> {
-    let (from, to) = (certificate.not_before, certificate.not_after);
-    if now < from {
-        let detail = format!("valid from {}, and it is {}", timestamp(from), timestamp(now));
-        return Some(Problem { until: Some(from), ..Problem::new(RefusalCode::NotYetValid, detail) });
-    }
-    if now >= last_moment(certificate) {
-        let detail = format!("valid until {}, and it is {}", timestamp(to), timestamp(now));
-        return Some(Problem::new(RefusalCode::Expired, detail));
-    }
-    None
-}
-
 fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>) -> Judgement {
     let name = pin.and_then(|pin| pin.name.as_deref());
     let identity = Identity::vouched_for(certificate, &path.anchor.identity, name);
@@ -205,13 +164,4 @@ fn too_large(octets: usize) -> Problem {
 fn too_many(sent: usize) -> Problem {
     let detail = format!("the client sent {sent} certificates; at most {} are read", MOST_SENT + 1);
     Problem::new(RefusalCode::ChainTooLong, detail)
-}
-
-/// The first moment after its validity.
-pub(super) fn last_moment(certificate: &Certificate<'_>) -> SystemTime {
-    after(certificate.not_after)
-}
-
-pub(super) fn after(last_second: SystemTime) -> SystemTime {
-    last_second.checked_add(Duration::from_secs(1)).unwrap_or(last_second)
 }

@@ -12,7 +12,7 @@ use crate::x509::name_constraints::MOST_COMPARISONS;
 
 use super::diagnose;
 use super::faults::{fault_of_authority, fault_on_path};
-use super::judge::{Problem, after, last_moment};
+use super::problem::{Problem, after, last_moment};
 use super::refusal::RefusalCode;
 use super::signature::{Check, Unsupported, check};
 use super::{Authority, Trust};

@@ -9,7 +9,7 @@ use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{hex, name_text};
 
 use super::crl::Crl;
-use super::judge::{Problem, after};
+use super::problem::{Problem, after};
 use super::refusal::RefusalCode;
 use super::signature::{Check, check};
 use super::{Authority, Trust};
