@@ -14,8 +14,8 @@ use crate::policy::Policy;
 use crate::x509::pem::{Block, blocks};
 
 use super::cache::KnownClients;
-use super::crl::{self, Lists};
 use super::file::read;
+use super::lists::{self, Lists};
 use super::revocation::{RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized_clients};
 
@@ -186,7 +186,7 @@ impl TrustBuilder {
         }
         for source in &self.crls {
             let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
-            for (der, place) in crl::lists(&bytes, &name)? {
+            for (der, place) in lists::lists(&bytes, &name)? {
                 trust.add_crl(&der, &place, now, before)?;
             }
         }

@@ -1,6 +1,6 @@
 //! House rules as tests: what a reader may rely on in every file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -179,6 +179,72 @@ fn wings_named_in(name: &str, text: &str) -> BTreeSet<String> {
     }
     found.remove("self");
     found.remove(wing_of(name));
+    found
+}
+
+/// No two files need each other, by however long a way. A `mod.rs` may use its children, and they what stands in it.
+#[test]
+fn no_files_stand_in_a_circle() {
+    // To be cut: the directory and what works in it.
+    const KNOWN: [&str; 4] = ["pki::directory", "pki::reconcile", "pki::store", "pki::transaction"];
+    let files: Vec<(String, String)> =
+        sources("src").into_iter().map(|(name, text)| (module_of(&name), without_tests(&text).to_owned())).collect();
+    let modules: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> =
+        files.iter().map(|(module, text)| (module.clone(), modules_named_in(module, text, &modules))).collect();
+    // Who uses nobody that is left is in no circle.
+    loop {
+        let done: Vec<String> = arrows.iter().filter(|(_, to)| to.is_empty()).map(|(from, _)| from.clone()).collect();
+        if done.is_empty() {
+            break;
+        }
+        arrows.retain(|from, _| !done.contains(from));
+        arrows.values_mut().for_each(|to| to.retain(|to| !done.contains(to)));
+    }
+    // Nor is who is used by nobody that is left.
+    loop {
+        let used: BTreeSet<String> = arrows.values().flatten().cloned().collect();
+        let before = arrows.len();
+        arrows.retain(|from, _| used.contains(from));
+        if arrows.len() == before {
+            break;
+        }
+    }
+    assert_eq!(arrows.keys().collect::<Vec<_>>(), KNOWN, "{arrows:#?}");
+}
+
+/// `src/trust/path.rs` is `trust::path`, `src/trust/mod.rs` is `trust`, the root is empty.
+fn module_of(name: &str) -> String {
+    let path = name.trim_start_matches("src/").trim_end_matches(".rs").replace('/', "::");
+    match path.strip_suffix("::mod") {
+        Some(wing) => wing.to_owned(),
+        None if ["lib", "main"].contains(&path.as_str()) => String::new(),
+        None => path,
+    }
+}
+
+/// The modules that a file names by paths from `crate` or `super`, but for those that it is in.
+fn modules_named_in(own: &str, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
+    let parent = own.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let mut found = BTreeSet::new();
+    for (mark, base) in [("crate::", ""), ("super::", parent)] {
+        for (at, _) in code.match_indices(mark) {
+            let rest = &code[at + mark.len()..];
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
+            let (path, group) = (rest[..end].trim_end_matches(':'), rest[end..].strip_prefix('{'));
+            let members = group.map_or("", |group| group.split('}').next().unwrap()).split(',').map(str::trim);
+            for member in members {
+                let whole = [base, path, member].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>();
+                let mut whole = whole.join("::");
+                while !modules.contains(&whole) && !whole.is_empty() {
+                    whole = whole.rsplit_once("::").map_or(String::new(), |(above, _)| above.to_owned());
+                }
+                let is_own = own == whole || own.starts_with(&format!("{whole}::")) || whole.is_empty();
+                found.extend((!is_own).then_some(whole));
+            }
+        }
+    }
     found
 }
 
