@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use super::atomic::{Secrecy, write_new};
 use super::authority::Authority;
 use super::index::{CrlState, Entry, Index};
+use super::layout::{CA, CA_KEY, CRL, INDEX, Place};
 use super::reading::THROWAWAY;
 use super::reconcile::Beginning;
 use super::request::{
-    ClientRequest, Reason, check_client_name, check_days, check_file_name, check_hosts, check_password,
+    ClientRequest, Reason, Renewal, check_client_name, check_days, check_file_name, check_hosts, check_password,
 };
-use super::store::{CA, CA_KEY, CRL, INDEX, Opened, read};
+use super::store::{Opened, read};
 use crate::error::Error;
 
 /// A directory that holds a CA and what it signed.
@@ -30,22 +31,7 @@ use crate::error::Error;
 /// be another program's, its key PKCS#8, SEC1 or PKCS#1; what that one has revoked is learned from its list.
 /// Files appear whole, keys with mode 0600. Certificates of this CA that others put there are taken into the index.
 #[derive(Debug, Clone)]
-pub struct Directory {
-    pub(super) path: PathBuf,
-    pub(super) patience: Duration,
-    pub(super) on_wait: Option<fn(&Path)>,
-    pub(super) on_notice: Option<fn(&str)>,
-}
-
-/// How a certificate is renewed.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct Renewal {
-    /// For how many days the new one is valid. Defaults to 365 for a client, to 397 for a server.
-    pub days: Option<u32>,
-    /// Revokes those that it replaces. By default they stay valid until they expire.
-    pub revoke_old: bool,
-}
+pub struct Directory(pub(super) Place);
 
 /// What a directory holds.
 #[derive(Debug)]
@@ -62,32 +48,26 @@ pub struct Overview {
 impl Directory {
     /// The directory at `path`. Nothing is read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), patience: Duration::from_secs(10), on_wait: None, on_notice: None }
+        Self(Place { path: path.into(), patience: Duration::from_secs(10), on_wait: None, on_notice: None })
     }
 
     /// How long to wait for another process that works in the directory. Defaults to 10 seconds.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.0.patience = patience;
         self
     }
 
     /// What to call, with the path, before such a wait.
     pub fn on_wait(mut self, call: fn(&Path)) -> Self {
-        self.on_wait = Some(call);
+        self.0.on_wait = Some(call);
         self
     }
 
     /// What to call with what the operator should know, in a sentence: an index or a revocation list that is from a backup,
     /// files that are kept under another name.
     pub fn on_notice(mut self, call: fn(&str)) -> Self {
-        self.on_notice = Some(call);
+        self.0.on_notice = Some(call);
         self
-    }
-
-    pub(super) fn notice(&self, text: &str) {
-        if let Some(call) = self.on_notice {
-            call(text);
-        }
     }
 
     /// Makes a CA called `name`, a server certificate for `hosts`, and an empty revocation list for 30 days. If
@@ -104,18 +84,18 @@ impl Directory {
             return Err(Error::new(format!("{name:?} is the name of the demo's CA")).hint("choose another with --name"));
         }
         let authority = if any_host { Authority::new(name, now)? } else { Authority::for_hosts(name, hosts, now)? };
-        fs::create_dir_all(&self.path).map_err(|error| {
-            Error::new(format!("cannot make the directory {}", self.path.display())).caused_by(error)
+        fs::create_dir_all(&self.0.path).map_err(|error| {
+            Error::new(format!("cannot make the directory {}", self.0.path.display())).caused_by(error)
         })?;
-        let lock = Opened::lock(self)?;
+        let lock = Opened::lock(&self.0)?;
         self.check_not_begun()?;
         for file in [CA, CA_KEY, INDEX, CRL, "server-crt.pem", "server-key.pem"] {
-            self.check_free(file, "nothing is overwritten; `mtls-min certs --dir` names another directory")?;
+            self.0.check_free(file, "nothing is overwritten; `mtls-min certs --dir` names another directory")?;
         }
-        let (ca, ca_key) = (self.path.join(CA), self.path.join(CA_KEY));
+        let (ca, ca_key) = (self.0.path.join(CA), self.0.path.join(CA_KEY));
         write_new(&ca_key, authority.key_pem().as_bytes(), Secrecy::Private)?;
         write_new(&ca, authority.certificate_pem().as_bytes(), Secrecy::Public)?;
-        let mut opened = Opened { directory: self, authority, index: Index::default(), _lock: lock };
+        let mut opened = Opened { directory: &self.0, authority, index: Index::default(), _lock: lock };
         let mut made = vec![ca_key, ca];
         made.extend(opened.add_server("server", hosts, 397, now)?);
         made.push(opened.sign_crl(now)?);
@@ -130,7 +110,7 @@ impl Directory {
         check_file_name(name)?;
         check_hosts(hosts)?;
         check_days(days, 397)?;
-        Opened::new(self, now)?.add_server(name, hosts, days, now)
+        Opened::new(&self.0, now)?.add_server(name, hosts, days, now)
     }
 
     /// Makes a certificate for a client: `NAME-crt.pem`, `NAME-key.pem`, and both with the CA in `NAME.p12` and
@@ -150,7 +130,7 @@ impl Directory {
         check_client_name(&request.name)?;
         request.check()?;
         check_password(password)?;
-        Opened::new(self, now)?.add_client(request, password, now)
+        Opened::new(&self.0, now)?.add_client(request, password, now)
     }
 
     /// Replaces the certificate, the key and the PKCS#12 files of `name` by new ones for the same names. The password is
@@ -161,7 +141,7 @@ impl Directory {
     pub fn renew(&self, name: &str, renewal: &Renewal, password: &str, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_file_name(name)?;
         check_password(password)?;
-        Opened::new(self, now)?.renew(name, renewal, password, now)
+        Opened::new(&self.0, now)?.renew(name, renewal, password, now)
     }
 
     /// Revokes every certificate of `name`, and signs the revocation list anew. Returns their serial numbers: none if
@@ -175,7 +155,7 @@ impl Directory {
     /// others elsewhere: see [`sign_first_crl`](Self::sign_first_crl).
     pub fn revoke(&self, name: &str, reason: Reason, now: SystemTime) -> Result<Vec<String>, Error> {
         check_file_name(name)?;
-        let mut opened = Opened::new(self, now)?;
+        let mut opened = Opened::new(&self.0, now)?;
         opened.check_known(name)?;
         opened.check_first_list()?;
         let revoked = opened.index.revoke(|entry| entry.name == name, now, reason);
@@ -190,7 +170,7 @@ impl Directory {
     /// the directory.
     pub fn sign_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
-        let mut opened = Opened::new(self, now)?;
+        let mut opened = Opened::new(&self.0, now)?;
         opened.check_first_list()?;
         opened.sign_crl_for(days, now)
     }
@@ -202,11 +182,13 @@ impl Directory {
     /// As for [`sign_crl`](Self::sign_crl), but for the last; somebody is revoked.
     pub fn sign_first_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
-        let mut opened = Opened::new(self, now)?;
+        let mut opened = Opened::new(&self.0, now)?;
         match opened.index.revoked().len() {
             0 => opened.sign_crl_for(days, now),
-            _ => Err(Error::new(format!("{} knows of certificates that are revoked", self.path.join(INDEX).display()))
-                .hint("leave --empty out: `mtls-min certs crl` signs the list of them")),
+            _ => {
+                Err(Error::new(format!("{} knows of certificates that are revoked", self.0.path.join(INDEX).display()))
+                    .hint("leave --empty out: `mtls-min certs crl` signs the list of them"))
+            }
         }
     }
 
@@ -218,9 +200,9 @@ impl Directory {
     /// As for [`sign_crl`](Self::sign_crl), but for the last; there is no list, or it is partial or another CA's.
     pub fn adopt_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
-        let mut opened = Opened::beginning(self, Beginning::FromList, now)?;
+        let mut opened = Opened::beginning(&self.0, Beginning::FromList, now)?;
         if opened.index.seen_list_of.is_none() {
-            return Err(Error::new(format!("there is no {} to take over", self.path.join(CRL).display()))
+            return Err(Error::new(format!("there is no {} to take over", self.0.path.join(CRL).display()))
                 .hint("put the CA's last list there, under this name"));
         }
         opened.sign_crl_for(days, now)
@@ -231,9 +213,9 @@ impl Directory {
     /// # Errors
     /// There is no CA; the index cannot be read.
     pub fn list(&self) -> Result<Overview, Error> {
-        let Index { crl, entries, .. } = self.load(&read(&self.path.join(CA))?, Beginning::WithoutList)?;
+        let Index { crl, entries, .. } = self.0.load(&read(&self.0.path.join(CA))?, Beginning::WithoutList)?;
         let crl_due = match crl.state {
-            CrlState::Signed(due) if self.path.join(CRL).exists() => Some(due),
+            CrlState::Signed(due) if self.0.path.join(CRL).exists() => Some(due),
             _ => None,
         };
         Ok(Overview { entries, crl_number: crl.number, crl_due })
@@ -241,8 +223,8 @@ impl Directory {
 
     /// An `init` that was cut short left a CA, or the key of one.
     fn check_not_begun(&self) -> Result<(), Error> {
-        let there = |file: &str| self.path.join(file).exists();
-        let dir = self.path.display();
+        let there = |file: &str| self.0.path.join(file).exists();
+        let dir = self.0.path.display();
         if there(CA_KEY) && !there(CA) {
             return Err(Error::new(format!(
                 "{dir}/{CA_KEY} is there without {CA}, as an init that was cut short leaves it"
@@ -256,18 +238,6 @@ impl Directory {
             ));
         }
         Ok(())
-    }
-
-    /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.
-    pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
-        match self.is_free(file) {
-            true => Ok(()),
-            false => Err(Error::new(format!("{} is there already", self.path.join(file).display())).hint(hint)),
-        }
-    }
-
-    pub(super) fn is_free(&self, file: &str) -> bool {
-        fs::symlink_metadata(self.path.join(file)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 }
 

@@ -15,6 +15,7 @@ mod ber;
 mod directory;
 mod index;
 mod key;
+mod layout;
 mod names;
 mod pkcs12;
 mod pkcs12_read;
@@ -26,11 +27,11 @@ mod throwaway;
 mod transaction;
 
 pub use authority::Authority;
-pub use directory::{Directory, Overview, Renewal};
+pub use directory::{Directory, Overview};
 pub use index::Entry;
 pub use pkcs12::{pkcs12, pkcs12_legacy, random_password};
 #[cfg(feature = "cli")]
 pub(crate) use pkcs12_read::WRONG_PASSWORD;
 pub use pkcs12_read::pkcs12_certificates;
-pub use request::{ClientRequest, Issued, KeyKind, Reason, Revoked, Usage};
+pub use request::{ClientRequest, Issued, KeyKind, Reason, Renewal, Revoked, Usage};
 pub use throwaway::{Made, throwaway};

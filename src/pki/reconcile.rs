@@ -7,11 +7,10 @@ use std::path::Path;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::directory::Directory;
 use super::index::{CrlState, Entry, Index};
+use super::layout::{CRL, INDEX, Place, certificate_file};
 use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
-use super::store::{CRL, INDEX, certificate_file};
 use crate::crypto;
 use crate::error::Error;
 use crate::trust::has_signed_list;
@@ -28,7 +27,7 @@ pub(super) enum Beginning {
     FromList,
 }
 
-impl Directory {
+impl Place {
     /// The index; the certificates of this CA that are there without being in it; and what the revocation list revokes
     /// without its knowledge, as when the index is from a backup.
     pub(super) fn load(&self, ca_pem: &str, beginning: Beginning) -> Result<Index, Error> {

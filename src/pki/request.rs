@@ -28,6 +28,16 @@ pub struct ClientRequest {
     pub key: KeyKind,
 }
 
+/// How a certificate is renewed.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Renewal {
+    /// For how many days the new one is valid. Defaults to 365 for a client, to 397 for a server.
+    pub days: Option<u32>,
+    /// Revokes those that it replaces. By default they stay valid until they expire.
+    pub revoke_old: bool,
+}
+
 impl ClientRequest {
     /// A certificate for the client called `name`, and nothing else.
     pub fn new(name: impl Into<String>) -> Self {

@@ -7,25 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use super::atomic::{Secrecy, write_over};
 use super::authority::{Authority, backdated};
-use super::directory::{Directory, Renewal};
 use super::index::{CrlState, Entry, Index};
+use super::layout::{CA, CA_KEY, CRL, INDEX, LOCK, Place, certificate_file, files};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
 use super::reconcile::{Beginning, entry, serial};
-use super::request::{ClientRequest, Issued, Reason, Usage};
+use super::request::{ClientRequest, Issued, Reason, Renewal, Usage};
 use super::transaction::{Staged, settle};
 use crate::error::Error;
 use crate::reactor::sys::lock_file;
 
-pub(super) const CA: &str = "ca.pem";
-pub(super) const CA_KEY: &str = "ca-key.pem";
-pub(super) const CRL: &str = "crl.pem";
-pub(super) const INDEX: &str = "index.txt";
-const LOCK: &str = ".lock";
-
 /// A directory whose lock is held.
 pub(super) struct Opened<'d> {
-    pub(super) directory: &'d Directory,
+    pub(super) directory: &'d Place,
     pub(super) authority: Authority,
     pub(super) index: Index,
     pub(super) _lock: File,
@@ -34,11 +28,11 @@ pub(super) struct Opened<'d> {
 impl<'d> Opened<'d> {
     /// Takes the lock, reads all there is, and finishes what somebody was kept from: files that have yet to take their
     /// names, a revocation list that has yet to be signed.
-    pub(super) fn new(directory: &'d Directory, now: SystemTime) -> Result<Self, Error> {
+    pub(super) fn new(directory: &'d Place, now: SystemTime) -> Result<Self, Error> {
         Self::beginning(directory, Beginning::WithoutList, now)
     }
 
-    pub(super) fn beginning(directory: &'d Directory, beginning: Beginning, now: SystemTime) -> Result<Self, Error> {
+    pub(super) fn beginning(directory: &'d Place, beginning: Beginning, now: SystemTime) -> Result<Self, Error> {
         let ca = directory.path.join(CA);
         // What cannot be looked at is read below, which tells why not.
         if ca.try_exists().is_ok_and(|exists| !exists) {
@@ -58,7 +52,7 @@ impl<'d> Opened<'d> {
         Ok(opened)
     }
 
-    pub(super) fn lock(directory: &Directory) -> Result<File, Error> {
+    pub(super) fn lock(directory: &Place) -> Result<File, Error> {
         let path = directory.path.join(LOCK);
         let failed = |error| Error::new(format!("cannot lock {}", path.display())).caused_by(error);
         let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path);
@@ -316,13 +310,4 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 fn no_authority(path: &Path) -> Error {
     Error::new(format!("there is no {}", path.display()))
         .hint("`mtls-min certs init` makes a CA; `mtls-min certs --dir` names another directory")
-}
-
-pub(super) fn certificate_file(name: &str) -> String {
-    format!("{name}-crt.pem")
-}
-
-/// Those of a client; a server has the first two.
-pub(super) fn files(name: &str) -> [String; 4] {
-    [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
 }

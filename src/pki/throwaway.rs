@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use super::atomic::{Secrecy, write_new};
 use super::authority::Authority;
 use super::directory::Directory;
+use super::layout::{CA, CA_KEY, INDEX};
 use super::pkcs12::{pkcs12, pkcs12_legacy, random_password};
 use super::reading::{THROWAWAY, is_throwaway, parse, read_certificate};
-use super::store::{CA, CA_KEY, INDEX, Opened};
+use super::store::Opened;
 use crate::error::Error;
 
 /// The names under which the server of the demo can be reached.
@@ -55,7 +56,7 @@ pub fn throwaway(directory: impl AsRef<Path>, now: SystemTime) -> Result<Made, E
         fs::create_dir_all(directory).map_err(|error| {
             Error::new(format!("cannot make the directory {}", directory.display())).caused_by(error)
         })?;
-        let _lock = Opened::lock(&Directory::new(directory))?;
+        let _lock = Opened::lock(&Directory::new(directory).0)?;
         // Another process may have been here.
         making.check_own()?;
         making.all(now)?;

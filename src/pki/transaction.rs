@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use super::atomic::{Secrecy, is_temporary, write_over};
 use super::index::Index;
+use super::layout::files;
 use super::reading::{parse, read_certificate};
 use super::reconcile::serial;
 use super::request::check_file_name;
-use super::store::files;
 use crate::error::Error;
 
 /// Nobody else's: what has it is written over and taken away.

@@ -185,8 +185,6 @@ fn wings_named_in(name: &str, text: &str) -> BTreeSet<String> {
 /// No two files need each other, by however long a way. A `mod.rs` may use its children, and they what stands in it.
 #[test]
 fn no_files_stand_in_a_circle() {
-    // To be cut: the directory and what works in it.
-    const KNOWN: [&str; 4] = ["pki::directory", "pki::reconcile", "pki::store", "pki::transaction"];
     let files: Vec<(String, String)> =
         sources("src").into_iter().map(|(name, text)| (module_of(&name), without_tests(&text).to_owned())).collect();
     let modules: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
@@ -210,7 +208,7 @@ fn no_files_stand_in_a_circle() {
             break;
         }
     }
-    assert_eq!(arrows.keys().collect::<Vec<_>>(), KNOWN, "{arrows:#?}");
+    assert!(arrows.is_empty(), "{arrows:#?}");
 }
 
 /// `src/trust/path.rs` is `trust::path`, `src/trust/mod.rs` is `trust`, the root is empty.

@@ -1,0 +1,51 @@
+//! What is where in a directory of certificates: its path, the names of its files, and what is free.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::Error;
+
+pub(super) const CA: &str = "ca.pem";
+pub(super) const CA_KEY: &str = "ca-key.pem";
+pub(super) const CRL: &str = "crl.pem";
+pub(super) const INDEX: &str = "index.txt";
+pub(super) const LOCK: &str = ".lock";
+
+/// A directory, and how to deal with others who work in it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) patience: Duration,
+    pub(super) on_wait: Option<fn(&Path)>,
+    pub(super) on_notice: Option<fn(&str)>,
+}
+
+impl Place {
+    pub(super) fn notice(&self, text: &str) {
+        if let Some(call) = self.on_notice {
+            call(text);
+        }
+    }
+
+    /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.
+    pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
+        match self.is_free(file) {
+            true => Ok(()),
+            false => Err(Error::new(format!("{} is there already", self.path.join(file).display())).hint(hint)),
+        }
+    }
+
+    pub(super) fn is_free(&self, file: &str) -> bool {
+        fs::symlink_metadata(self.path.join(file)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+pub(super) fn certificate_file(name: &str) -> String {
+    format!("{name}-crt.pem")
+}
+
+/// Those of a client; a server has the first two.
+pub(super) fn files(name: &str) -> [String; 4] {
+    [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
+}
