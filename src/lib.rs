@@ -40,6 +40,7 @@ mod policy;
 mod reactor;
 mod resources;
 mod server;
+mod spelling;
 mod tls;
 mod trust;
 mod x509;

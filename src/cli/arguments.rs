@@ -4,6 +4,8 @@
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
+use crate::spelling::distance;
+
 /// The words in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Arguments {
@@ -208,25 +210,6 @@ fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k s
 
 /// No name is longer.
 const MAX_LETTERS: usize = 64;
-
-/// How many letters have to be changed, left out or put in, or swapped with the next one (the optimal string alignment
-/// distance).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What somebody probably meant whose rule cannot be read. For explanations only.
 
+use crate::spelling::distance;
 use crate::x509::rfc4514;
 
 use super::kind::KINDS;
@@ -49,26 +50,6 @@ pub(super) fn second_rule(value: &str) -> Option<&str> {
     let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
     let mut rests = starts.skip(1).map(|start| &value[start..]);
     rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
-}
-
-/// How many letters have to be put in, taken out, changed, or swapped with the next.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, other) in b.iter().enumerate() {
-            let changed = last[j] + usize::from(letter != other);
-            let mut least = changed.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *letter == b[j - 1] && a[i - 1] == *other {
-                let swapped: &Vec<usize> = &before_last;
-                least = least.min(swapped[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
