@@ -5,20 +5,9 @@ use std::net::TcpStream;
 use std::time::SystemTime;
 
 use crate::support::client::{GET, TLS13, VERSIONS, config, connect, connect_as, eventually, exchange, get};
-use crate::support::command::{Serving, binary, run};
+use crate::support::command::{Serving, binary, run, site};
 use crate::support::files::TempDir;
 use crate::support::pki::{self, Ca, HOUR, self_signed};
-
-/// A directory with certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.
-pub(crate) fn site(ca: &Ca) -> TempDir {
-    let dir = TempDir::new();
-    std::fs::create_dir(dir.path().join("certs")).unwrap();
-    let server = ca.server();
-    dir.write("certs/ca.pem", ca.pem());
-    dir.write("certs/server-crt.pem", server.pem());
-    dir.write("certs/server-key.pem", server.key_pem());
-    dir
-}
 
 pub(crate) const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 

@@ -1,19 +1,9 @@
 //! The command line: in whatever order it is written, and what is said to what it does not know.
 
 use crate::support::client::{TLS13, eventually, get};
-use crate::support::command::{Serving, binary, run};
+use crate::support::command::{Serving, binary, run, site};
 use crate::support::files::TempDir;
 use crate::support::pki::Ca;
-
-fn site(ca: &Ca) -> TempDir {
-    let dir = TempDir::new();
-    std::fs::create_dir(dir.path().join("certs")).unwrap();
-    let server = ca.server();
-    dir.write("certs/ca.pem", ca.pem());
-    dir.write("certs/server-crt.pem", server.pem());
-    dir.write("certs/server-key.pem", server.key_pem());
-    dir
-}
 
 fn said(dir: &TempDir, line: &str) -> (Option<i32>, String) {
     let words: Vec<_> = line.split_whitespace().collect();

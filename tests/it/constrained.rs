@@ -5,19 +5,8 @@ use std::io::Write;
 use rcgen::CustomExtension;
 
 use crate::support::client::{TLS13, Tls, config, connect, eventually, get};
-use crate::support::command::{Serving, binary, run_program};
-use crate::support::files::TempDir;
+use crate::support::command::{Serving, binary, run_program, site};
 use crate::support::pki::Ca;
-
-fn site(ca: &Ca) -> TempDir {
-    let dir = TempDir::new();
-    std::fs::create_dir(dir.path().join("certs")).unwrap();
-    let server = ca.server();
-    dir.write("certs/ca.pem", ca.pem());
-    dir.write("certs/server-crt.pem", server.pem());
-    dir.write("certs/server-key.pem", server.key_pem());
-    dir
-}
 
 /// The command under `sh`, with so many kilobytes of address space.
 fn with_address_space(kilobytes: u32, options: &str) -> Vec<String> {

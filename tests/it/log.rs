@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use rcgen::DnType;
 
-use crate::cli::{ANY_PORT, site};
+use crate::cli::ANY_PORT;
 use crate::support::client::{GET, TLS13, VERSIONS, config, connect, connect_as, eventually, exchange, get};
-use crate::support::command::{Serving, binary, run};
+use crate::support::command::{Serving, binary, run, site};
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, self_signed_with};
 

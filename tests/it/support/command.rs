@@ -7,6 +7,19 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::client::{PATIENCE, eventually};
+use super::files::TempDir;
+use super::pki::Ca;
+
+/// A directory with certs/ca.pem, certs/server-crt.pem and certs/server-key.pem.
+pub(crate) fn site(ca: &Ca) -> TempDir {
+    let dir = TempDir::new();
+    std::fs::create_dir(dir.path().join("certs")).unwrap();
+    let server = ca.server();
+    dir.write("certs/ca.pem", ca.pem());
+    dir.write("certs/server-crt.pem", server.pem());
+    dir.write("certs/server-key.pem", server.key_pem());
+    dir
+}
 
 pub(crate) fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_mtls-min"))
