@@ -211,7 +211,7 @@ impl Authority {
         let key = match old.key {
             Key::Rsa(bits) if bits > 3072 => KeyKind::Rsa4096,
             Key::Rsa(_) => KeyKind::Rsa2048,
-            Key::Other(_) => KeyKind::P256,
+            _ => KeyKind::P256,
         };
         self.issue(Subject::Der(old.subject), names, usage, days, key, now)
     }

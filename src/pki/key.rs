@@ -29,7 +29,7 @@ pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPa
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable().caused_by(error))?;
     let der = match (&der, &certificate.key) {
         (PrivateKeyDer::Pkcs8(_), _) => der,
-        (PrivateKeyDer::Pkcs1(_), Key::Rsa(_)) | (PrivateKeyDer::Sec1(_), Key::Other(_)) => {
+        (PrivateKeyDer::Pkcs1(_), Key::Rsa(_)) | (PrivateKeyDer::Sec1(_), Key::EllipticCurve(_)) => {
             in_pkcs8(der.secret_der(), algorithm(certificate).ok_or_else(unreadable)?)
         }
         _ => return Err(not_its_key()),

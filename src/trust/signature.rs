@@ -141,10 +141,9 @@ const PSS: u8 = 10;
 impl Family {
     fn of_key(key: &Key) -> Option<Self> {
         match key {
-            Key::Rsa(_) => Some(Self::Rsa),
-            Key::Other(name) if name.starts_with("RSA ") => Some(Self::Rsa),
-            Key::Other(name) if name.starts_with("EC ") => Some(Self::EllipticCurve),
-            Key::Other(name) if name.starts_with("Ed") => Some(Self::Edwards),
+            Key::Rsa(_) | Key::OddRsa(_) => Some(Self::Rsa),
+            Key::EllipticCurve(_) => Some(Self::EllipticCurve),
+            Key::Edwards(_) => Some(Self::Edwards),
             Key::Other(_) => None,
         }
     }

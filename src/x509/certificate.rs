@@ -67,6 +67,12 @@ pub(crate) struct Certificate<'a> {
 pub(crate) enum Key {
     /// With the bits of its modulus.
     Rsa(usize),
+    /// RSA in a form that is not used here, in words.
+    OddRsa(&'static str),
+    /// On an elliptic curve, in words.
+    EllipticCurve(&'static str),
+    /// On an Edwards curve, in words.
+    Edwards(&'static str),
     /// Anything else, in words.
     Other(&'static str),
 }
@@ -203,7 +209,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Key::Rsa(bits) => write!(f, "RSA {bits}"),
-            Key::Other(name) => f.write_str(name),
+            Key::OddRsa(name) | Key::EllipticCurve(name) | Key::Edwards(name) | Key::Other(name) => f.write_str(name),
         }
     }
 }
@@ -354,16 +360,16 @@ fn key(algorithm: &[u8], bits: &[u8]) -> Key {
         // RFC 3279, section 2.3.1: "The parameters field MUST have ASN.1 type NULL".
         () if kind == oid::OID_PKCS1_RSAENCRYPTION && parameters == [5, 0] => Key::Rsa(modulus_bits(bits)),
         () if kind == oid::OID_PKCS1_RSAENCRYPTION => {
-            Key::Other("RSA without the NULL that belongs beside its algorithm")
+            Key::OddRsa("RSA without the NULL that belongs beside its algorithm")
         }
-        () if kind == oid::OID_PKCS1_RSASSAPSS => Key::Other("RSA for PSS only"),
-        () if kind == oid::OID_SIG_ED25519 => Key::Other("Ed25519"),
-        () if kind == oid::OID_SIG_ED448 => Key::Other("Ed448"),
+        () if kind == oid::OID_PKCS1_RSASSAPSS => Key::OddRsa("RSA for PSS only"),
+        () if kind == oid::OID_SIG_ED25519 => Key::Edwards("Ed25519"),
+        () if kind == oid::OID_SIG_ED448 => Key::Edwards("Ed448"),
         () if kind == oid::OID_KEY_TYPE_EC_PUBLIC_KEY => match curve() {
-            Some(curve) if curve == oid::OID_EC_P256 => Key::Other("EC P-256"),
-            Some(curve) if curve == oid::OID_NIST_EC_P384 => Key::Other("EC P-384"),
-            Some(curve) if curve == oid::OID_NIST_EC_P521 => Key::Other("EC P-521"),
-            _ => Key::Other("EC on another curve"),
+            Some(curve) if curve == oid::OID_EC_P256 => Key::EllipticCurve("EC P-256"),
+            Some(curve) if curve == oid::OID_NIST_EC_P384 => Key::EllipticCurve("EC P-384"),
+            Some(curve) if curve == oid::OID_NIST_EC_P521 => Key::EllipticCurve("EC P-521"),
+            _ => Key::EllipticCurve("EC on another curve"),
         },
         () => Key::Other("of another kind"),
     }
