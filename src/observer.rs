@@ -55,7 +55,7 @@ pub struct Access<'a> {
     /// [`refusal`](Self::refusal).
     pub verdict: &'a Verdict,
     /// The id that a refused client was told, so that its user can name this line. `None`: it was not refused.
-    pub reference: Option<&'a str>,
+    pub request_id: Option<&'a str>,
     /// Why the server itself answered, not the handler; or why the response was given up.
     pub note: Option<&'a str>,
 }
@@ -65,7 +65,7 @@ impl Access<'_> {
     /// authorised, or failed for another reason, whatever the [verdict](Self::verdict) on the client.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self.verdict {
-            Verdict::Refused(refusal) if self.reference.is_some() => Some(refusal),
+            Verdict::Refused(refusal) if self.request_id.is_some() => Some(refusal),
             _ => None,
         }
     }

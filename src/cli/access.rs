@@ -54,8 +54,8 @@ pub(super) fn line(form: Form, access: &Access<'_>, left_out: &LeftOut) -> Strin
             }
         }
     }
-    if let Some(reference) = access.reference {
-        line.word(line.named("ref", "reference"), reference);
+    if let Some(request_id) = access.request_id {
+        line.word(line.named("ref", "reference"), request_id);
     }
     leaves_out(&mut line, left_out);
     match access.note {
@@ -107,12 +107,12 @@ pub(super) fn remote(line: &mut Line, address: Option<IpAddr>) {
 
 /// How many lines before this one were left out, and the ids that their clients were told.
 pub(super) fn leaves_out(line: &mut Line, left_out: &LeftOut) {
-    let LeftOut { count, references } = left_out;
+    let LeftOut { count, request_ids } = left_out;
     if *count > 0 {
         line.number("left_out", count);
     }
-    if !references.is_empty() {
-        line.words(line.named("left_out_refs", "left_out_references"), references);
+    if !request_ids.is_empty() {
+        line.words(line.named("left_out_refs", "left_out_references"), request_ids);
     }
 }
 

@@ -82,9 +82,9 @@ impl Log {
     }
 
     /// `None`: this line is left out. The lines that nobody can cause at will are all written.
-    fn turn(&self, stranger: Option<Key>, reference: Option<&str>) -> Option<LeftOut> {
+    fn turn(&self, stranger: Option<Key>, request_id: Option<&str>) -> Option<LeftOut> {
         match stranger {
-            Some(key) => self.strangers.turn(key, reference, Instant::now()),
+            Some(key) => self.strangers.turn(key, request_id, Instant::now()),
             None => Some(LeftOut::default()),
         }
     }
@@ -92,7 +92,7 @@ impl Log {
 
 impl Observer for Log {
     fn request(&self, access: &Access<'_>) {
-        if let Some(left_out) = self.turn(access::stranger(access), access.reference) {
+        if let Some(left_out) = self.turn(access::stranger(access), access.request_id) {
             self.requests.line(&access::line(self.form, access, &left_out));
         }
     }

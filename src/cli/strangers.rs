@@ -16,7 +16,7 @@ const AT_ONCE: u32 = 4;
 const MOST: usize = 1024;
 
 /// So many of the ids that refused clients were told are written with a count.
-const MOST_REFERENCES: usize = 16;
+const MOST_REQUEST_IDS: usize = 16;
 
 /// Whose lines of which kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ fn network(address: IpAddr) -> IpAddr {
 pub(super) struct LeftOut {
     pub(super) count: u64,
     /// The first ids that these clients were told.
-    pub(super) references: Vec<String>,
+    pub(super) request_ids: Vec<String>,
 }
 
 /// Who has had how many lines of late.
@@ -66,9 +66,9 @@ pub(super) struct Strangers {
 
 impl Strangers {
     /// Whether to write a line of this kind now, and then what was left out before it. `None`: it is left out.
-    pub(super) fn turn(&self, key: Key, reference: Option<&str>, now: Instant) -> Option<LeftOut> {
+    pub(super) fn turn(&self, key: Key, request_id: Option<&str>, now: Instant) -> Option<LeftOut> {
         let mut table = self.lock();
-        let turn = table.turn(key, reference, now);
+        let turn = table.turn(key, request_id, now);
         if std::mem::take(&mut table.is_asleep) {
             self.changed.notify_all();
         }
@@ -135,7 +135,7 @@ impl Entry {
 }
 
 impl Table {
-    fn turn(&mut self, mut key: Key, reference: Option<&str>, now: Instant) -> Option<LeftOut> {
+    fn turn(&mut self, mut key: Key, request_id: Option<&str>, now: Instant) -> Option<LeftOut> {
         if self.entries.len() >= MOST && !self.entries.contains_key(&key) {
             key.address = None;
         }
@@ -143,9 +143,9 @@ impl Table {
         if entry.may_write(now) {
             return Some(entry.write(now));
         }
-        let LeftOut { count, references } = &mut entry.left_out;
+        let LeftOut { count, request_ids } = &mut entry.left_out;
         *count += 1;
-        references.extend(reference.filter(|_| references.len() < MOST_REFERENCES).map(str::to_owned));
+        request_ids.extend(request_id.filter(|_| request_ids.len() < MOST_REQUEST_IDS).map(str::to_owned));
         None
     }
 
@@ -186,7 +186,7 @@ mod tests {
             if let Some(left_out) = table.turn(key(1), Some("b"), now) {
                 written += 1;
                 counted += left_out.count;
-                assert_eq!(left_out.references.len(), MOST_REFERENCES);
+                assert_eq!(left_out.request_ids.len(), MOST_REQUEST_IDS);
             }
         }
         assert_eq!(written, 9, "at 1 s, 2 s … 9 s");

@@ -25,7 +25,7 @@ pub(crate) struct Context {
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) clock: Clock,
-    pub(crate) references: References,
+    pub(crate) request_ids: RequestIds,
     pub(crate) expiry_notices: ExpiryNotices,
     pub(crate) runners: Runners,
     /// The server is stopping: every response is the last on its connection.
@@ -71,12 +71,12 @@ impl Default for Limits {
 }
 
 /// Makes the ids that a refused client is told. They are distinct and say nothing; they need not be secret.
-pub(crate) struct References {
+pub(crate) struct RequestIds {
     seed: RandomState,
     count: AtomicU64,
 }
 
-impl References {
+impl RequestIds {
     pub(crate) fn new() -> Self {
         Self { seed: RandomState::new(), count: AtomicU64::new(0) }
     }

@@ -44,7 +44,7 @@ pub(super) struct Sending {
 struct Record {
     asked: Asked,
     status: u16,
-    reference: Option<String>,
+    request_id: Option<String>,
     note: Option<&'static str>,
 }
 
@@ -161,12 +161,12 @@ impl Connection {
 
     /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
     fn refuse(&mut self, head: Head, refusal: Arc<Refusal>, context: &Context) {
-        let reference = context.references.next();
+        let request_id = context.request_ids.next();
         let may_stay = refusal.code().status() == StatusCode::FORBIDDEN;
         let as_html = pages::prefers_html(&head.parts.headers);
         let response = match may_stay {
-            true => pages::not_allowed(as_html, &reference),
-            false => pages::refused(as_html, &reference),
+            true => pages::not_allowed(as_html, &request_id),
+            false => pages::refused(as_html, &request_id),
         };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         let mut asked = Asked::new(head, context);
@@ -175,7 +175,7 @@ impl Connection {
         asked.verdict = Some(Verdict::Refused(refusal));
         self.answer(asked, response, None, context);
         if let Stage::Answer(sending) = &mut self.stage {
-            sending.record.reference = Some(reference);
+            sending.record.request_id = Some(request_id);
         }
     }
 
@@ -216,7 +216,7 @@ impl Connection {
             },
         };
         let client_is_done = asked.client_is_done && last.is_none();
-        let record = Record { asked, status: written.status, reference: None, note };
+        let record = Record { asked, status: written.status, request_id: None, note };
         let pace = Pace::start(Instant::now(), &context.timeouts);
         self.enter(
             Stage::Answer(Box::new(Sending {
@@ -233,7 +233,7 @@ impl Connection {
     /// Writes the access log's line for the answer that is being sent.
     pub(super) fn log(&mut self, given_up: Option<&str>, context: &Context) {
         let Stage::Answer(sending) = &self.stage else { return };
-        let Sending { answer, record: Record { asked, status, reference, note }, .. } = &**sending;
+        let Sending { answer, record: Record { asked, status, request_id, note }, .. } = &**sending;
         let Some(verdict) = asked.verdict.as_ref().or(self.verdict()) else { return };
         let target = asked.readable.then(|| asked.parts.uri.to_string());
         context.observer.request(&Access {
@@ -246,7 +246,7 @@ impl Connection {
             bytes: answer.sent,
             duration: asked.started.elapsed(),
             verdict,
-            reference: reference.as_deref(),
+            request_id: request_id.as_deref(),
             note: given_up.or(*note),
         });
     }

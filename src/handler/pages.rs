@@ -29,38 +29,38 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The answer to a client that is not authorised. It does not say why: that is in the operator's log, under `reference`.
-pub(crate) fn refused(as_html: bool, reference: &str) -> Response {
+/// The answer to a client that is not authorised. It does not say why: that is in the operator's log, under `request_id`.
+pub(crate) fn refused(as_html: bool, request_id: &str) -> Response {
     let status = StatusCode::UNAUTHORIZED;
     let mut response = match as_html {
-        true => html(status, how_to_import(reference)),
+        true => html(status, how_to_import(request_id)),
         false => text(status, "User is not authorized\n"),
     };
     response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
-    with_reference(response, reference)
+    with_request_id(response, request_id)
 }
 
 /// The answer to a client whose certificate is valid, but whom no rule lets do this.
-pub(crate) fn not_allowed(as_html: bool, reference: &str) -> Response {
+pub(crate) fn not_allowed(as_html: bool, request_id: &str) -> Response {
     let status = StatusCode::FORBIDDEN;
     let explanation = format!(
         "<p>Your certificate is valid, but its holder may not do this.</p>
 <p>Ask the operator of this site, and quote the reference <code>{}</code>.</p>",
-        escaped(reference)
+        escaped(request_id)
     );
     let response = match as_html {
         true => html(status, page("no", "User is not allowed to do this", &explanation)),
         false => text(status, "User is not allowed to do this\n"),
     };
-    with_reference(response, reference)
+    with_request_id(response, request_id)
 }
 
-fn with_reference(mut response: Response, reference: &str) -> Response {
+fn with_request_id(mut response: Response, request_id: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     // Hexadecimal digits, so always a valid value.
-    if let Ok(reference) = HeaderValue::from_str(reference) {
-        headers.insert("x-request-id", reference);
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-request-id", request_id);
     }
     response
 }
@@ -125,7 +125,7 @@ pub(crate) fn html(status: StatusCode, body: String) -> Response {
     response
 }
 
-fn how_to_import(reference: &str) -> String {
+fn how_to_import(request_id: &str) -> String {
     let body = format!(
         "<p>This site lets in only holders of a client certificate that it knows. Your browser showed none, or none that \
          is accepted.</p>
@@ -141,7 +141,7 @@ fn how_to_import(reference: &str) -> String {
 </ul>
 <h2>If you were given none</h2>
 <p>Ask the operator of this site, and quote the reference <code>{}</code>.</p>",
-        escaped(reference)
+        escaped(request_id)
     );
     page("no", "User is not authorized", &body)
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_says_nothing_but_its_reference() {
+    fn the_refusal_says_nothing_but_its_request_id() {
         let Body(crate::handler::Content::Bytes(body)) = refused(true, "0123abcd").into_body() else { panic!() };
         assert!(String::from_utf8_lossy(&body).contains("0123abcd"));
         let plain = refused(false, "0123abcd");

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::connection::context::{Context, ExpiryNotices, Limits, References};
+use crate::connection::context::{Context, ExpiryNotices, Limits, RequestIds};
 use crate::crypto;
 use crate::deadline::Timeouts;
 use crate::error::Error;
@@ -123,7 +123,7 @@ impl Server {
             trust: Arc::clone(&control.trust),
             observer,
             clock: control.clock.clone(),
-            references: References::new(),
+            request_ids: RequestIds::new(),
             expiry_notices: ExpiryNotices::default(),
             runners: Runners::new(processors()),
             draining: false.into(),
