@@ -1,169 +1,18 @@
-//! Rows D1 to D3, D5, D7, D8 and D10 of the immunity matrix: nobody who is not authorised can hold the server up, and good
+//! Rows D3, D5, D7, D8 and D10 of the immunity matrix: nobody who is not authorised can hold the server up, and good
 //! clients do not keep each other out.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtls_min::{Body, Request, Response, Stopped};
+use mtls_min::{Body, Request, Response};
 use rcgen::CustomExtension;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::StreamOwned;
 
-use crate::support::client::{
-    GET, PATIENCE, TLS13, Tls, config, connect, eventually, exchange, get, read_reply, read_to_end,
-};
+use crate::support::client::{GET, PATIENCE, TLS13, Tls, config, connect, eventually, exchange, get, read_to_end};
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_with, trust};
-
-const SLOW_CLIENTS: usize = 500;
-const WORKERS: usize = 8;
-
-/// Serves a good client while 500 others each hold a connection in some phase, and sees the 500 off at their deadline.
-///
-/// `hold` makes one slow client: a connection that has got as far as the phase and stays there.
-fn good_clients_are_served_beside<S: Send>(phase: &str, hold: impl Fn(&Running) -> S + Sync, drip: impl Fn(&mut S)) {
-    let ca = Ca::new("ca");
-    let deadline = Duration::from_secs(3);
-    let running = start_with(
-        trust(&ca),
-        |builder| {
-            builder
-                .workers(WORKERS)
-                .open_gate()
-                .handshake_timeout(deadline)
-                .head_timeout(deadline)
-                .transfer_timeout(deadline)
-                .linger_timeout(deadline)
-        },
-        |request: &mut Request<'_>| match request.uri().path() {
-            "/endless" => Response::new(Body::from_reader(std::io::repeat(b'x'), None)),
-            _ => Response::new("served".into()),
-        },
-    );
-    let mut slow: Vec<S> = std::thread::scope(|scope| {
-        let makers: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| (0..SLOW_CLIENTS / 4).map(|_| hold(&running)).collect::<Vec<_>>())).collect();
-        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
-    });
-    let alice = ca.client("alice");
-    let mut worst = Duration::ZERO;
-    for _ in 0..5 {
-        slow.iter_mut().for_each(&drip);
-        let start = Instant::now();
-        assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().body, "served", "{phase}");
-        worst = worst.max(start.elapsed());
-    }
-    println!("{SLOW_CLIENTS} slow clients in {phase}: a good client waited at most {worst:?}");
-    // The others are cut at their deadline, dripping or not.
-    let end = Instant::now() + PATIENCE;
-    let connections = || running.seen.events().iter().filter(|event| event.contains("TimedOut")).count();
-    if phase != "linger" {
-        while connections() < SLOW_CLIENTS && Instant::now() < end {
-            slow.iter_mut().for_each(&drip);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        assert_eq!(connections(), SLOW_CLIENTS, "{phase}");
-    }
-    drop(slow);
-    assert_eq!(running.stop(), Stopped::Drained, "{phase}");
-}
-
-/// The bytes of a ClientHello.
-fn client_hello() -> Vec<u8> {
-    let mut tls = ClientConnection::new(Arc::new(config(None, &TLS13)), "localhost".try_into().unwrap()).unwrap();
-    let mut bytes = Vec::new();
-    tls.write_tls(&mut bytes).unwrap();
-    bytes
-}
-
-fn handshaken(running: &Running, holder: Option<&Holder>, request: &str) -> Tls {
-    let mut stream = connect(running.addr, config(holder, &TLS13));
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.flush().unwrap();
-    stream
-}
-
-fn drip_text(stream: &mut Tls) {
-    let _ = stream.write_all(b"a").and_then(|()| stream.flush());
-}
-
-#[test]
-fn d1_a_slow_clients_in_the_client_hello() {
-    let hello = client_hello();
-    good_clients_are_served_beside(
-        "the ClientHello",
-        |running| {
-            let mut socket = TcpStream::connect(running.addr).unwrap();
-            socket.write_all(&hello[..20]).unwrap();
-            (socket, 20)
-        },
-        |(socket, sent)| {
-            if let Some(byte) = hello.get(*sent..=*sent) {
-                let _ = socket.write(byte);
-                *sent += 1;
-            }
-        },
-    );
-}
-
-#[test]
-fn d1_b_slow_clients_between_the_flights() {
-    let hello = client_hello();
-    good_clients_are_served_beside(
-        "the middle of the handshake",
-        |running| {
-            let mut socket = TcpStream::connect(running.addr).unwrap();
-            socket.write_all(&hello).unwrap();
-            // The server's flight is there; ours never comes.
-            socket.read_exact(&mut [0; 200]).unwrap();
-            socket
-        },
-        |_| {},
-    );
-}
-
-#[test]
-fn d1_c_slow_clients_in_the_head() {
-    good_clients_are_served_beside("the head", |running| handshaken(running, None, "GET / HT"), |_| {});
-    good_clients_are_served_beside(
-        "a dripping head",
-        |running| handshaken(running, None, "GET / HTTP/1.1\r\nHost: a\r\nX: "),
-        drip_text,
-    );
-}
-
-#[test]
-fn d1_d_slow_clients_in_a_body() {
-    good_clients_are_served_beside(
-        "the body",
-        |running| handshaken(running, None, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n"),
-        drip_text,
-    );
-}
-
-#[test]
-fn d1_e_clients_that_do_not_read_the_answer() {
-    good_clients_are_served_beside(
-        "the answer",
-        |running| handshaken(running, None, "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"),
-        |_| {},
-    );
-}
-
-#[test]
-fn d1_refused_clients_that_never_close_are_closed() {
-    good_clients_are_served_beside(
-        "linger",
-        |running| {
-            let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n";
-            let mut stream = handshaken(running, None, request);
-            assert_eq!(read_reply(&mut stream).unwrap().status, 413);
-            stream
-        },
-        drip_text,
-    );
-}
+use crate::support::wire::{SLOW_CLIENTS, client_hello, sent};
 
 #[test]
 fn d3_costs_before_authorisation_are_bounded() {
@@ -206,13 +55,6 @@ fn d3_authorised_clients_keep_a_share_of_the_connections() {
     let served = known.iter_mut().filter_map(|stream| exchange(stream, GET).ok()).count();
     assert_eq!(served, 6);
     drop((strangers, stalled));
-}
-
-/// A connection that has sent these bytes.
-fn sent(running: &Running, bytes: &[u8]) -> TcpStream {
-    let mut socket = TcpStream::connect(running.addr).unwrap();
-    socket.write_all(bytes).unwrap();
-    socket
 }
 
 /// A good client that waits in the middle of its handshake.
@@ -451,62 +293,6 @@ fn d5_what_is_not_tls_does_no_harm() {
     }
     assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
     assert_eq!(running.calls(), 1);
-}
-
-#[test]
-fn stopping_finishes_running_answers_and_closes_idle_connections() {
-    let ca = Ca::new("ca");
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let told = std::sync::Mutex::new(told);
-    let running = start_with(
-        trust(&ca),
-        |builder| builder,
-        move |request: &mut Request<'_>| {
-            if request.uri().path() == "/slow" {
-                told.lock().unwrap().recv().unwrap();
-            }
-            Response::new("finished".into())
-        },
-    );
-    let alice = ca.client("alice");
-    let mut idle = connect(running.addr, config(Some(&alice), &TLS13));
-    assert_eq!(exchange(&mut idle, GET).unwrap().field("connection"), None);
-    let mut busy = connect(running.addr, config(Some(&alice), &TLS13));
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    eventually(|| running.calls() == 2);
-    running.shutdown.shutdown();
-    // Idle: closed in order, with close_notify (an end without it would be an error here).
-    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
-    eventually(|| TcpStream::connect(running.addr).is_err());
-    tell.send(()).unwrap();
-    let reply = read_reply(&mut busy).unwrap();
-    assert_eq!((reply.body.as_str(), reply.field("connection")), ("finished", Some("close")));
-    assert_eq!(busy.read(&mut [0; 1]).unwrap(), 0);
-    drop(busy);
-    assert_eq!(running.stop(), Stopped::Drained);
-}
-
-#[test]
-fn stopping_ends_at_the_drain_timeout() {
-    let ca = Ca::new("ca");
-    let running = start_with(
-        trust(&ca),
-        |builder| builder.drain_timeout(Duration::from_millis(200)),
-        |_: &mut Request<'_>| Response::new(Body::from_reader(std::io::repeat(b'x'), None)),
-    );
-    let mut endless = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
-    endless.write_all(GET.as_bytes()).unwrap();
-    endless.read_exact(&mut [0; 1000]).unwrap();
-    assert_eq!(running.stop(), Stopped::Cut { connections: 1 });
-}
-
-#[test]
-fn stopping_before_serving_serves_nothing() {
-    let ca = Ca::new("ca");
-    let running = start(trust(&ca));
-    running.shutdown.shutdown();
-    running.shutdown.shutdown();
-    assert_eq!(running.stop(), Stopped::Drained);
 }
 
 #[test]

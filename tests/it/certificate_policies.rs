@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use mtls_min::{RefusalCode, Trust, Verdict, judge};
 use rcgen::{CertificateParams, CustomExtension};
 
+use crate::support::judged::chain_code;
 use crate::support::pki::{Ca, Holder, write};
 
 /// Policies are digits, `*` is any; `1>2` maps; `explicit`, `unmapped` and `named` with a number are the limits, which say after
@@ -59,10 +60,7 @@ fn judged(path: &[&'static str]) -> Option<RefusalCode> {
     let (name, client) = called(client, "alice".to_owned(), &issuer_name);
     let Holder { chain, .. } = issuer.as_ref().unwrap_or(&root).client_with(&name, with(client));
     let trust = Trust::builder().pem(root.pem(), "ca.pem").build().unwrap();
-    match judge(&chain, &trust, SystemTime::now()).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    }
+    chain_code(&chain, &trust)
 }
 
 fn called(words: &'static str, name: String, issuer: &str) -> (String, &'static str) {

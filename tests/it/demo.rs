@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use mtls_min::pki::{Authority, throwaway};
 
-use crate::certs::{certs, done, fails, initialised};
+use crate::support::certs::{certs, done, fails, initialised};
 use crate::support::client::{TLS13, eventually, get};
 use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
@@ -132,9 +132,9 @@ fn where_certs_has_an_index_the_demo_serves_and_makes_nothing() {
     done(&dir, "client alice");
     done(&dir, "revoke client1");
     let serving = demo(&dir, "certs");
-    let client1 = crate::certs::holder(&dir, "client1");
+    let client1 = crate::support::certs::holder(&dir, "client1");
     assert_eq!(get(serving.addr, Some(&client1), &TLS13).unwrap().status, 401, "its list is heeded");
-    assert_eq!(get(serving.addr, Some(&crate::certs::holder(&dir, "alice")), &TLS13).unwrap().status, 200);
+    assert_eq!(get(serving.addr, Some(&crate::support::certs::holder(&dir, "alice")), &TLS13).unwrap().status, 200);
     for name in ["client1-crt.pem", "client1-key.pem", "client1.p12", "client1.legacy.p12", "client1-p12-password.txt"]
     {
         fs::remove_file(dir.path().join("certs").join(name)).unwrap();

@@ -1,11 +1,9 @@
 //! What the documents say, held against the code: links, names of tests and functions, codes, examples.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::support::tree::{root, sources};
 
 fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -113,20 +111,13 @@ fn every_known_attack_has_a_test_that_exists() {
 fn every_attack_that_a_test_is_named_after_has_a_row() {
     let text = read("docs/immunity.md");
     let mut found = 0;
-    for directory in ["tests/it", "tests/peers"] {
-        for entry in fs::read_dir(root().join(directory)).unwrap() {
-            let path = entry.unwrap().path();
-            let Ok(code) = fs::read_to_string(&path) else { continue };
-            for name in code.split("#[test]\nfn ").skip(1) {
-                let id = name.split('_').next().unwrap();
-                let digits = id.trim_start_matches(['r', 't', 'h', 'd']).trim_end_matches('b');
-                if id.len() > digits.len() && digits.parse::<u8>().is_ok() {
-                    found += 1;
-                    assert!(
-                        text.contains(&format!("| {} | ", id.to_uppercase().replace('B', "b"))),
-                        "{id} in {path:?}"
-                    );
-                }
+    for (file, code) in sources("tests") {
+        for name in code.split("#[test]\nfn ").skip(1) {
+            let id = name.split('_').next().unwrap();
+            let digits = id.trim_start_matches(['r', 't', 'h', 'd']).trim_end_matches('b');
+            if id.len() > digits.len() && digits.parse::<u8>().is_ok() {
+                found += 1;
+                assert!(text.contains(&format!("| {} | ", id.to_uppercase().replace('B', "b"))), "{id} in {file}");
             }
         }
     }

@@ -9,15 +9,9 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+use crate::support::judged::chain_code;
 use crate::support::pki::{CN, Ca, HOUR, elements, name, params, pem, read, self_signed, write};
 use crate::support::server::trust;
-
-fn code(chain: &[CertificateDer<'_>], trust: &Trust) -> Option<RefusalCode> {
-    match judge(chain, trust, SystemTime::now()).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    }
-}
 
 fn accepting_v1(ca: &Ca) -> Trust {
     Trust::builder().pem(ca.pem(), "ca").accept_v1().build().unwrap()
@@ -35,7 +29,7 @@ fn d3_many_intermediates_of_one_name_are_followed_where_a_signature_leads() {
     for sent in [2, 3, 10] {
         let mut chain = vec![namesakes[0].client("mallory").chain[0].clone()];
         chain.extend(namesakes[..sent].iter().map(|ca| ca.der.clone()));
-        assert_eq!(code(&chain, &trusted), Some(RefusalCode::UnknownRoot), "{sent}");
+        assert_eq!(chain_code(&chain, &trusted), Some(RefusalCode::UnknownRoot), "{sent}");
     }
     // A renewed intermediate beside the old one is fine, in any order.
     let root = Ca::new("root");
@@ -44,7 +38,7 @@ fn d3_many_intermediates_of_one_name_are_followed_where_a_signature_leads() {
         for order in [[&old, &new], [&new, &old]] {
             let mut chain = vec![issuer.client("alice").chain[0].clone()];
             chain.extend(order.map(|ca| ca.der.clone()));
-            assert_eq!(code(&chain, &trust(&root)), None);
+            assert_eq!(chain_code(&chain, &trust(&root)), None);
         }
     }
 }
@@ -71,7 +65,7 @@ fn d3_a_certificate_has_so_many_names_and_no_more() {
         (with_attributes(200, false), with_attributes(201, false), "a subject of more than 200 attributes"),
         (with_attributes(200, true), with_attributes(201, true), "a subject of more than 200 attributes"),
     ] {
-        assert_eq!(code(&right.chain, &trusted), None, "{why}");
+        assert_eq!(chain_code(&right.chain, &trusted), None, "{why}");
         let Verdict::Refused(refusal) = judge(&wrong.chain, &trusted, SystemTime::now()).verdict else { panic!() };
         assert_eq!(refusal.code(), RefusalCode::Malformed);
         assert!(refusal.detail().contains(why), "{refusal}");
@@ -95,9 +89,9 @@ fn following_the_repair_of_a_self_signed_certificate_lets_in_that_one_and_no_oth
         let dir = crate::support::files::TempDir::new();
         dir.write("bob.pem", pem(&der));
         let followed = Trust::builder().authorized_clients(dir.path()).build().unwrap();
-        assert_eq!(code(&[der], &followed), None);
-        assert!(code(&client.client("admin").chain, &followed).is_some(), "minted by the client");
-        assert!(code(&[client.as_version_1(&client.client("admin").chain[0])], &followed).is_some());
+        assert_eq!(chain_code(&[der], &followed), None);
+        assert!(chain_code(&client.client("admin").chain, &followed).is_some(), "minted by the client");
+        assert!(chain_code(&[client.as_version_1(&client.client("admin").chain[0])], &followed).is_some());
     }
 }
 
@@ -107,20 +101,24 @@ fn accepting_version_1_accepts_nothing_else() {
     let for_servers = ca.client_with("srv", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
     let authority = ca.client_with("sub", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     let plain = ca.client_v1("alice").chain[0].clone();
-    assert_eq!(code(std::slice::from_ref(&plain), &accepting_v1(&ca)), None);
+    assert_eq!(chain_code(std::slice::from_ref(&plain), &accepting_v1(&ca)), None);
     for version in [None, Some(1), Some(3), Some(9)] {
         for holder in [&for_servers, &authority] {
             let made = ca.as_version(&holder.chain[0], version);
-            assert!(code(&[made], &accepting_v1(&ca)).is_some(), "version {version:?}, extensions and all");
+            assert!(chain_code(&[made], &accepting_v1(&ca)).is_some(), "version {version:?}, extensions and all");
         }
         let made = ca.as_version(&plain, version);
-        assert_eq!(code(&[made], &accepting_v1(&ca)).is_none(), version.is_none(), "{version:?}, without extensions");
+        assert_eq!(
+            chain_code(&[made], &accepting_v1(&ca)).is_none(),
+            version.is_none(),
+            "{version:?}, without extensions"
+        );
     }
     // Not a bit of it can be changed.
     for bit in 0..plain.len() * 8 {
         let mut bad = plain.to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
-        assert!(code(&[bad.into()], &accepting_v1(&ca)).is_some(), "bit {bit}");
+        assert!(chain_code(&[bad.into()], &accepting_v1(&ca)).is_some(), "bit {bit}");
     }
 }
 
@@ -131,15 +129,15 @@ fn version_1_does_not_escape_the_name_constraints_of_a_ca() {
     let permitted_subtrees = vec![GeneralSubtree::DirectoryName(allowed)];
     let constraints = NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() };
     let ca = Ca::with("ca", |params| params.name_constraints = Some(constraints));
-    assert_eq!(code(&ca.client("admin").chain, &accepting_v1(&ca)), Some(RefusalCode::NameConstraint));
-    assert!(code(&ca.client_v1("admin").chain, &accepting_v1(&ca)).is_some());
+    assert_eq!(chain_code(&ca.client("admin").chain, &accepting_v1(&ca)), Some(RefusalCode::NameConstraint));
+    assert!(chain_code(&ca.client_v1("admin").chain, &accepting_v1(&ca)).is_some());
 }
 
 #[test]
 fn a_key_that_may_not_sign_authenticates_nobody() {
     let ca = Ca::new("ca");
     let with = |usages: Vec<KeyUsagePurpose>| {
-        code(&ca.client_with("alice", |params| params.key_usages = usages).chain, &trust(&ca))
+        chain_code(&ca.client_with("alice", |params| params.key_usages = usages).chain, &trust(&ca))
     };
     assert_eq!(with(vec![KeyUsagePurpose::KeyEncipherment]), Some(RefusalCode::WrongUsage));
     assert_eq!(with(vec![KeyUsagePurpose::KeyEncipherment, KeyUsagePurpose::DigitalSignature]), None);
@@ -150,10 +148,13 @@ fn a_key_that_may_not_sign_authenticates_nobody() {
 #[test]
 fn what_a_ca_of_trust_says_of_itself_holds_too() {
     let short = Ca::with("short", |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
-    assert_eq!(code(&short.client("alice").chain, &trust(&short)), None);
-    assert_eq!(code(&short.intermediate("i").client("alice").chain, &trust(&short)), Some(RefusalCode::PathLength));
+    assert_eq!(chain_code(&short.client("alice").chain, &trust(&short)), None);
+    assert_eq!(
+        chain_code(&short.intermediate("i").client("alice").chain, &trust(&short)),
+        Some(RefusalCode::PathLength)
+    );
     let for_servers = Ca::with("servers", |params| params.extended_key_usages = vec![Eku::ServerAuth]);
-    assert_eq!(code(&for_servers.client("alice").chain, &trust(&for_servers)), Some(RefusalCode::WrongUsage));
+    assert_eq!(chain_code(&for_servers.client("alice").chain, &trust(&for_servers)), Some(RefusalCode::WrongUsage));
 }
 
 /// RFC 5280, section 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does
@@ -168,14 +169,14 @@ fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
     let root = Ca::with("root", |params| params.custom_extensions = unknown());
     let trusted = trust(&root);
     let alice = root.client("alice");
-    assert_eq!(code(&alice.chain, &trusted), Some(RefusalCode::UnsupportedExtension));
+    assert_eq!(chain_code(&alice.chain, &trusted), Some(RefusalCode::UnsupportedExtension));
     let warnings = trusted.warnings(SystemTime::now());
     assert!(warnings.iter().any(|warning| warning.contains("CN=root") && warning.contains("issuerAltName")));
     // So of an intermediate, sent or loaded.
     let plain = Ca::new("plain");
     let between = plain.intermediate_with("between", |params| params.custom_extensions = unknown());
     let alice = between.client("alice");
-    assert_eq!(code(&alice.chain, &trust(&plain)), Some(RefusalCode::UnsupportedExtension));
+    assert_eq!(chain_code(&alice.chain, &trust(&plain)), Some(RefusalCode::UnsupportedExtension));
 }
 
 /// Without extensions the custom tells: a root signs itself. With extensions they do.
@@ -187,7 +188,7 @@ fn a_certificate_of_an_odd_version_is_a_ca_only_if_it_does_not_say_otherwise() {
         let odd = bob.as_version(&plain.chain[0], version);
         let trusted = Trust::builder().pem(pem(&odd), "ca").build().unwrap();
         assert_eq!(trusted.entries()[0].kind(), kind, "{version:?}");
-        assert!(code(&bob.client("mallory").alone().chain, &trusted).is_some(), "{version:?}");
+        assert!(chain_code(&bob.client("mallory").alone().chain, &trusted).is_some(), "{version:?}");
     }
     let old = bob.as_version_1(&plain.chain[0]);
     assert_eq!(Trust::builder().pem(pem(&old), "ca").build().unwrap().entries()[0].kind(), TrustKind::Ca);
@@ -211,9 +212,9 @@ fn a_pinned_client_is_judged_anew_when_its_ca_becomes_valid() {
 #[test]
 fn a_ca_of_trust_counts_within_its_dates_only() {
     let young = Ca::with("young", |params| params.not_before = (SystemTime::now() + HOUR).into());
-    assert_eq!(code(&young.client("alice").chain, &trust(&young)), Some(RefusalCode::NotYetValid));
+    assert_eq!(chain_code(&young.client("alice").chain, &trust(&young)), Some(RefusalCode::NotYetValid));
     assert_eq!(
-        code(&[young.client_v1("alice").chain[0].clone()], &accepting_v1(&young)),
+        chain_code(&[young.client_v1("alice").chain[0].clone()], &accepting_v1(&young)),
         Some(RefusalCode::NotYetValid)
     );
 }
@@ -245,14 +246,14 @@ fn what_is_not_proven_is_not_told_as_a_fact() {
         .flat_map(|(at, element)| write(element.tag, if at == 2 { &sha1 } else { element.content }))
         .collect();
     let der = Ca::new("mallory").signed(&write(0x30, &tbs), &sha1);
-    assert_eq!(code(&[der], &trust(&ca)), Some(RefusalCode::UnsupportedSignature));
+    assert_eq!(chain_code(&[der], &trust(&ca)), Some(RefusalCode::UnsupportedSignature));
 }
 
 #[test]
 fn a_self_signed_client_in_the_ca_file_is_pinned_if_it_is_no_ca() {
     let pinned = self_signed("bob");
     let trusted = Trust::builder().pem(pinned.pem(), "pinned").build().unwrap();
-    assert_eq!(code(&pinned.chain, &trusted), None);
+    assert_eq!(chain_code(&pinned.chain, &trusted), None);
     assert_eq!(trusted.entries()[0].kind(), TrustKind::PinnedClient);
 }
 
@@ -335,13 +336,13 @@ fn full_chain() -> (Ca, Vec<CertificateDer<'static>>) {
 fn no_certificate_that_was_changed_is_let_in_and_none_makes_the_judge_panic() {
     let (root, chain) = full_chain();
     let trusted = trust(&root);
-    assert_eq!(code(&chain, &trusted), None);
+    assert_eq!(chain_code(&chain, &trusted), None);
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     for round in 0..2000 {
         let mut changed = chain.clone();
         let at = numbers.below(changed.len());
         changed[at] = numbers.mutated(&chain[at]).into();
-        let is_in = code(&changed, &trusted).is_none();
+        let is_in = chain_code(&changed, &trusted).is_none();
         assert!(!is_in || changed == chain, "round {round}: {:02x?}", &changed[at][..]);
     }
 }
@@ -356,12 +357,12 @@ fn whatever_a_ca_signs_or_an_operator_loads_makes_nothing_panic() {
         for der in [&chain[0], &chain[1], &root.der] {
             let signed = read(read(der).content);
             let changed = root.signed(&write(0x30, &numbers.mutated(signed.content)), read(signed.rest).content);
-            code(&[changed.clone(), chain[1].clone()], &trusted);
-            code(&[chain[0].clone(), changed.clone()], &trusted);
+            chain_code(&[changed.clone(), chain[1].clone()], &trusted);
+            chain_code(&[chain[0].clone(), changed.clone()], &trusted);
             let builder = Trust::builder().pem(root.pem() + &pem(&changed), "ca").accept_v1();
             if let Ok(trusted) = builder.intermediates(pem(&chain[1]), "between").build() {
-                code(&[chain[0].clone()], &trusted);
-                code(&[changed], &trusted);
+                chain_code(&[chain[0].clone()], &trusted);
+                chain_code(&[changed], &trusted);
             }
         }
     }

@@ -2,28 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(dir: &str) -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    let mut directories = vec![root().join(dir)];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-                files.push((name, fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    files
-}
+use crate::support::tree::{root, sources};
 
 fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests {").next().unwrap()
@@ -32,11 +12,19 @@ fn without_tests(text: &str) -> &str {
 #[test]
 fn no_file_is_longer_than_400_lines_before_its_tests() {
     for (name, text) in sources("src") {
-        if name.ends_with("tests.rs") {
+        if name.contains("/tests/") {
             continue;
         }
         let lines = without_tests(&text).lines().count();
         assert!(lines <= 400, "{name} has {lines} lines: split it");
+    }
+}
+
+#[test]
+fn no_file_of_tests_is_longer_than_500_lines() {
+    for (name, text) in sources("tests").into_iter().chain(sources("src")) {
+        let lines = text.lines().count();
+        assert!(lines <= 500 || !name.contains("tests/"), "{name} has {lines} lines: split it by topic");
     }
 }
 

@@ -5,32 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, Verdict, judge};
+use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, judge};
 use rcgen::CustomExtension;
 
 use crate::support::client::{GET, VERSIONS, config, connect, eventually, exchange};
 use crate::support::crl::{Crl, extension, serial};
 use crate::support::files::TempDir;
+use crate::support::judged::{self, REVOKED, code, code_at};
 use crate::support::pki::{Ca, HOUR, Holder, name, write};
 use crate::support::server::start_with;
 
 fn trusting(ca: &Ca, lists: &[Crl]) -> TrustBuilder {
-    let builder = Trust::builder().pem(ca.pem(), "ca.pem");
-    lists.iter().zip(1..).fold(builder, |builder, (list, number)| builder.crl(list.der(ca), format!("crl{number}")))
+    judged::trusting(&[ca], &lists.iter().map(|list| list.der(ca)).collect::<Vec<_>>())
 }
-
-fn code_at(trust: &Trust, holder: &Holder, now: SystemTime) -> Option<RefusalCode> {
-    match judge(&holder.chain, trust, now).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    }
-}
-
-fn code(trust: &Trust, holder: &Holder) -> Option<RefusalCode> {
-    code_at(trust, holder, SystemTime::now())
-}
-
-const REVOKED: Option<RefusalCode> = Some(RefusalCode::Revoked);
 
 /// Issued so many hours ago, as easy-rsa and cfssl do: with an authority key identifier and no number.
 fn unnumbered(hours: u32) -> Crl {

@@ -1,21 +1,21 @@
 //! The tests that need nothing but this crate: a server in this process, real sockets, certificates made on the spot.
 //! Tests against other programs (curl, openssl, a browser) are in `tests/peers`.
 
+mod authorized_clients;
 mod availability;
 mod busy;
+mod certificate_encoding;
 mod certificate_policies;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod certs;
-#[cfg(all(feature = "cli", feature = "pki"))]
-mod certs_of_others;
-#[cfg(all(feature = "cli", feature = "pki"))]
-mod certs_over_time;
 #[cfg(feature = "cli")]
 mod check;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
 mod command_line;
+#[cfg(feature = "aws-lc-rs")]
+mod compressed_keys;
 #[cfg(feature = "cli")]
 mod constrained;
 #[cfg(all(feature = "cli", feature = "pki"))]
@@ -23,15 +23,20 @@ mod demo;
 mod documents;
 #[cfg(feature = "cli")]
 mod examples;
+#[cfg(feature = "cli")]
+mod file_formats;
 mod hostile;
 mod house;
 mod http;
 mod lists;
 #[cfg(feature = "cli")]
 mod log;
+mod name_constraints;
 #[cfg(feature = "cli")]
 mod names;
 mod namesakes;
+mod namesakes_over_time;
+mod open_connections;
 #[cfg(feature = "cli")]
 mod options;
 mod paths;
@@ -44,10 +49,16 @@ mod pki;
 mod policy;
 #[cfg(feature = "cli")]
 mod refusals;
+mod refused_certificates;
 mod reload;
 mod resumption;
 mod revocation;
+mod rules;
 mod second_opinion;
+#[cfg(feature = "cli")]
+mod server_certificate;
+mod slow_clients;
+mod stopping;
 mod support;
 mod tls_failures;
 mod trust;

@@ -3,49 +3,15 @@
 
 use std::time::SystemTime;
 
-use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, Verdict, judge};
-use rcgen::{DistinguishedName, DnType, DnValue, SerialNumber};
+use mtls_min::{RefusalCode, Verdict, judge};
+use rcgen::{DnValue, SerialNumber};
 
 use crate::support::client::{VERSIONS, get};
 use crate::support::crl::Crl;
-use crate::support::pki::{Ca, HOUR, Holder, elements, pem, read, write};
+use crate::support::judged::{REVOKED, code, trusting};
+use crate::support::namesakes::{NAME, forms, renamed};
+use crate::support::pki::{Ca, HOUR, Holder};
 use crate::support::server::start;
-
-const NAME: &str = "my ca";
-
-/// The same name in other octets.
-fn forms() -> [DnValue; 5] {
-    [
-        DnValue::PrintableString(NAME.try_into().unwrap()),
-        DnValue::Utf8String("My CA".to_owned()),
-        DnValue::Utf8String("  my   ca ".to_owned()),
-        DnValue::BmpString(NAME.try_into().unwrap()),
-        DnValue::PrintableString("MY CA".try_into().unwrap()),
-    ]
-}
-
-/// The same CA, its name in another form.
-fn renamed(ca: &Ca, form: DnValue) -> Ca {
-    ca.renewed_with(NAME, |params| {
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, form);
-    })
-}
-
-fn trusting(cas: &[&Ca], lists: &[Vec<u8>]) -> TrustBuilder {
-    let cas: String = cas.iter().map(|ca| ca.pem()).collect();
-    let builder = Trust::builder().pem(cas, "ca.pem");
-    lists.iter().zip(1..).fold(builder, |builder, (list, number)| builder.crl(list.clone(), format!("crl{number}")))
-}
-
-fn code(trust: &Trust, holder: &Holder) -> Option<RefusalCode> {
-    match judge(&holder.chain, trust, SystemTime::now()).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    }
-}
-
-const REVOKED: Option<RefusalCode> = Some(RefusalCode::Revoked);
 
 #[test]
 fn t14_a_list_counts_under_every_form_of_its_ca_s_name_whichever_of_them_are_loaded() {
@@ -283,81 +249,6 @@ fn t14_whatever_is_loaded_and_sent_of_an_intermediate_a_revoked_client_stays_out
     }
 }
 
-fn error(builder: &TrustBuilder, before: &Trust) -> String {
-    builder.rebuild(before).unwrap_err().to_string()
-}
-
-#[test]
-fn t14_what_was_revoked_does_not_come_back_with_another_form_of_the_name() {
-    let ca = Ca::new(NAME);
-    let alice = ca.client("alice");
-    let list = |number, issuer: &Ca| Crl::number(number).revoking(&alice).der(issuer);
-    for form in forms() {
-        let other = renamed(&ca, form);
-        let before = trusting(&[&ca], &[list(5, &ca)]).build().unwrap();
-        assert!(error(&trusting(&[&other], &[list(4, &other)]), &before).contains("has number 4, lower than 5"));
-        assert!(error(&trusting(&[&other], &[]), &before).contains("is gone: number 5 is in force"));
-        assert!(error(&trusting(&[&ca, &other], &[list(4, &other)]), &before).contains("lower than 5"));
-        assert!(trusting(&[&other], &[list(6, &other)]).rebuild(&before).is_ok());
-    }
-}
-
-/// A compromised key must be taken out while the server runs; what it revoked must not come back by a cross-certificate.
-#[test]
-fn t14_what_a_key_revoked_that_is_not_loaded_any_more_stays_revoked() {
-    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    let below = old.certified_by(&new);
-    let (alice, bob) = (below.client("alice"), below.client("bob"));
-    let revoking = Crl::number(5).revoking(&alice);
-    let before = trusting(&[&old], &[revoking.der(&old)]).build().unwrap();
-    let mut trust = before;
-    for lists in [&[][..], &[Crl::number(1).der(&new)], &[Crl::number(2).der(&new)]] {
-        trust = trusting(&[&new], lists).rebuild(&trust).unwrap();
-        assert_eq!((code(&trust, &alice), code(&trust, &bob)), (REVOKED, None));
-        let warnings = trust.warnings(SystemTime::now());
-        assert!(warnings.iter().any(|text| text.contains("not among the files any more")), "{warnings:?}");
-    }
-    // It comes back with an older list.
-    let back = trusting(&[&old, &new], &[Crl::number(4).der(&old), Crl::number(3).der(&new)]);
-    assert!(error(&back, &trust).contains("lower than 5"));
-    // Nor when nobody of that name is loaded in between.
-    let elsewhere = Ca::new("elsewhere");
-    let trust = trusting(&[&elsewhere], &[]).rebuild(&trust).unwrap();
-    assert!(error(&back, &trust).contains("lower than 5"));
-}
-
-#[test]
-fn a_list_may_be_superseded_by_one_of_another_key_that_revokes_all_that_it_did() {
-    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    let (alice, held) = (old.client("alice"), crate::support::crl::serial(&old.client("held").chain[0]));
-    let mut revoking = Crl::number(5).revoking(&alice);
-    // certificateHold
-    revoking.revoked.push((held, 6));
-    let before = trusting(&[&old, &new], &[revoking.der(&old)]).build().unwrap();
-    let with = |list: &Crl| trusting(&[&old, &new], &[list.der(&new)]);
-    let trust = with(&Crl::number(1).revoking(&alice)).rebuild(&before).unwrap();
-    assert_eq!(code(&trust, &alice), REVOKED);
-    assert_eq!(trust.crls().count(), 2, "the other one is remembered: no certificate says that the keys are of one CA");
-    let cross = old.certified_by(&new);
-    let related = |builder: TrustBuilder| builder.intermediates(cross.pem(), "intermediates");
-    let trust = related(with(&Crl::number(1).revoking(&alice))).rebuild(&before).unwrap();
-    assert_eq!((code(&trust, &alice), trust.crls().count()), (REVOKED, 1));
-    assert!(error(&with(&Crl::number(1)), &before).contains("is gone: number 5"));
-    let earlier = Crl { this_update: SystemTime::now() - 2 * HOUR, ..Crl::number(1) }.revoking(&alice);
-    assert!(error(&with(&earlier), &before).contains("is gone: number 5"));
-}
-
-#[test]
-fn a_list_of_a_key_that_is_not_loaded_is_an_error_that_says_what_to_load() {
-    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    let error = trusting(&[&new], &[Crl::number(1).der(&old)]).build().unwrap_err();
-    let hint = error.hint_text().unwrap();
-    assert!(error.to_string().contains("has the name of CN=my ca, but not its signature"), "{error}");
-    assert!(hint.contains("--intermediates") && hint.contains("--ca"), "{hint}");
-    let trust = Trust::builder().pem(pem(&new.der) + &old.pem(), "ca.pem").crl(Crl::number(1).der(&old), "crl");
-    assert!(trust.build().is_ok());
-}
-
 /// Two keys of one CA under one root are relatives on whatever path one of them is met: a further root that certified the older
 /// key, as in a change of roots, must not part them.
 #[test]
@@ -380,95 +271,6 @@ fn t14_a_cross_certificate_under_another_anchor_does_not_hide_the_list_of_the_ca
     }
 }
 
-/// Its root vouches for it still, so whoever sends the intermediate along has a path.
-#[test]
-fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_list_are_taken_out() {
-    let root = Ca::new("root");
-    let below = root.intermediate(NAME);
-    let (alice, bob) = (below.client("alice"), below.client("bob"));
-    let list = |number| Crl::number(number).revoking(&alice).der(&below);
-    let with = |lists: &[Vec<u8>]| trusting(&[&root], lists).intermediates(below.pem(), "intermediates");
-    let fifth = list(5);
-    let before = with(std::slice::from_ref(&fifth)).build().unwrap();
-    let without = trusting(&[&root], &[]).rebuild(&before).unwrap();
-    assert_eq!((code(&without, &alice), code(&without, &bob)), (REVOKED, None));
-    let warnings = without.warnings(SystemTime::now());
-    assert!(warnings.iter().any(|text| text.contains("not among the files any more")), "{warnings:?}");
-    // It comes back, and nothing older with it.
-    assert!(error(&with(&[list(4)]), &without).contains("has number 4, lower than 5"));
-    assert_eq!(code(&with(&[]).rebuild(&without).unwrap(), &alice), REVOKED);
-    let back = with(&[fifth]).rebuild(&without).unwrap();
-    assert!(back.warnings(SystemTime::now()).iter().all(|text| !text.contains("any more")));
-}
-
-/// It is remembered for what it revoked, and says nothing else: the files have no list of that key.
-#[test]
-fn t14_a_list_whose_key_is_not_loaded_any_more_neither_hides_another_nor_grows_stale() {
-    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    let below = old.certified_by(&new);
-    let (alice, bob, carol) = (below.client("alice"), below.client("bob"), below.client("carol"));
-    let pins = alice.alone().pem() + &bob.alone().pem();
-    let of_old = Crl { next_update: Some(SystemTime::now() + HOUR), ..Crl::number(5) }.revoking(&bob);
-    let before = trusting(&[&old], &[of_old.der(&old)]).pem(pins.clone(), "pins").build().unwrap();
-    let builder = trusting(&[&new], &[Crl::number(1).revoking(&alice).der(&new)]).pem(pins, "pins");
-    let trust = builder.rebuild(&before).unwrap();
-    assert_eq!((code(&trust, &alice.alone()), code(&trust, &bob.alone())), (REVOKED, REVOKED));
-    // Over the certificate that the new key has signed for the old one.
-    let later = |trust: &Trust| match judge(&carol.chain, trust, SystemTime::now() + 2 * HOUR).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    };
-    let without = trusting(&[&new], &[]);
-    assert_eq!(later(&without.rebuild(&before).unwrap()), None);
-    assert_eq!(later(&without.clone().require_crls().rebuild(&before).unwrap()), Some(RefusalCode::CrlMissing));
-}
-
-/// In two steps as little as in one.
-#[test]
-fn t14_a_list_that_another_key_s_list_superseded_does_not_come_back_older() {
-    let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    let alice = old.client("alice");
-    let before = trusting(&[&old, &new], &[Crl::number(5).revoking(&alice).der(&old)]).build().unwrap();
-    let of_new = Crl::number(1).revoking(&alice).der(&new);
-    let between = trusting(&[&old, &new], std::slice::from_ref(&of_new)).rebuild(&before).unwrap();
-    assert_eq!(code(&between, &alice), REVOKED);
-    assert!(error(&trusting(&[&old, &new], &[Crl::number(4).der(&old), of_new]), &between).contains("lower than 5"));
-}
-
-/// Time alone never lets in whom a stale list kept out.
-#[test]
-fn a_stale_list_matters_when_the_certificate_of_its_key_has_expired_too() {
-    let root = Ca::new("root");
-    let old = root.intermediate(NAME);
-    let new = root.intermediate_with(NAME, |params| params.not_after = (SystemTime::now() + 3 * HOUR).into());
-    let list = Crl { next_update: Some(SystemTime::now() + 2 * HOUR), ..Crl::number(1) }.der(&new);
-    let with =
-        |list: &[u8]| trusting(&[&root], &[list.to_vec()]).intermediates(old.pem() + &new.pem(), "intermediates");
-    let builder = with(&list);
-    let trust = builder.build().unwrap();
-    let alice = old.client("alice");
-    let at = |hours: u32| match judge(&alice.chain, &trust, SystemTime::now() + HOUR * hours).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some(refusal.code()),
-    };
-    assert_eq!(at(0), None);
-    for hours in [2, 3, 4, 24] {
-        assert_eq!(at(hours), Some(RefusalCode::CrlExpired), "{hours}");
-    }
-    let later = SystemTime::now() + 4 * HOUR;
-    // The dates of lists do not matter then.
-    let lenient = builder.clone().stale_crl(StaleCrl::Warn).build().unwrap();
-    assert!(matches!(judge(&alice.chain, &lenient, later).verdict, Verdict::Authorised(_)));
-    // A list that is good for longer than the certificate of its key.
-    let trust = with(&Crl::number(1).der(&new)).build().unwrap();
-    let until = trust.entries()[2].identity().not_after() + std::time::Duration::from_secs(1);
-    assert_eq!(judge(&alice.chain, &trust, SystemTime::now()).valid_until, Some(until));
-    let Verdict::Refused(refusal) = judge(&alice.chain, &trust, later).verdict else { panic!("let in") };
-    assert_eq!(refusal.code(), RefusalCode::CrlExpired);
-    assert!(refusal.detail().contains("list number 1 of CN=my ca was signed by a CA that is valid from"), "{refusal}");
-    assert!(refusal.repair().contains("a key whose certificate is valid"), "{}", refusal.repair());
-}
-
 /// RFC 5280, section 6.3.3 (f): the path of whoever issued the list has to be valid, not only its last certificate.
 #[test]
 fn a_list_below_a_revoked_ca_does_not_stand_for_another() {
@@ -482,80 +284,5 @@ fn a_list_below_a_revoked_ca_does_not_stand_for_another() {
         let intermediates = own.pem() + &between.pem() + &other.pem();
         let trust = trusting(&[&root], &lists).intermediates(intermediates, "intermediates").require_crls();
         assert_eq!(code(&trust.build().unwrap(), &alice), found);
-    }
-}
-
-/// Whoever holds an intermediate of the name of another CA: what it revokes and forgets is no matter to that one's clients.
-#[test]
-fn t14_an_intermediate_of_another_cas_name_neither_revokes_nor_brings_back_its_clients() {
-    let (ca, root) = (Ca::new(NAME), Ca::new("root"));
-    let thief = root.intermediate(NAME);
-    let (alice, bob) = (ca.client("alice"), ca.client("bob"));
-    // Over a certificate that the thief has made for the key of the other one.
-    let cross = ca.certified_by(&thief);
-    let with = |lists: &[Vec<u8>]| trusting(&[&ca, &root], lists).intermediates(thief.pem(), "intermediates");
-    let by = |trust: &Trust, holder: &Holder| {
-        let mut roundabout = holder.alone();
-        roundabout.chain.extend([cross.der.clone(), thief.der.clone()]);
-        [code(trust, &holder.alone()), code(trust, &roundabout)]
-    };
-    let own = Crl::number(5).revoking(&alice).der(&ca);
-    let thiefs = [Crl::number(9).der(&thief), Crl::number(9).revoking(&bob).der(&thief)];
-    for other in &thiefs {
-        let trust = with(&[other.clone(), own.clone()]).build().unwrap();
-        assert_eq!(by(&trust, &alice), [REVOKED; 2]);
-        assert_eq!(code(&trust, &bob.alone()), None);
-    }
-    // The list of the other one vanishes, and the thief's, which says the same, forgets it afterwards.
-    let before = with(&[own, thiefs[0].clone()]).build().unwrap();
-    let vanished = with(&[Crl::number(10).revoking(&alice).der(&thief)]);
-    let forgotten = with(&[Crl::number(11).der(&thief)]);
-    let trust = vanished.rebuild(&before).unwrap();
-    assert_eq!(by(&trust, &alice), [REVOKED; 2]);
-    let trust = forgotten.rebuild(&trust).unwrap();
-    assert_eq!(by(&trust, &alice), [REVOKED; 2]);
-    let warnings = trust.warnings(SystemTime::now());
-    let warning = "list number 5 of CN=my ca is not among the files any more: what it revoked stays revoked";
-    assert!(warnings.iter().any(|text| text.contains(warning)), "{warnings:?}");
-}
-
-/// The same certificate of a root, the point of its key in the other of its two forms.
-#[cfg(feature = "aws-lc-rs")]
-fn with_compressed_point(ca: &Ca) -> String {
-    let signed = read(read(&ca.der).content);
-    let algorithm = read(signed.rest);
-    let fields = elements(signed.content).enumerate().flat_map(|(at, field)| {
-        // version, serial, algorithm, issuer, validity, subject, key, …
-        if at != 6 {
-            return write(field.tag, field.content);
-        }
-        let algorithm = read(field.content);
-        let point = &read(algorithm.rest).content[2..];
-        let compressed = [&[0, 2 + (point[63] & 1)], &point[..32]].concat();
-        write(0x30, &[write(0x30, algorithm.content), write(3, &compressed)].concat())
-    });
-    pem(&ca.signed(&write(0x30, &fields.collect::<Vec<_>>()), algorithm.content))
-}
-
-/// RFC 5480, section 2.2. Only one of the crypto libraries takes the other form.
-#[cfg(feature = "aws-lc-rs")]
-#[test]
-fn t14_a_key_is_the_same_in_both_forms_of_its_point() {
-    let ca = Ca::new(NAME);
-    let (alice, bob) = (ca.client("alice"), ca.client("bob"));
-    let other = with_compressed_point(&ca);
-    let list = |number| Crl::number(number).revoking(&alice).der(&ca);
-    let forms = [ca.pem(), other.clone(), ca.pem() + &other, other + &ca.pem()];
-    for (one, next) in forms.iter().flat_map(|one| forms.iter().map(move |next| (one, next))) {
-        let with = |cas: &str, lists: &[Vec<u8>]| {
-            let builder = Trust::builder().pem(cas, "ca.pem").require_crls();
-            lists.iter().fold(builder, |builder, list| builder.crl(list.clone(), "crl"))
-        };
-        let before = with(one, &[list(5)]).build().unwrap();
-        assert_eq!((code(&before, &alice), code(&before, &bob)), (REVOKED, None));
-        assert!(error(&with(next, &[Crl::number(4).der(&ca)]), &before).contains("has number 4, lower than 5"));
-        assert!(error(&with(next, &[]), &before).contains("is gone: number 5 is in force"));
-        let after = with(next, &[list(6)]).rebuild(&before).unwrap();
-        assert_eq!((code(&after, &alice), code(&after, &bob), after.crls().count()), (REVOKED, None, 1));
     }
 }

@@ -3,20 +3,15 @@
 use std::time::SystemTime;
 
 use crate::support::client::{GET, TLS13, config, connect, eventually, exchange, get};
-use crate::support::command::{Serving, binary, run};
+use crate::support::command::{self, Serving, binary, run};
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, HOUR, self_signed};
 
 /// A directory with ca.pem, crl.pem (empty, number 1) and the server's files.
 fn site(ca: &Ca) -> TempDir {
-    let dir = TempDir::new();
-    std::fs::create_dir(dir.path().join("certs")).unwrap();
-    let server = ca.server();
-    dir.write("certs/ca.pem", ca.pem());
+    let dir = command::site(ca);
     dir.write("certs/crl.pem", Crl::number(1).pem(ca));
-    dir.write("certs/server-crt.pem", server.pem());
-    dir.write("certs/server-key.pem", server.key_pem());
     dir
 }
 

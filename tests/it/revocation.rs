@@ -5,26 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use mtls_min::{RefusalCode, StaleCrl, Trust, TrustBuilder, Verdict, judge};
+use mtls_min::{RefusalCode, StaleCrl, Trust, Verdict, judge};
 use rcgen::{CustomExtension, ExtendedKeyUsagePurpose as Eku, SerialNumber};
 use rustls::pki_types::CertificateDer;
 
 use crate::support::client::{VERSIONS, get};
 use crate::support::crl::{Crl, extension, serial};
+use crate::support::judged::{refusal, trusting};
 use crate::support::pki::{Ca, HOUR, Holder, SHA1, changed, self_signed};
 use crate::support::server::{start, start_with};
 
-fn trusting(ca: &Ca, lists: &[Vec<u8>]) -> TrustBuilder {
-    let builder = Trust::builder().pem(ca.pem(), "ca.pem");
-    lists.iter().zip(1..).fold(builder, |builder, (list, number)| builder.crl(list.clone(), format!("crl{number}")))
-}
-
 /// The code of the refusal, and its detail; `None`: authorised.
 fn verdict(trust: &Trust, holder: &Holder, now: SystemTime) -> Option<(RefusalCode, String)> {
-    match judge(&holder.chain, trust, now).verdict {
-        Verdict::Authorised(_) => None,
-        Verdict::Refused(refusal) => Some((refusal.code(), refusal.detail().to_owned())),
-    }
+    refusal(&holder.chain, trust, now).map(|refusal| (refusal.code(), refusal.detail().to_owned()))
 }
 
 #[track_caller]
@@ -40,7 +33,7 @@ fn refused_as(trust: &Trust, holder: &Holder, code: RefusalCode, details: &[&str
 fn a_revoked_client_gets_401_and_the_log_says_when_and_why() {
     let ca = Ca::new("ca");
     let (alice, bob) = (ca.client("alice"), ca.client("bob"));
-    let running = start(trusting(&ca, &[Crl::number(7).revoking(&alice).der(&ca)]).build().unwrap());
+    let running = start(trusting(&[&ca], &[Crl::number(7).revoking(&alice).der(&ca)]).build().unwrap());
     for version in VERSIONS {
         assert_eq!(get(running.addr, Some(&alice), version).unwrap().status, 401);
         assert_eq!(get(running.addr, Some(&bob), version).unwrap().status, 200);
@@ -60,7 +53,7 @@ fn t9_the_highest_number_counts_whatever_the_order() {
         for lists in
             [vec![together], vec![first.der(&ca), second.der(&ca)], vec![first.der(&ca), second.pem(&ca).into()]]
         {
-            let trust = trusting(&ca, &lists).build().unwrap();
+            let trust = trusting(&[&ca], &lists).build().unwrap();
             refused_as(&trust, &alice, RefusalCode::Revoked, &["number 256"]);
             assert_eq!(trust.crls().map(mtls_min::Crl::number).collect::<Vec<_>>(), [Some("256".to_owned())]);
         }
@@ -72,22 +65,22 @@ fn t10_no_broken_list_is_taken_and_none_panics() {
     let ca = Ca::new("ca");
     let alice = ca.client("alice");
     let good = Crl::number(1).revoking(&alice).revoking(&ca.client("bob")).der(&ca);
-    assert!(trusting(&ca, std::slice::from_ref(&good)).build().is_ok());
+    assert!(trusting(&[&ca], std::slice::from_ref(&good)).build().is_ok());
     for length in 0..good.len() {
-        assert!(trusting(&ca, &[good[..length].to_vec()]).build().is_err(), "cut to {length}");
+        assert!(trusting(&[&ca], &[good[..length].to_vec()]).build().is_err(), "cut to {length}");
     }
     for at in 0..good.len() {
         for change in [0x01, 0x80, 0xff] {
             let mut bad = good.clone();
             bad[at] ^= change;
-            assert!(trusting(&ca, &[bad]).build().is_err(), "octet {at} changed by {change}");
+            assert!(trusting(&[&ca], &[bad]).build().is_err(), "octet {at} changed by {change}");
         }
     }
     let mut longer = good.clone();
     longer.push(0);
-    assert!(trusting(&ca, &[longer]).build().is_err(), "bytes after its end");
+    assert!(trusting(&[&ca], &[longer]).build().is_err(), "bytes after its end");
     let nested: Vec<u8> = std::iter::repeat_n([0x30, 0x80], 100_000).flatten().collect();
-    assert!(trusting(&ca, &[nested]).build().is_err());
+    assert!(trusting(&[&ca], &[nested]).build().is_err());
 }
 
 #[test]
@@ -104,7 +97,7 @@ fn t10_a_million_entries_are_read_and_each_is_found() {
     let der = list.der(&ca);
     assert!(der.len() > 40_000_000, "{}", der.len());
     let begun = Instant::now();
-    let trust = trusting(&ca, &[der]).build().unwrap();
+    let trust = trusting(&[&ca], &[der]).build().unwrap();
     println!("a list of 1,000,001 entries was read in {:?}", begun.elapsed());
     assert_eq!(trust.crls().next().unwrap().revoked(), 1_000_001);
     refused_as(&trust, &alice, RefusalCode::Revoked, &["keyCompromise"]);
@@ -185,7 +178,7 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
             &["cannot be used as a revocation list", "a certificate in DER"],
         ),
     ] {
-        let error = chain(&trusting(&ca, &[list]).build().expect_err(what));
+        let error = chain(&trusting(&[&ca], &[list]).build().expect_err(what));
         assert!(error.contains("crl1"), "{what}: {error}");
         for word in words {
             assert!(error.contains(word), "{what}: {error}");
@@ -194,19 +187,19 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
         assert!(!is_list || !error.contains("must be PEM"), "{what}: {error}");
     }
     assert!(
-        trusting(&ca, &[with((1..=31).map(|n| extension(&[0x2a, n], false, &[5, 0])).collect()).der(&ca)])
+        trusting(&[&ca], &[with((1..=31).map(|n| extension(&[0x2a, n], false, &[5, 0])).collect()).der(&ca)])
             .build()
             .is_ok()
     );
     assert!(
-        trusting(&ca, &[Crl { number: Some([&[0][..], &[0xff; 20]].concat()), ..Crl::number(1) }.der(&ca)])
+        trusting(&[&ca], &[Crl { number: Some([&[0][..], &[0xff; 20]].concat()), ..Crl::number(1) }.der(&ca)])
             .build()
             .is_ok()
     );
-    let error = chain(&trusting(&no_crl_sign, &[Crl::number(1).der(&no_crl_sign)]).build().unwrap_err());
+    let error = chain(&trusting(&[&no_crl_sign], &[Crl::number(1).der(&no_crl_sign)]).build().unwrap_err());
     assert!(error.contains("cRLSign"), "{error}");
     let twice = [Crl::number(3).der(&ca), Crl::number(3).revoking(&alice).der(&ca)];
-    let error = chain(&trusting(&ca, &twice).build().unwrap_err());
+    let error = chain(&trusting(&[&ca], &twice).build().unwrap_err());
     assert!(error.contains("crl2: a second, different revocation list number 3"), "{error}");
 }
 
@@ -220,21 +213,21 @@ fn t11_what_was_revoked_does_not_come_back_by_an_older_list_or_none() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
     let alice = ca.client("alice");
     let [old, same, new] = [4, 5, 6].map(|number| Crl::number(number).revoking(&alice).der(&ca));
-    let before = trusting(&ca, std::slice::from_ref(&same)).build().unwrap();
-    let error = chain(&trusting(&ca, &[old]).rebuild(&before).unwrap_err());
+    let before = trusting(&[&ca], std::slice::from_ref(&same)).build().unwrap();
+    let error = chain(&trusting(&[&ca], &[old]).rebuild(&before).unwrap_err());
     assert!(error.contains("crl1") && error.contains("number 4, lower than 5, which is in force"), "{error}");
-    let error = chain(&trusting(&ca, &[]).rebuild(&before).unwrap_err());
+    let error = chain(&trusting(&[&ca], &[]).rebuild(&before).unwrap_err());
     assert!(error.contains("the revocation list of CN=ca is gone: number 5 is in force, from crl1"), "{error}");
-    assert!(trusting(&ca, &[same]).rebuild(&before).is_ok());
-    assert!(trusting(&ca, &[new]).rebuild(&before).is_ok());
-    assert!(trusting(&other, &[]).rebuild(&before).is_ok(), "the CA went with its list");
+    assert!(trusting(&[&ca], &[same]).rebuild(&before).is_ok());
+    assert!(trusting(&[&ca], &[new]).rebuild(&before).is_ok());
+    assert!(trusting(&[&other], &[]).rebuild(&before).is_ok(), "the CA went with its list");
     // Of two CAs of one name, each counts its own.
     let made_anew = Ca::new("ca");
     let issued = SystemTime::now() - HOUR;
     let both = |old: u8, new: u8| {
         let list = |number| Crl { this_update: issued, ..Crl::number(number) };
         let lists = [list(old).der(&ca), list(new).der(&made_anew)];
-        trusting(&ca, &lists).pem(made_anew.pem(), "new.pem")
+        trusting(&[&ca], &lists).pem(made_anew.pem(), "new.pem")
     };
     let before = both(9, 2).build().unwrap();
     assert!(both(9, 3).rebuild(&before).is_ok());
@@ -248,8 +241,8 @@ fn a_stale_list_refuses_its_clients_unless_told_to_warn_and_says_so_a_day_before
     let (alice, bob) = (ca.client("alice"), ca.client("bob"));
     let due = SystemTime::now() + 48 * HOUR;
     let list = Crl { next_update: Some(due), ..Crl::number(1) }.revoking(&bob).der(&ca);
-    let strict = trusting(&ca, std::slice::from_ref(&list)).build().unwrap();
-    let lenient = trusting(&ca, std::slice::from_ref(&list)).stale_crl(StaleCrl::Warn).build().unwrap();
+    let strict = trusting(&[&ca], std::slice::from_ref(&list)).build().unwrap();
+    let lenient = trusting(&[&ca], std::slice::from_ref(&list)).stale_crl(StaleCrl::Warn).build().unwrap();
     for (trust, after) in [(&strict, Some(RefusalCode::CrlExpired)), (&lenient, None)] {
         let code = |holder, now| verdict(trust, holder, now).map(|(code, _)| code);
         assert_eq!(code(&alice, due - HOUR), None);
@@ -260,7 +253,7 @@ fn a_stale_list_refuses_its_clients_unless_told_to_warn_and_says_so_a_day_before
         assert!(trust.warnings(due + HOUR)[0].contains("is stale"));
     }
     let old = ca.client_v1("old");
-    let accepting = trusting(&ca, &[list]).accept_v1().build().unwrap();
+    let accepting = trusting(&[&ca], &[list]).accept_v1().build().unwrap();
     for (trust, holder) in [(&strict, &alice), (&accepting, &old)] {
         let judgement = judge(&holder.chain, trust, due - HOUR);
         assert!(judgement.valid_until.unwrap() <= due, "the cached verdict must not outlive the list");
@@ -275,7 +268,7 @@ fn an_open_connection_notices_that_the_list_has_become_stale() {
     let hours = Arc::new(AtomicU64::new(0));
     let clock = Arc::clone(&hours);
     let running = start_with(
-        trusting(&ca, &[list]).build().unwrap(),
+        trusting(&[&ca], &[list]).build().unwrap(),
         |builder| builder.clock(move || SystemTime::now() + HOUR * clock.load(Ordering::SeqCst) as u32),
         |_: &mut mtls_min::Request<'_>| mtls_min::Response::default(),
     );
@@ -291,7 +284,7 @@ fn an_open_connection_notices_that_the_list_has_become_stale() {
 #[test]
 fn clients_of_a_ca_without_a_list_are_judged_without_one_unless_it_is_required() {
     let (one, two) = (Ca::new("one"), Ca::new("two"));
-    let both = || trusting(&one, &[Crl::number(1).der(&one)]).pem(two.pem(), "two.pem");
+    let both = || trusting(&[&one], &[Crl::number(1).der(&one)]).pem(two.pem(), "two.pem");
     let (lenient, strict) = (both().build().unwrap(), both().require_crls().build().unwrap());
     let alice = two.client("alice");
     assert_eq!(verdict(&lenient, &alice, SystemTime::now()), None);
@@ -311,16 +304,16 @@ fn a_revoked_intermediate_refuses_those_below_it_and_a_loaded_ca_can_be_revoked_
     let mut list = Crl::number(1);
     list.revoked.push((serial(&below.der), 2));
     let list = list.der(&root);
-    let trust = trusting(&root, std::slice::from_ref(&list)).build().unwrap();
+    let trust = trusting(&[&root], std::slice::from_ref(&list)).build().unwrap();
     refused_as(&trust, &alice, RefusalCode::Revoked, &["CN=below", "cACompromise"]);
-    let trust = trusting(&root, &[list]).pem(below.pem(), "below.pem").build().unwrap();
+    let trust = trusting(&[&root], &[list]).pem(below.pem(), "below.pem").build().unwrap();
     refused_as(&trust, &alice, RefusalCode::Revoked, &["CN=below"]);
     // Not sent, it is found among the CAs; and it is revoked there too.
     refused_as(&trust, &alice.alone(), RefusalCode::Revoked, &["the CA CN=below"]);
     assert!(trust.warnings(SystemTime::now()).iter().any(|warning| warning.contains("the CA CN=below")));
     // With the intermediate loaded as a CA, its own list is found.
     let own = Crl::number(1).revoking(&alice).der(&below);
-    let trust = trusting(&root, &[own]).pem(below.pem(), "below.pem").build().unwrap();
+    let trust = trusting(&[&root], &[own]).pem(below.pem(), "below.pem").build().unwrap();
     refused_as(&trust, &alice, RefusalCode::Revoked, &["of CN=below"]);
 }
 
@@ -329,7 +322,7 @@ fn pins_and_version_1_do_not_escape_revocation() {
     let ca = Ca::new("ca");
     let (alice, old) = (ca.client("alice"), ca.client_v1("old"));
     let list = Crl::number(1).revoking(&alice).revoking(&old).der(&ca);
-    let trust = trusting(&ca, &[list]).pem(alice.alone().pem(), "pins").accept_v1().build().unwrap();
+    let trust = trusting(&[&ca], &[list]).pem(alice.alone().pem(), "pins").accept_v1().build().unwrap();
     refused_as(&trust, &alice, RefusalCode::Revoked, &["CN=alice"]);
     refused_as(&trust, &old, RefusalCode::Revoked, &["CN=old"]);
     assert_eq!(verdict(&trust, &ca.client_v1("other"), SystemTime::now()), None);
@@ -344,7 +337,7 @@ fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
     let (old, spared) = (ca.client_v1("old"), ca.client("spared"));
     let list = Crl::number(1).revoking(&alice).revoking(&for_servers).revoking(&old).der(&ca);
     let pins = [&alice, &for_servers, &old, &spared].map(|holder| holder.alone().pem()).concat();
-    let trust = trusting(&ca, &[list]).pem(pins, "pins").build().unwrap();
+    let trust = trusting(&[&ca], &[list]).pem(pins, "pins").build().unwrap();
     let others: Vec<_> = (0..11).map(|n| ca.client(&n.to_string()).chain[0].clone()).collect();
     let judged = |holder: &Holder, along: &[CertificateDer<'static>]| {
         let chain: Vec<_> = holder.chain[..1].iter().chain(along).cloned().collect();
@@ -368,7 +361,7 @@ fn a_revoked_pin_stays_out_though_its_ca_signed_it_with_sha_1() {
     let (old, spared) = (changed(&ca, None, Some(SHA1)), changed(&ca, None, Some(SHA1)));
     let list = Crl::number(1).revoking(&old).der(&ca);
     let pins = old.pem() + &spared.pem();
-    let trust = trusting(&ca, &[list]).pem(pins, "pins").build().unwrap();
+    let trust = trusting(&[&ca], &[list]).pem(pins, "pins").build().unwrap();
     refused_as(&trust, &old, RefusalCode::Revoked, &["CN=alice", "list number 1 of CN=ca"]);
     assert_eq!(verdict(&trust, &spared, SystemTime::now()), None);
 }
@@ -381,13 +374,13 @@ fn two_different_lists_of_one_number_are_never_taken_for_each_other() {
     let list = |holder: &Holder| Crl { this_update: issued, ..Crl::number(2) }.revoking(holder).der(&ca);
     let (of_alice, of_bob) = (list(&alice), list(&bob));
     for order in [[&of_alice, &of_bob], [&of_bob, &of_alice]] {
-        let error = chain(&trusting(&ca, &order.map(Clone::clone)).build().unwrap_err());
+        let error = chain(&trusting(&[&ca], &order.map(Clone::clone)).build().unwrap_err());
         assert!(error.contains("a second, different revocation list number 2 of CN=ca"), "{error}");
     }
-    let before = trusting(&ca, std::slice::from_ref(&of_alice)).build().unwrap();
-    let error = chain(&trusting(&ca, &[of_bob]).rebuild(&before).unwrap_err());
+    let before = trusting(&[&ca], std::slice::from_ref(&of_alice)).build().unwrap();
+    let error = chain(&trusting(&[&ca], &[of_bob]).rebuild(&before).unwrap_err());
     assert!(error.contains("another than the one in force, under the same number 2"), "{error}");
-    assert!(trusting(&ca, &[of_alice.clone(), of_alice]).rebuild(&before).is_ok(), "the same one twice");
+    assert!(trusting(&[&ca], &[of_alice.clone(), of_alice]).rebuild(&before).is_ok(), "the same one twice");
 }
 
 #[test]
@@ -395,13 +388,13 @@ fn a_list_counts_for_its_issuer_only() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
     let number = |holder: &mut rcgen::CertificateParams| holder.serial_number = Some(SerialNumber::from(77_u64));
     let (ours, theirs) = (ca.client_with("ours", number), other.client_with("theirs", number));
-    let trust = trusting(&ca, &[Crl::number(1).revoking(&ours).der(&ca)]).pem(other.pem(), "other").build().unwrap();
+    let trust = trusting(&[&ca], &[Crl::number(1).revoking(&ours).der(&ca)]).pem(other.pem(), "other").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
     assert_eq!(verdict(&trust, &theirs, SystemTime::now()), None);
     // Of two CAs with one key (a renewed one), both are meant by the one list.
     let renewed = ca.renewed_as("ca");
     let trust =
-        trusting(&ca, &[Crl::number(1).revoking(&ours).der(&ca)]).pem(renewed.pem(), "renewed").build().unwrap();
+        trusting(&[&ca], &[Crl::number(1).revoking(&ours).der(&ca)]).pem(renewed.pem(), "renewed").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
     assert_eq!(trust.crls().count(), 1);
 }
@@ -414,8 +407,8 @@ fn a_list_of_minus_1_does_not_revoke_255_and_the_other_way_round() {
         for (serial, foreign) in [(own, other), (other, own)] {
             let holder = ca.with_serial(&ca.client("alice"), serial);
             let list = |revoked: &[u8]| Crl { revoked: vec![(revoked.to_vec(), 1)], ..Crl::number(1) }.der(&ca);
-            refused_as(&trusting(&ca, &[list(serial)]).build().unwrap(), &holder, RefusalCode::Revoked, &[]);
-            assert_eq!(verdict(&trusting(&ca, &[list(foreign)]).build().unwrap(), &holder, SystemTime::now()), None);
+            refused_as(&trusting(&[&ca], &[list(serial)]).build().unwrap(), &holder, RefusalCode::Revoked, &[]);
+            assert_eq!(verdict(&trusting(&[&ca], &[list(foreign)]).build().unwrap(), &holder, SystemTime::now()), None);
         }
     }
 }
@@ -428,7 +421,7 @@ fn a_serial_number_with_leading_zeros_is_the_same_number() {
     for written in [vec![0, 0x99, 1], vec![0, 0, 0x99, 1]] {
         let mut list = Crl::number(1);
         list.revoked.push((written, 0));
-        let trust = trusting(&ca, &[list.der(&ca)]).build();
+        let trust = trusting(&[&ca], &[list.der(&ca)]).build();
         // A wrong encoding may be refused; it must not be missed.
         if let Ok(trust) = trust {
             refused_as(&trust, &alice, RefusalCode::Revoked, &["unspecified"]);
@@ -455,7 +448,7 @@ fn t12_addresses_in_a_certificate_are_not_called() {
             CustomExtension::from_oid_content(&[2, 5, 29, 31], distribution),
         ];
     });
-    let running = start(trusting(&ca, &[Crl::number(1).der(&ca)]).require_crls().build().unwrap());
+    let running = start(trusting(&[&ca], &[Crl::number(1).der(&ca)]).require_crls().build().unwrap());
     for version in VERSIONS {
         assert_eq!(get(running.addr, Some(&alice.alone()), version).unwrap().status, 401);
         assert_eq!(get(running.addr, Some(&alice), version).unwrap().status, 401);
@@ -468,6 +461,6 @@ fn t12_addresses_in_a_certificate_are_not_called() {
 fn a_pinned_client_needs_no_list_even_if_lists_are_required() {
     let ca = Ca::new("ca");
     let pinned = self_signed("pinned");
-    let trust = trusting(&ca, &[Crl::number(1).der(&ca)]).require_crls().pem(pinned.pem(), "pins").build().unwrap();
+    let trust = trusting(&[&ca], &[Crl::number(1).der(&ca)]).require_crls().pem(pinned.pem(), "pins").build().unwrap();
     assert_eq!(verdict(&trust, &pinned, SystemTime::now() + Duration::from_secs(1)), None);
 }

@@ -14,10 +14,7 @@ use super::pki::Ca;
 pub(crate) fn site(ca: &Ca) -> TempDir {
     let dir = TempDir::new();
     std::fs::create_dir(dir.path().join("certs")).unwrap();
-    let server = ca.server();
-    dir.write("certs/ca.pem", ca.pem());
-    dir.write("certs/server-crt.pem", server.pem());
-    dir.write("certs/server-key.pem", server.key_pem());
+    dir.write_certificates("certs/", ca);
     dir
 }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::pki::Ca;
+
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -22,6 +24,14 @@ impl TempDir {
     pub(crate) fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let new = self.write(&format!("{name}.new"), content);
         std::fs::rename(new, self.0.join(name)).unwrap();
+    }
+
+    /// `ca.pem`, `server-crt.pem` and `server-key.pem`, their names after `start`.
+    pub(crate) fn write_certificates(&self, start: &str, ca: &Ca) {
+        let server = ca.server();
+        self.write(&format!("{start}ca.pem"), ca.pem());
+        self.write(&format!("{start}server-crt.pem"), server.pem());
+        self.write(&format!("{start}server-key.pem"), server.key_pem());
     }
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {

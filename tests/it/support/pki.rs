@@ -359,6 +359,7 @@ pub(crate) fn name(relative: &[&[Attribute<'_>]]) -> Vec<u8> {
 pub(crate) const CN: &[u8] = &[0x55, 4, 3];
 pub(crate) const O: &[u8] = &[0x55, 4, 10];
 pub(crate) const OU: &[u8] = &[0x55, 4, 11];
+pub(crate) const EMAIL: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 9, 1];
 
 pub(crate) struct Element<'d> {
     pub(crate) tag: u8,

@@ -9,7 +9,7 @@ use rcgen::KeyUsagePurpose;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
+use crate::support::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
 use crate::support::client::{TLS13, get};
 use crate::support::crl::{Crl, extension, serial};
 use crate::support::files::TempDir;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use mtls_min::pki::{ClientRequest, Directory};
 
-use crate::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
+use crate::support::certs::{certs, crl, digits, done, fails, holder, identity, initialised, read, snapshot, told};
 use crate::support::client::{TLS13, eventually, get};
 use crate::support::command::{Serving, binary, run};
 use crate::support::files::TempDir;
