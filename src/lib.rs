@@ -41,6 +41,7 @@ mod reactor;
 mod resources;
 mod server;
 mod spelling;
+mod sync;
 mod tls;
 mod trust;
 mod x509;

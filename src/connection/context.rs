@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, DAY, day};
@@ -13,6 +13,7 @@ use crate::handler::Handler;
 use crate::http1::HeadLimits;
 use crate::observer::Observer;
 use crate::reactor::concurrency::Runners;
+use crate::sync::lock;
 use crate::trust::TrustStore;
 use crate::x509::identity::Identity;
 
@@ -104,7 +105,7 @@ impl ExpiryNotices {
             return false;
         }
         let today = day(now);
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         if told.0 != today {
             *told = (today, HashSet::new());
         }

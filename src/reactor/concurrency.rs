@@ -5,8 +5,10 @@
 //! more if runners stay away, or are stuck in what should not block: an observer, or the end of a body's reader.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::sync::{lock, unpoisoned};
 
 /// Who was away for longer was missed.
 const SLOW: Duration = Duration::from_millis(1);
@@ -81,12 +83,12 @@ impl Runners {
 
     /// Ends all standing by.
     pub(crate) fn stop(&self) {
-        self.lock().stopped = true;
+        lock(&self.standby).stopped = true;
         self.called.notify_all();
     }
 
     fn call(&self) -> bool {
-        let mut standby = self.lock();
+        let mut standby = lock(&self.standby);
         let is_one_there = standby.waiting > standby.called;
         if is_one_there {
             standby.called += 1;
@@ -97,14 +99,14 @@ impl Runners {
     }
 
     fn stand_by(&self) -> bool {
-        let mut standby = self.lock();
+        let mut standby = lock(&self.standby);
         // The last runner may have gone away just before, and found nobody to call.
         if self.change(|running| (running == 0).then_some(1)) {
             return true;
         }
         standby.waiting += 1;
         let wait = self.called.wait_while(standby, |standby| standby.called == 0 && !standby.stopped);
-        let mut standby = wait.unwrap_or_else(PoisonError::into_inner);
+        let mut standby = unpoisoned(wait);
         standby.waiting -= 1;
         let called = standby.called > 0;
         standby.called -= usize::from(called);
@@ -113,11 +115,6 @@ impl Runners {
 
     fn change(&self, to: impl Fn(usize) -> Option<usize>) -> bool {
         self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, to).is_ok()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Standby> {
-        // Nothing panics while it is held.
-        self.standby.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,7 +176,7 @@ mod tests {
                 assert!(runners.go_on(), "the third of two");
                 say.send(()).unwrap();
             });
-            while runners.lock().waiting == 0 {
+            while lock(&runners.standby).waiting == 0 {
                 thread::yield_now();
             }
             runners.relieve(|| false);
@@ -198,7 +195,7 @@ mod tests {
             let _stop = Stop(&runners);
             assert!(runners.begin() && runners.begin());
             scope.spawn(|| say.send(runners.begin()).unwrap());
-            while runners.lock().waiting == 0 {
+            while lock(&runners.standby).waiting == 0 {
                 thread::yield_now();
             }
             drop(runners.away(Instant::now().checked_sub(SLOW * 2).unwrap()));

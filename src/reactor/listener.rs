@@ -3,10 +3,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use super::sys::{self, Interest, Poller};
+use crate::sync::{lock, unpoisoned};
 
 /// After a failed accept: the first pause, which doubles up to the longest. None is over sooner than the timekeeper looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -54,7 +55,7 @@ impl Listeners {
 
     /// Closes the sockets.
     pub(crate) fn close(&self, poller: &Poller) {
-        let mut listeners = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = unpoisoned(self.0.write());
         for (listener, token) in listeners.drain(..).zip(FIRST_TOKEN..) {
             poller.remove(&listener.socket, token);
         }
@@ -122,7 +123,7 @@ impl Listeners {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Listener>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.0.read())
     }
 }
 
@@ -132,6 +133,6 @@ impl Listener {
     }
 
     fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failing)
     }
 }

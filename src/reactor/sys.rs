@@ -238,11 +238,12 @@ mod linux {
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable {
     use crate::reactor::sys::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
+    use crate::sync::lock;
     use rustix::event::{PollFd, PollFlags};
     use std::collections::HashMap;
     use std::io::{self, PipeReader, PipeWriter, Read, Write};
     use std::os::fd::{AsFd, OwnedFd};
-    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+    use std::sync::{Arc, Mutex};
 
     /// The same as the Linux poller, by poll(2). One worker at a time polls for all; slower with many connections.
     #[derive(Debug)]
@@ -351,11 +352,6 @@ mod portable {
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn before_close(socket: &std::net::TcpStream) {
         let _ = socket.shutdown(std::net::Shutdown::Both);
-    }
-
-    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        // Nothing panics while these are held; the data is whole in any case.
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,11 +6,12 @@
 //! has to go when it is full: a stranger (`eviction` says which), or the authorised client that has been idle longest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::eviction::{Standing, Strangers, Times, is_overdue};
 use super::sys::Signal;
+use crate::sync::{lock, unpoisoned};
 
 /// Names one connection for as long as it lives; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,7 +136,7 @@ impl<T> ParkingLot<T> {
     /// Makes room for a new connection, which counts as a stranger's and as driven until it is parked. `is_quiet` says of an
     /// idle connection whether its client has not just begun to ask.
     pub(crate) fn enter(&self, now: Instant, is_quiet: impl FnOnce(&T) -> bool) -> Entry<T> {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         let mut evicted = None;
         if !table.has_room(self.capacity) {
             let Some(token) = table.first_to_go(self.capacity, now, is_quiet) else {
@@ -159,7 +160,7 @@ impl<T> ParkingLot<T> {
     pub(crate) fn has_room_again(&self) -> bool {
         // Most of the time nobody was, and then this costs nothing.
         self.turned_away.load(Ordering::SeqCst)
-            && self.lock().has_room(self.capacity)
+            && lock(&self.table).has_room(self.capacity)
             && self.turned_away.swap(false, Ordering::SeqCst)
     }
 
@@ -176,7 +177,7 @@ impl<T> ParkingLot<T> {
     /// Puts a driven connection back, and notes whether its client is authorised. `Some`: an event has come already; drive
     /// it on.
     pub(crate) fn park(&self, token: Token, connection: Box<T>, waiting: Waiting) -> Option<(Box<T>, Signal)> {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         table.set_authorised(token, waiting.standing.is_authorised());
         let slot = table.slot(token)?;
         if let State::Driven { signal } = &mut slot.state
@@ -191,17 +192,17 @@ impl<T> ParkingLot<T> {
 
     /// Takes the connection whose event came, to drive it. `None`: it is driven (and will go on), or gone.
     pub(crate) fn take(&self, token: Token, signal: Signal) -> Option<Box<T>> {
-        self.lock().take(token, Some(signal))
+        lock(&self.table).take(token, Some(signal))
     }
 
     /// Notes whether the client of a driven connection is authorised.
     pub(crate) fn set_authorised(&self, token: Token, authorised: bool) {
-        self.lock().set_authorised(token, authorised);
+        lock(&self.table).set_authorised(token, authorised);
     }
 
     /// Forgets a driven connection that was closed.
     pub(crate) fn leave(&self, token: Token) {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         table.leave(token);
         if table.connections == 0 {
             self.tell(&table);
@@ -210,7 +211,7 @@ impl<T> ParkingLot<T> {
 
     /// Takes the parked connections for which `wanted` says so, `most` at once, to drive them.
     pub(crate) fn take_where(&self, most: usize, wanted: impl Fn(&T, Waiting) -> bool) -> Vec<(Token, Box<T>)> {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         let tokens: Vec<_> = (0..)
             .zip(&table.slots)
             .filter(|(_, slot)| matches!(&slot.state, State::Parked { connection, waiting } if wanted(connection, *waiting)))
@@ -222,10 +223,10 @@ impl<T> ParkingLot<T> {
 
     /// Waits until there is at least one connection, or `stir` was called. `false`: the lot was closed.
     pub(crate) fn wait_while_empty(&self) -> bool {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         table.waiters += 1;
         let wait = self.changed.wait_while(table, |table| table.connections == 0 && !table.stirred && !table.closed);
-        let mut table = wait.unwrap_or_else(PoisonError::into_inner);
+        let mut table = unpoisoned(wait);
         table.waiters -= 1;
         table.stirred = false;
         !table.closed
@@ -233,29 +234,29 @@ impl<T> ParkingLot<T> {
 
     /// Ends `wait_while_empty` once.
     pub(crate) fn stir(&self) {
-        self.lock().stirred = true;
+        lock(&self.table).stirred = true;
         self.changed.notify_all();
     }
 
     /// Ends `wait_while_empty`, for good.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        lock(&self.table).closed = true;
         self.changed.notify_all();
     }
 
     /// Waits until the last connection has left. `false`: the time was up first.
     pub(crate) fn wait_until_empty(&self, time: Duration) -> bool {
-        let mut table = self.lock();
+        let mut table = lock(&self.table);
         table.waiters += 1;
         let wait = self.changed.wait_timeout_while(table, time, |table| table.connections > 0);
-        let (mut table, result) = wait.unwrap_or_else(PoisonError::into_inner);
+        let (mut table, result) = unpoisoned(wait);
         table.waiters -= 1;
         !result.timed_out()
     }
 
     /// How many connections there are, and how many of them are authorised.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let table = self.lock();
+        let table = lock(&self.table);
         (table.connections, table.authorised)
     }
 
@@ -264,11 +265,6 @@ impl<T> ParkingLot<T> {
         if table.waiters > 0 {
             self.changed.notify_all();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table<T>> {
-        // Nothing here panics half way through a change, so the table is whole even if a thread died.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a running server can be told from outside, and how it is told.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
@@ -9,8 +9,9 @@ use rustls::crypto::CryptoProvider;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::reactor::sys::StopSignal;
+use crate::sync::{Current, lock, unpoisoned};
 use crate::tls::server_certificate::ServerCertificate;
-use crate::tls::session::{Handshakes, Tls, TlsStore};
+use crate::tls::session::{Handshakes, Tls};
 use crate::tls::verifier::Judge;
 use crate::trust::{Trust, TrustStore};
 
@@ -18,7 +19,7 @@ use crate::trust::{Trust, TrustStore};
 pub(crate) struct Control {
     pub(crate) trust: Arc<TrustStore>,
     /// For the connections that are accepted from now on.
-    pub(crate) tls: Arc<TlsStore>,
+    pub(crate) tls: Arc<Current<Tls>>,
     certificate: RwLock<ServerCertificate>,
     provider: Arc<CryptoProvider>,
     handshakes: Handshakes,
@@ -36,12 +37,12 @@ impl Control {
         handshakes: Handshakes,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let trust = Arc::new(TrustStore::new(Arc::new(trust)));
+        let trust = Arc::new(TrustStore::new(trust));
         let judge = Judge { trust: Arc::clone(&trust), clock: clock.clone() };
         let tls = set_up(&provider, &certificate, &trust.current(), judge, handshakes)?;
         Ok(Self {
             trust,
-            tls: Arc::new(TlsStore::new(tls)),
+            tls: Arc::new(Current::new(tls)),
             certificate: RwLock::new(certificate),
             provider,
             handshakes,
@@ -53,18 +54,18 @@ impl Control {
 
     /// The server's certificate in force.
     pub(crate) fn certificate(&self) -> ServerCertificate {
-        self.certificate.read().unwrap_or_else(PoisonError::into_inner).clone()
+        unpoisoned(self.certificate.read()).clone()
     }
 
     /// All or nothing: what can fail comes before anything is changed. `None`: the certificate stays.
     pub(crate) fn replace(&self, trust: Trust, certificate: Option<ServerCertificate>) -> Result<(), Error> {
         // Held to the end, so that of two replacements at once one is whole.
-        let mut in_force = self.certificate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut in_force = unpoisoned(self.certificate.write());
         let certificate = certificate.unwrap_or_else(|| in_force.clone());
         let judge = Judge { trust: Arc::clone(&self.trust), clock: self.clock.clone() };
         let tls = set_up(&self.provider, &certificate, &trust, judge, self.handshakes)?;
         // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
-        self.trust.replace(Arc::new(trust));
+        self.trust.replace(trust);
         self.tls.replace(tls);
         *in_force = certificate;
         self.bell.ring(|asked| asked.replaced = true);
@@ -108,22 +109,22 @@ pub(crate) struct Asked {
 
 impl Bell {
     pub(crate) fn ring(&self, ask: impl FnOnce(&mut Asked)) {
-        ask(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        ask(&mut lock(&self.asked));
         self.rung.notify_all();
     }
 
     /// Waits until the caretaker has stopped. `false`: the time was up first; it may hang in a file system.
     pub(crate) fn wait_until_over(&self, time: Duration) -> bool {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = lock(&self.asked);
         let wait = self.rung.wait_timeout_while(asked, time, |asked| !asked.is_over);
-        wait.unwrap_or_else(PoisonError::into_inner).0.is_over
+        unpoisoned(wait).0.is_over
     }
 
     /// Waits until it is rung, at most for `time`. To stop is asked for ever, the rest once.
     pub(crate) fn wait(&self, time: Duration) -> Asked {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = lock(&self.asked);
         let silent = |asked: &mut Asked| !asked.stop && !asked.reload && !asked.replaced;
-        let (mut asked, _) = self.rung.wait_timeout_while(asked, time, silent).unwrap_or_else(PoisonError::into_inner);
+        let (mut asked, _) = unpoisoned(self.rung.wait_timeout_while(asked, time, silent));
         let Asked { stop, is_over, .. } = *asked;
         std::mem::replace(&mut *asked, Asked { stop, is_over, ..Asked::default() })
     }

@@ -14,7 +14,8 @@ use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
-use crate::tls::session::{Session, TlsStore};
+use crate::sync::Current;
+use crate::tls::session::{Session, Tls};
 
 /// How often deadlines are looked at; each is met this much late at most.
 const TICK: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What workers and the timekeeper share.
 pub(crate) struct Pool {
     pub(crate) context: Context,
-    pub(crate) tls: Arc<TlsStore>,
+    pub(crate) tls: Arc<Current<Tls>>,
     pub(crate) listeners: Listeners,
     pub(crate) lot: ParkingLot<Connection>,
     pub(crate) poller: Poller,
@@ -155,7 +156,7 @@ impl Pool {
     }
 
     fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr) {
-        match Session::new(&self.tls.current(), socket) {
+        match Session::new(&self.tls.get(), socket) {
             Ok(session) => {
                 let connection = Box::new(Connection::new(session, remote, &self.context));
                 self.drive(token, connection);

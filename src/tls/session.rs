@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -65,23 +65,6 @@ impl Tls {
         config.session_storage = gate;
         config.send_tls13_tickets = resumption::TICKETS;
         Ok(Arc::new(config))
-    }
-}
-
-/// How connections shake hands now.
-pub(crate) struct TlsStore(RwLock<Arc<Tls>>);
-
-impl TlsStore {
-    pub(crate) fn new(tls: Tls) -> Self {
-        Self(RwLock::new(Arc::new(tls)))
-    }
-
-    pub(crate) fn current(&self) -> Arc<Tls> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn replace(&self, tls: Tls) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tls);
     }
 }
 

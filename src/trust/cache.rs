@@ -5,11 +5,12 @@
 //! refused clients, so it is not filled by them; and possession of the key is proven in every handshake, whatever is known.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
+use crate::sync::lock;
 use crate::x509::identity::sha256_of_all;
 
 use super::{Digest, Judgement, Verdict};
@@ -29,7 +30,7 @@ struct Known {
 impl KnownClients {
     /// The judgement on this chain, if one that was reached before holds at `now`.
     pub(super) fn find(&self, chain: &Digest, now: SystemTime) -> Option<Judgement> {
-        let clients = self.lock();
+        let clients = lock(&self.0);
         let Known { since, judgement } = clients.get(chain)?;
         // A clock that was set back finds dates in the future that had passed before.
         let holds = *since <= now && judgement.valid_until.is_some_and(|until| now < until);
@@ -41,16 +42,11 @@ impl KnownClients {
         if let Verdict::Refused(_) = judgement.verdict {
             return;
         }
-        let mut clients = self.lock();
+        let mut clients = lock(&self.0);
         if clients.len() >= MOST {
             clients.clear();
         }
         clients.insert(chain, Known { since: now, judgement: judgement.clone() });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {
-        // Each change is one call of the map's.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,7 +99,7 @@ mod tests {
         assert!((0..MOST).all(|number| known.find(&client(number), at(10)).is_some()));
         known.remember(client(MOST), &judgement, at(10));
         assert!(known.find(&client(MOST), at(10)).is_some());
-        assert_eq!(known.lock().len(), 1);
+        assert_eq!(lock(&known.0).len(), 1);
         // Neither before it was reached, nor when it may be another.
         assert!(known.find(&client(MOST), at(9)).is_none());
         assert!(known.find(&client(MOST), at(19)).is_some() && known.find(&client(MOST), at(20)).is_none());

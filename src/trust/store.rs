@@ -1,21 +1,22 @@
 //! The trust that is in force now.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Trust;
+use crate::sync::Current;
 
 /// Holds the snapshot in force, and a number that grows with each new one: while the number is the same, a verdict that
 /// was reached before needs no new judgement.
 #[derive(Debug)]
 pub(crate) struct TrustStore {
-    current: RwLock<Arc<Trust>>,
+    current: Current<Trust>,
     generation: AtomicU64,
 }
 
 impl TrustStore {
-    pub(crate) fn new(trust: Arc<Trust>) -> Self {
-        Self { current: RwLock::new(trust), generation: AtomicU64::new(0) }
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { current: Current::new(trust), generation: AtomicU64::new(0) }
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -23,11 +24,11 @@ impl TrustStore {
     }
 
     pub(crate) fn current(&self) -> Arc<Trust> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.current.get()
     }
 
-    pub(crate) fn replace(&self, trust: Arc<Trust>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    pub(crate) fn replace(&self, trust: Trust) {
+        self.current.replace(trust);
         // After the snapshot: who sees the new number finds the new snapshot.
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -121,7 +121,7 @@ fn layers_point_down() {
         &["policy", "reactor"],
         &["x509"],
         &["http1", "deadline", "clock", "crypto", "resources"],
-        &["error", "panic", "spelling"],
+        &["error", "panic", "spelling", "sync"],
     ];
     let layer = |wing: &str| layers.iter().position(|wings| wings.contains(&wing));
     let mut up = BTreeSet::new();
