@@ -31,6 +31,7 @@ mod crypto;
 mod deadline;
 mod error;
 mod handler;
+mod hex;
 mod http1;
 mod observer;
 mod panic;

@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use super::request::{Reason, Revoked, Usage, check_file_name};
 use crate::clock::{parse_timestamp, timestamp};
 use crate::error::Error;
+use crate::hex::from_hex;
 
 const FIRST_LINE: &str = "mtls-min index 1";
 
@@ -182,11 +183,8 @@ fn entry(line: &str) -> Option<Entry> {
     Some(Entry { usage, name, serial, not_after: parse_timestamp(not_after)?, revoked })
 }
 
-fn octets(hex: &str) -> Option<Vec<u8>> {
-    let digits = hex.as_bytes();
-    let all_hex = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    all_hex.then(|| digits.chunks(2).map(pair).collect())?
+fn octets(serial: &str) -> Option<Vec<u8>> {
+    from_hex(serial).filter(|octets| !octets.is_empty())
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
 use crate::crypto;
 use crate::error::Error;
+use crate::hex::hex;
 use crate::trust::has_signed_list;
 use crate::x509::certificate::Certificate;
 use crate::x509::crl::RevocationList;
-use crate::x509::identity::hex;
 
 /// What may be read where there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

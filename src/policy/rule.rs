@@ -4,8 +4,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::hex::{from_hex, hex};
 use crate::x509::distinguished_name::{exact_form_of, normal_form_of};
-use crate::x509::identity::{Attribute, Identity, hex, visible};
+use crate::x509::identity::{Attribute, Identity, visible};
 use crate::x509::rfc4514;
 
 use super::authority;
@@ -314,21 +315,8 @@ fn is_below(uri: &str, above: &str) -> bool {
 }
 
 fn digest(text: &str) -> Result<[u8; 32], String> {
-    octets(text).ok_or_else(|| "SHA-256 has 64 hexadecimal digits, with or without colons".to_owned())
-}
-
-fn octets(text: &str) -> Option<[u8; 32]> {
-    let digits: String = text.chars().filter(|c| *c != ':').collect();
-    if digits.len() != 64 || !digits.is_ascii() {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (octet, at) in digest.iter_mut().zip((0..).step_by(2)) {
-        let pair = &digits[at..at + 2];
-        // `from_str_radix` alone would take a sign.
-        *octet = u8::from_str_radix(pair, 16).ok().filter(|_| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    }
-    Some(digest)
+    let octets = from_hex(&text.replace(':', "")).and_then(|octets| octets.try_into().ok());
+    octets.ok_or_else(|| "SHA-256 has 64 hexadecimal digits, with or without colons".to_owned())
 }
 
 fn common_prefix(a: &str, b: &str) -> usize {

@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::clock::timestamp;
+use crate::hex::hex;
 use crate::x509::certificate::{Certificate, is_same_key};
 use crate::x509::crl::{Coverage, Revocation};
 use crate::x509::distinguished_name::normal_form;
-use crate::x509::identity::{hex, name_text};
+use crate::x509::identity::name_text;
 
 use super::crl::Crl;
 use super::problem::{Problem, after};

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use crate::clock::timestamp;
 use crate::error::Error;
+use crate::hex::hex;
 use crate::x509::certificate::is_same_key;
 use crate::x509::crl::{Number, Order, Scope};
 use crate::x509::distinguished_name::normal_form;
-use crate::x509::identity::hex;
 
 use super::Trust;
 use super::crl::Crl;

@@ -1,6 +1,8 @@
 //! Reading DER (X.690, section 10), strictly: every length is definite and minimal, nothing is left over unseen. What decides
 //! a verdict is read by this, so that two programs cannot read one certificate differently.
 
+use crate::hex::hex;
+
 /// Universal tags, with the bit of constructed ones.
 pub(crate) mod tag {
     pub(crate) const BOOLEAN: u8 = 0x01;
@@ -183,7 +185,7 @@ pub(crate) fn dotted(content: &[u8]) -> String {
 
 /// `#` and hexadecimal digits.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    std::iter::once("#".to_owned()).chain(bytes.iter().map(|byte| format!("{byte:02x}"))).collect()
+    format!("#{}", hex(bytes))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Who a certificate says its holder is.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,6 +14,7 @@ use super::distinguished_name::{exact_form_of, normal_form, read};
 use super::rfc4514;
 pub(crate) use super::rfc4514::visible;
 use crate::error::Error;
+use crate::hex::hex;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.
 ///
@@ -307,13 +308,4 @@ pub(crate) fn sha256_of_all<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> [
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
 }

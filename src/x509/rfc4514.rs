@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::der::Reader;
 use super::distinguished_name::{Attribute, oid_of};
+use crate::hex::from_hex;
 
 /// A name as text, the last relative name first. Control characters and those that change the direction of text are escaped
 /// too, so it is safe in a log or on a terminal.
@@ -77,7 +78,7 @@ fn parse_attribute(text: &str) -> Result<Attribute, String> {
     };
     match value.strip_prefix('#') {
         Some(digits) => {
-            let der = octets(digits).unwrap_or_default();
+            let der = from_hex(digits).unwrap_or_default();
             let mut reader = Reader::new(&der);
             let value = reader.any().ok().filter(|_| reader.is_at_end()).ok_or_else(|| {
                 format!("after # come the hexadecimal digits of a value in DER, which {digits:?} are not; write \\# for the sign")
@@ -121,22 +122,8 @@ fn unescaped(value: &str) -> Result<String, String> {
 fn escaped(rest: &mut std::str::Chars<'_>) -> Option<u8> {
     match rest.next()? {
         c @ (' ' | '"' | '#' | '+' | ',' | ';' | '<' | '=' | '>' | '\\') => u8::try_from(c).ok(),
-        high => octet(high, rest.next()?),
+        high => from_hex(&String::from_iter([high, rest.next()?]))?.pop(),
     }
-}
-
-fn octets(digits: &str) -> Option<Vec<u8>> {
-    let mut rest = digits.chars();
-    let mut octets = Vec::new();
-    while let Some(high) = rest.next() {
-        octets.push(octet(high, rest.next()?)?);
-    }
-    Some(octets)
-}
-
-fn octet(high: char, low: char) -> Option<u8> {
-    // Two digits of base 16 are below 256.
-    u8::try_from(high.to_digit(16)? * 16 + low.to_digit(16)?).ok()
 }
 
 fn push_escaped(value: &str, out: &mut String) {

@@ -18,7 +18,8 @@ use super::crl::entries::Entries;
 use super::crl::head::Head;
 pub(crate) use super::crl::scope::{Coverage, Scope};
 pub(crate) use super::crl::unusable::Unusable;
-use super::identity::{hex, sha256};
+use super::identity::sha256;
+use crate::hex::hex;
 
 /// A complete revocation list, read. Its signature is checked by whoever reads it.
 ///

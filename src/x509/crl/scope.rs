@@ -1,11 +1,12 @@
 //! Which certificates of its issuer a list speaks of (RFC 5280, section 5.2.5).
 
 use super::unusable::Unusable;
+use crate::hex::hex;
 use crate::x509::certificate::Certificate;
 use crate::x509::der::{NotDer, Reader, tag};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::extensions::{GeneralName, NameKind, general_names};
-use crate::x509::identity::{hex, name_text};
+use crate::x509::identity::name_text;
 
 /// Which certificates of its issuer a list speaks of. Two lists have the same scope if these are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::hex::hex;
 use crate::x509::der::dotted;
-use crate::x509::identity::hex;
 
 /// Why a list cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
