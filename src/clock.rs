@@ -24,12 +24,21 @@ impl Default for Clock {
     }
 }
 
-/// The seconds of a day.
-pub(crate) const DAY: u64 = 24 * 60 * 60;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// The number of the day, in UTC, by which is known what was told today.
+/// So many days.
+pub(crate) const fn days(number: u64) -> Duration {
+    Duration::from_secs(number * SECONDS_PER_DAY)
+}
+
+/// How many whole days a time has.
+pub(crate) fn whole_days(time: Duration) -> u64 {
+    time.as_secs() / SECONDS_PER_DAY
+}
+
+/// The number of the day, in UTC, since 1970: who notes it knows what was already reported today.
 pub(crate) fn day(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / DAY
+    whole_days(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// A time as people and programs read it (RFC 3339, UTC, seconds). Years that X.509 cannot have are cut to the nearest

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::clock::days;
+
 /// The phase of a connection's life in which it waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -68,7 +70,7 @@ impl Default for Timeouts {
 }
 
 /// Longer than this is for ever, and can still be added to a time.
-const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const FOR_EVER: Duration = days(10 * 365);
 
 impl Timeouts {
     /// The same, with none that could not be added to a time.

@@ -7,7 +7,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::password::Password;
 use super::{CommandLine, quoted};
-use crate::clock::timestamp;
+use crate::clock::{timestamp, whole_days};
 use crate::error::Error;
 use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage};
 
@@ -330,7 +330,7 @@ fn state(entry: &Entry, now: SystemTime) -> String {
 
 /// Whole days; 0 once it is over.
 fn days_left(until: SystemTime, now: SystemTime) -> u64 {
-    until.duration_since(now).unwrap_or(Duration::ZERO).as_secs() / (24 * 60 * 60)
+    whole_days(until.duration_since(now).unwrap_or_default())
 }
 
 fn rsa(text: &str) -> Result<KeyKind, String> {

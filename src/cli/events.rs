@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::access::{leaves_out, refused, remote};
 use super::line::{Form, Line, MOST, MOST_OF_OURS};
 use super::strangers::{Key, Kind, LeftOut};
-use crate::clock::log_time;
+use crate::clock::{log_time, whole_days};
 use crate::observer::Event;
 use crate::tls::failure::TlsFailure;
 use crate::trust::{Trust, TrustKind};
@@ -148,8 +148,7 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             Said::of_ours("accept_failed", message)
         }
         Event::ClientExpires { identity, left } => {
-            let (subject, sha256, days) =
-                (short(&identity.shown_subject()), identity.sha256(), left.as_secs() / 86_400);
+            let (subject, sha256, days) = (short(&identity.shown_subject()), identity.sha256(), whole_days(*left));
             let message = format!("warning: the certificate of {subject} expires in {days} days, sha256 {sha256}");
             Said::of_ours("client_expires", message)
         }

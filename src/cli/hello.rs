@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::clock::timestamp;
+use crate::clock::{timestamp, whole_days};
 use crate::connection::context::ExpiryNotices;
 use crate::handler::Response;
 use crate::handler::pages::{self, escaped};
@@ -48,7 +48,7 @@ fn who_you_are(identity: &Identity, now: SystemTime) -> String {
     rows.push(("Valid from", timestamp(identity.not_before())));
     rows.push(("Valid until", timestamp(identity.not_after())));
     if let Some(left) = identity.expires_in(now) {
-        rows.push(("Expires in", format!("{} days", left.as_secs() / 86_400)));
+        rows.push(("Expires in", format!("{} days", whole_days(left))));
     }
     rows.push(("Serial number", identity.serial().to_owned()));
     rows.push(("SHA-256", identity.sha256().to_owned()));

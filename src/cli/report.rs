@@ -6,7 +6,7 @@ use http::Method;
 use rustls::pki_types::CertificateDer;
 
 use super::line::quoted;
-use crate::clock::timestamp;
+use crate::clock::{timestamp, whole_days};
 use crate::trust::{Decision, Judgement, Refusal, RefusalCode, Trust, Verdict, decide, judge, not_allowed};
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::Identity;
@@ -129,7 +129,7 @@ fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: Sy
     let (from, until) = (timestamp(identity.not_before()), timestamp(identity.not_after()));
     let state = match identity.expires_in(now) {
         _ if now < identity.not_before() => "not valid yet".to_owned(),
-        Some(left) => format!("{} days left", left.as_secs() / 86_400),
+        Some(left) => format!("{} days left", whole_days(left)),
         None => "expired".to_owned(),
     };
     let usage = match (certificate.may_authenticate_clients, certificate.is_ca()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Clock, DAY, day};
+use crate::clock::{Clock, day, days};
 use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
@@ -94,7 +94,7 @@ pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
 
 impl ExpiryNotices {
     /// From so long before on.
-    pub(crate) const BEFORE: Duration = Duration::from_secs(14 * DAY);
+    pub(crate) const BEFORE: Duration = days(14);
 
     /// So many clients are told of in a day.
     const MOST: usize = 10_000;
@@ -115,7 +115,7 @@ impl ExpiryNotices {
     /// When it may be due next to tell of this client, for one that stays connected.
     pub(crate) fn next(identity: &Identity, now: SystemTime) -> SystemTime {
         let first = identity.not_after().checked_sub(Self::BEFORE);
-        let tomorrow = SystemTime::UNIX_EPOCH + Duration::from_secs((day(now) + 1) * DAY);
+        let tomorrow = SystemTime::UNIX_EPOCH + days(day(now) + 1);
         first.filter(|first| now <= *first).unwrap_or(tomorrow)
     }
 }

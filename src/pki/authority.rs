@@ -19,10 +19,9 @@ use super::reading::{check_dates, is_throwaway, names_as_issuer, parse, read_cer
 use super::request::{
     ClientRequest, Issued, KeyKind, Reason, Revoked, Usage, check_days, check_hosts, common_name, may_vouch_for,
 };
+use crate::clock;
 use crate::error::Error;
 use crate::x509::certificate::{Certificate, Key};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Certificates are valid from a little before they are made, for clients whose clock is slow.
 const BACKDATED: Duration = Duration::from_secs(60 * 60);
@@ -73,7 +72,7 @@ impl Authority {
     }
 
     fn make(name: &str, constraints: Option<NameConstraints>, now: SystemTime) -> Result<Self, Error> {
-        let mut params = params(subject(common_name(name)?), now, now + 3650 * DAY)?;
+        let mut params = params(subject(common_name(name)?), now, now + clock::days(3650))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.name_constraints = constraints;
@@ -296,7 +295,7 @@ impl Authority {
             }
         }
         // What outlives its CA is of no use.
-        let mut params = params(subject.for_rcgen(), now, (now + days * DAY).min(own.not_after))?;
+        let mut params = params(subject.for_rcgen(), now, (now + clock::days(days.into())).min(own.not_after))?;
         params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

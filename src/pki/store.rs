@@ -14,6 +14,7 @@ use super::reading::{parse, read_certificate};
 use super::reconcile::{Beginning, entry, serial};
 use super::request::{ClientRequest, Issued, Reason, Renewal, Usage};
 use super::transaction::{Staged, settle};
+use crate::clock::days;
 use crate::error::Error;
 use crate::reactor::sys::lock_file;
 
@@ -166,7 +167,7 @@ impl<'d> Opened<'d> {
     /// The number of the list is the time in seconds, or one more than the last if that is larger: so a directory that was
     /// restored from a backup uses no number again, and a server sees that its list is another (RFC 5280, section 5.2.3).
     pub(super) fn sign_crl(&mut self, now: SystemTime) -> Result<PathBuf, Error> {
-        let valid = self.index.crl.days * Duration::from_secs(24 * 60 * 60);
+        let valid = days(self.index.crl.days.into());
         let number = self.index.crl.number.checked_add(1).ok_or_else(|| {
             let path = self.directory.path.join(INDEX);
             Error::new(format!("{}: the number of the revocation list can grow no more", path.display()))

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
-use crate::clock::timestamp;
+use crate::clock::{days, timestamp};
 use crate::crypto;
 use crate::error::Error;
 use crate::reactor::sys;
@@ -107,7 +107,7 @@ impl ServerCertificate {
 
     /// That it has expired, or will within 14 days.
     pub(crate) fn expiry_warning(&self, now: SystemTime) -> Option<String> {
-        const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+        const SOON: Duration = days(14);
         let until = timestamp(self.identity.not_after());
         match self.identity.expires_in(now) {
             None => Some(format!("the server's certificate expired on {until}: clients refuse it")),

@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime};
 use rustls::DistinguishedName;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 
-use crate::clock::timestamp;
+use crate::clock::{days, timestamp};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::x509::identity::{Identity, sha256};
@@ -159,7 +159,7 @@ impl Trust {
     }
 
     fn warnings_of_authorities(&self, now: SystemTime) -> Vec<String> {
-        const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+        const MONTH: Duration = days(30);
         let mut warnings = Vec::new();
         let anchors = || self.authorities.iter().filter(|authority| authority.is_anchor);
         let first = anchors().map(|authority| authority.identity.not_before()).min();

@@ -1,8 +1,8 @@
 //! Whether a certificate is revoked, by RFC 5280, section 6.3.3: what the lists in force say of each certificate on a path.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::clock::timestamp;
+use crate::clock::{days, timestamp};
 use crate::hex::hex;
 use crate::x509::certificate::{Certificate, is_same_key};
 use crate::x509::crl::{Coverage, Revocation};
@@ -221,7 +221,6 @@ impl Trust {
 
     /// Without the time of now: a warning that is met again is the same warning.
     fn date_warning(&self, crl: &Crl, now: SystemTime) -> Option<String> {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let (from, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
         let (list, edition) = (crl.series(), crl.edition());
         let (refused, heeded) = ("its clients are refused", "what was revoked since is not known");
@@ -245,7 +244,7 @@ impl Trust {
                 "the revocation list of {list} is stale: the next after {edition} was due on {due}; {consequence}"
             ));
         }
-        (now + DAY >= crl.next_update()).then(|| {
+        (now + days(1) >= crl.next_update()).then(|| {
             format!("the revocation list of {list}, {edition}, is good until {due} only; from then on {consequence}")
         })
     }
