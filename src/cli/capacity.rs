@@ -1,7 +1,9 @@
-//! How many connections there may be where nobody asks for a number: as many as the memory bears.
+//! How many connections there may be: as many as the memory bears where nobody asks for a number, and files may be open.
 
 use std::fs;
 use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::resources;
 
@@ -23,6 +25,12 @@ pub(super) fn connections_borne() -> usize {
     connections(memory(Path::new("/")))
 }
 
+/// Raises the soft limit of open files to the hard limit and returns it: each connection needs one. `None`: there is no limit.
+pub(super) fn raise_open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum)
+}
+
 fn connections(memory: Option<u64>) -> usize {
     let borne = memory.map_or(u64::MAX, |memory| memory / SHARE_OF_MEMORY / BYTES_PER_CONNECTION);
     usize::try_from(borne).unwrap_or(usize::MAX).clamp(LEAST, MOST)
@@ -33,7 +41,7 @@ fn connections(memory: Option<u64>) -> usize {
 /// tests.
 fn memory(root: &Path) -> Option<u64> {
     let machine =
-        fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| resources::kilobytes(&text, "MemTotal:"));
+        fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| resources::proc_value(&text, "MemTotal:"));
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let of_groups = groups.lines().filter_map(|line| of_group(line, &root.join("sys/fs/cgroup")));
     of_groups.chain(machine).chain(resources::address_space()).min()

@@ -8,13 +8,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::CommandLine;
-use super::capacity::connections_borne;
+use super::capacity::{connections_borne, raise_open_files};
 use super::events::summary;
 use super::line::Form;
 use super::log::{Log, announce};
 use crate::clock::timestamp;
 use crate::error::Error;
-use crate::resources;
 use crate::server::builder::STACK;
 use crate::server::handle::{ShutdownHandle, TrustHandle};
 use crate::server::watch::Files;
@@ -145,7 +144,7 @@ fn max_connections(form: Form, asked: Option<usize>) -> usize {
     /// Who did not ask for a number is told only if there are fewer.
     const MANY: usize = 1024;
     let wanted = asked.unwrap_or_else(connections_borne);
-    let files = resources::raise_open_files().unwrap_or(u64::MAX);
+    let files = raise_open_files().unwrap_or(u64::MAX);
     let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(4);
     if possible < asked.unwrap_or(wanted.min(MANY)) {
         warn(form, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
