@@ -30,6 +30,7 @@ mod connection;
 mod crypto;
 mod deadline;
 mod error;
+mod file;
 mod handler;
 mod hex;
 mod http1;

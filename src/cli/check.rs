@@ -1,7 +1,6 @@
 //! `mtls-min check`: what the server would decide about a certificate, and why; by the server's own judge, without a
 //! connection.
 
-use std::io::Read;
 use std::time::SystemTime;
 
 use argh::{ArgsInfo, FromArgs};
@@ -13,6 +12,7 @@ use super::trust::{self, CrlExpired};
 use super::{CommandLine, STDIN, password_file};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
+use crate::file::FileKind;
 use crate::http1::{HeadLimits, Rejection, seen_path};
 use crate::x509::pem::{Bundle, Form, check_form, is_der};
 
@@ -122,14 +122,9 @@ const TO_PEM: &str = "let openssl unpack it: (openssl pkcs12 -legacy -in FILE -c
 
 /// A chain of certificates in any of the forms that people have them in.
 fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
-    const MAX_FILE: u64 = 1024 * 1024;
     let name = if check.file == STDIN { "standard input" } else { &check.file };
     let failed = |error: std::io::Error| Error::new(format!("cannot read {name}")).caused_by(error);
-    let mut bytes = Vec::new();
-    std::fs::File::open(&check.file).map_err(failed)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::new(format!("{name} is larger than 1 MiB: this is no certificate")));
-    }
+    let bytes = FileKind::CHECKED.read_from(std::fs::File::open(&check.file).map_err(failed)?, name)?;
     if !is_der(&bytes) {
         return Bundle::read(&bytes, name)?.chain();
     }

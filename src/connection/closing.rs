@@ -8,7 +8,7 @@ use crate::deadline::Phase;
 use crate::handler::pages;
 use crate::http1::Rejection;
 use crate::observer::Event;
-use crate::reactor::sys::{self, Interest};
+use crate::reactor::{self, Interest};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Broken, Received};
 
@@ -17,7 +17,7 @@ impl Connection {
     pub(crate) fn expire(&mut self, context: &Context) -> Next {
         let phase = self.phase();
         // What the client did that no worker has seen yet is no fault of its own. Once, or who drips would never be late.
-        let unseen = || matches!(sys::wait_for(&self.session, self.interest, Duration::ZERO), Ok(true));
+        let unseen = || matches!(reactor::wait_for(&self.session, self.interest, Duration::ZERO), Ok(true));
         if !self.spared && unseen() {
             self.spared = true;
             self.deadline = Instant::now() + self.time_of_phase(context);

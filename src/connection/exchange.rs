@@ -19,7 +19,7 @@ use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
 use crate::observer::{Access, Event};
 use crate::panic::caught;
-use crate::reactor::sys::Interest;
+use crate::reactor::Interest;
 use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, Verdict};
 

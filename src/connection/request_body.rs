@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::deadline::{Pace, Timeouts};
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
-use crate::reactor::sys::{self, Interest, Signal};
+use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Broken, Received, Session};
 
@@ -183,7 +183,7 @@ impl Upload<'_> {
     fn wait_for_client(&mut self, interest: Interest) -> Result<(), Failure> {
         loop {
             let left = self.pace.deadline.saturating_duration_since(Instant::now());
-            match sys::wait_for(&*self.session, interest, left) {
+            match reactor::wait_for(&*self.session, interest, left) {
                 // Also if something is there: a byte now and then is no pace.
                 _ if left.is_zero() => {
                     if !self.pace.next_period(self.decoder.received(), Instant::now(), self.timeouts) {

@@ -16,7 +16,7 @@ use super::request::{ClientRequest, Issued, Reason, Renewal, Usage};
 use super::transaction::{Staged, settle};
 use crate::clock::days;
 use crate::error::Error;
-use crate::reactor::sys::lock_file;
+use crate::file::lock_file;
 
 /// A directory whose lock is held.
 pub(super) struct Opened<'d> {

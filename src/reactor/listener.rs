@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use super::sys::{self, Interest, Poller};
+use super::{Interest, Poller, accept, prepare_listener};
 use crate::sync::{lock, unpoisoned};
 
 /// After a failed accept: the first pause, which doubles up to the longest. None is over sooner than the timekeeper looks.
@@ -43,7 +43,7 @@ pub(crate) struct Failed {
 
 impl Listeners {
     pub(crate) fn new(sockets: Vec<TcpListener>) -> io::Result<Self> {
-        sockets.iter().try_for_each(sys::prepare_listener)?;
+        sockets.iter().try_for_each(prepare_listener)?;
         let listeners = sockets.into_iter().map(|socket| Listener { socket, failing: Mutex::default() });
         Ok(Self(RwLock::new(listeners.collect())))
     }
@@ -73,7 +73,7 @@ impl Listeners {
     pub(crate) fn accept(&self, number: usize, poller: &Poller) -> Result<Option<(TcpStream, SocketAddr)>, Failed> {
         let listeners = self.read();
         let Some(listener) = listeners.get(number) else { return Ok(None) };
-        let accepted = match sys::accept(&listener.socket) {
+        let accepted = match accept(&listener.socket) {
             Ok(connection) => Ok(Some(connection)),
             Err(error) => match error.kind() {
                 // The client gave up while it waited: its business only.

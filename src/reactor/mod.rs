@@ -1,7 +1,263 @@
 //! Waiting for many sockets at once, and how many threads run.
+//!
+//! Linux has epoll; for other Unix systems there is `poll`.
 
 pub(crate) mod concurrency;
+#[cfg(target_os = "linux")]
+mod epoll;
 pub(crate) mod eviction;
 pub(crate) mod listener;
-pub(crate) mod sys;
+#[cfg(any(not(target_os = "linux"), test))]
+mod poll;
 pub(crate) mod table;
+
+use std::io::{self, PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
+#[cfg(target_os = "linux")]
+pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
+
+/// What a parked connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
+
+/// Why a poller's `wait` returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// The socket with this token can go on.
+    Token(u64, Signal),
+    /// The stop signal was raised: no wait blocks any more.
+    Stopped,
+}
+
+/// What an event says of a socket: bytes came, or there is room for more of them. It may be wrong about that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// The peer sends nothing more, or the connection is broken: reading comes to an end.
+    pub(crate) hung_up: bool,
+}
+
+impl Signal {
+    /// What two events say together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { hung_up: self.hung_up || other.hung_up }
+    }
+}
+
+/// A signal that is raised once and wakes every thread that waits on it.
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl StopSignal {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        Ok(Self { reader, writer })
+    }
+
+    /// Raises the signal. Nobody reads the pipe, so it stays readable for all, for ever.
+    pub(crate) fn raise(&self) {
+        // A pipe with room for kilobytes takes one byte; if it is full, it is raised already.
+        let _ = (&self.writer).write(&[1]);
+    }
+}
+
+impl AsFd for StopSignal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+/// Waits until one socket is ready, at most `timeout`. `false`: the time is up.
+///
+/// For the few waits that hold a thread: a handler that reads a request body.
+pub(crate) fn wait_for(socket: impl AsFd, interest: Interest, timeout: Duration) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), flags(interest))];
+    Ok(poll_retrying(&mut fds, Some(timeout))? > 0)
+}
+
+/// Sleeps for `time`. `false`: the stop signal was raised meanwhile.
+pub(crate) fn sleep_unless_stopped(stop: &StopSignal, time: Duration) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)];
+    !matches!(poll_retrying(&mut fds, Some(time)), Ok(n) if n > 0)
+}
+
+/// So many connections may wait to be accepted; the system may have a lower limit (net.core.somaxconn). To listen once more
+/// changes nothing but this, for which the standard library takes 128.
+const BACKLOG: i32 = 4096;
+
+fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
+    let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok()); // too long to be said: for ever
+        match poll(fds, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn flags(interest: Interest) -> PollFlags {
+    match interest {
+        Interest::Readable => PollFlags::IN,
+        Interest::Writable => PollFlags::OUT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    const BYTES: Signal = Signal { hung_up: false };
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    macro_rules! poller_tests {
+        ($name:ident, $poller:ty) => {
+            mod $name {
+                use super::*;
+
+                #[test]
+                fn an_armed_socket_is_reported_once_until_it_is_armed_again() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    client.write_all(b"x").unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    // The byte is still unread; nothing but the stop signal may be reported now.
+                    stop.raise();
+                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                }
+
+                #[test]
+                fn a_watched_socket_is_reported_at_each_arrival() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, mut server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    let mut watched = poller.watch(&server, 7).unwrap();
+                    for _ in 0..3 {
+                        client.write_all(b"x").unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        server.read_exact(&mut [0]).unwrap();
+                        watched = watched || poller.watch(&server, 7).unwrap();
+                    }
+                }
+
+                #[test]
+                fn bytes_and_room_that_are_there_already_are_reported() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    poller.add(&server, 7).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    for _ in 0..2 {
+                        poller.arm(&server, 7, Interest::Writable).unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    }
+                }
+
+                #[test]
+                fn a_removed_socket_is_not_reported() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    poller.remove(&server, 7);
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    stop.raise();
+                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                }
+
+                #[test]
+                fn the_stop_signal_wakes_every_waiting_thread() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    std::thread::scope(|scope| {
+                        let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| poller.wait().unwrap())).collect();
+                        stop.raise();
+                        for wait in waits {
+                            assert_eq!(wait.join().unwrap(), Ready::Stopped);
+                        }
+                    });
+                }
+
+                #[test]
+                fn a_peer_that_closes_is_reported() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (client, server) = pair();
+                    poller.add(&server, 3).unwrap();
+                    drop(client);
+                    assert!(matches!(poller.wait().unwrap(), Ready::Token(3, _)));
+                }
+            }
+        };
+    }
+
+    poller_tests!(the_poller_of_this_system, Poller);
+    poller_tests!(the_portable_poller, poll::Poller);
+
+    /// More often than a pipe holds bytes.
+    #[test]
+    fn the_portable_poller_can_be_armed_without_end() {
+        let stop = StopSignal::new().unwrap();
+        let poller = poll::Poller::new(&stop).unwrap();
+        let (mut client, server) = pair();
+        for _ in 0..70_000 {
+            poller.arm(&server, 7, Interest::Readable).unwrap();
+        }
+        client.write_all(b"x").unwrap();
+        for _ in 0..10 {
+            assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+            poller.arm(&server, 7, Interest::Readable).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_portable_poller_gives_each_socket_its_turn() {
+        let stop = StopSignal::new().unwrap();
+        let poller = poll::Poller::new(&stop).unwrap();
+        let pairs: Vec<_> = (0..3).map(|_| pair()).collect();
+        for (token, (client, server)) in (0..).zip(&pairs) {
+            (&mut &*client).write_all(b"x").unwrap();
+            assert!(wait_for(server, Interest::Readable, Duration::from_secs(5)).unwrap());
+            poller.add(server, token).unwrap();
+        }
+        let mut seen = [0; 3];
+        for _ in 0..9 {
+            let Ready::Token(token, _) = poller.wait().unwrap() else { panic!("stopped") };
+            seen[token as usize] += 1;
+            poller.arm(&pairs[token as usize].1, token, Interest::Readable).unwrap();
+        }
+        assert_eq!(seen, [3; 3]);
+    }
+
+    #[test]
+    fn a_wait_for_a_silent_socket_ends_at_its_timeout() {
+        let (_client, server) = pair();
+        assert!(!wait_for(&server, Interest::Readable, Duration::from_millis(5)).unwrap());
+        assert!(wait_for(&server, Interest::Writable, Duration::from_secs(5)).unwrap());
+    }
+}

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::Signal;
 use super::eviction::{Standing, Strangers, Times, is_overdue};
-use super::sys::Signal;
 use crate::sync::{lock, unpoisoned};
 
 /// Names one connection for as long as it lives; never used again for another.

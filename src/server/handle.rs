@@ -8,7 +8,7 @@ use rustls::crypto::CryptoProvider;
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::reactor::sys::StopSignal;
+use crate::reactor::StopSignal;
 use crate::sync::{Current, lock, unpoisoned};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::tls::session::{Handshakes, Tls};

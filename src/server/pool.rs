@@ -12,8 +12,8 @@ use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
-use crate::reactor::sys::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
+use crate::reactor::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
 use crate::tls::session::{Session, Tls};
 
@@ -55,7 +55,7 @@ impl Pool {
     pub(crate) fn keep_time(&self) {
         // Without connections there is nothing to expire and no reason to wake up.
         while self.lot.wait_while_empty() {
-            if !sys::sleep_unless_stopped(&self.stop, TICK) {
+            if !reactor::sleep_unless_stopped(&self.stop, TICK) {
                 return;
             }
             let now = Instant::now();

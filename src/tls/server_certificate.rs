@@ -13,7 +13,7 @@ use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use crate::clock::{days, timestamp};
 use crate::crypto;
 use crate::error::Error;
-use crate::reactor::sys;
+use crate::file::FileKind;
 use crate::trust::may_have_signed;
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::{Identity, visible};
@@ -40,9 +40,9 @@ impl ServerCertificate {
     pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
         let (certificate, key) = (certificate.as_ref(), key.as_ref());
         let mut made = Self::from_named_pem(
-            &read(certificate)?,
+            &FileKind::SERVER_CERTIFICATE.read(certificate)?,
             &certificate.display().to_string(),
-            &read(key)?,
+            &FileKind::SERVER_CERTIFICATE.read(key)?,
             &key.display().to_string(),
         )?;
         if others_can_read(key) {
@@ -128,33 +128,10 @@ impl fmt::Debug for ServerCertificate {
     }
 }
 
-/// A file of a chain or a key is larger than this only by mistake.
-const MAX_FILE: u64 = 1024 * 1024;
-
 /// A chain is longer than this only by mistake, as when it is the whole bundle of a system's CAs.
 const MAX_CHAIN: usize = 16;
 
 const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
-    let name = path.display();
-    let wrap = |error: std::io::Error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let error = Error::new(format!("cannot read {name}")).caused_by(error);
-        match missing {
-            true => error.hint("`mtls-min demo` makes a set of certificates to try; --cert and --key name others"),
-            false => error,
-        }
-    };
-    let file = sys::open_regular(path).map_err(wrap)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(wrap)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Error::new(format!("{name} is larger than 1 MiB: this is no certificate and no key")));
-    }
-    Ok(bytes)
-}
 
 fn signing_key(block: &Block<'_>, name: &str, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, Error> {
     // RFC 1421, section 4.6.1.1, as openssl wrote it before PKCS#8.

@@ -18,7 +18,7 @@ use super::first_bytes::FirstBytes;
 use super::resumption::{self, Sessions};
 use super::server_certificate::ServerCertificate;
 use super::verifier::{Judge, Verifier};
-use crate::reactor::sys::{self, Signal};
+use crate::reactor::{self, Signal};
 use crate::trust::Trust;
 
 /// The only application protocol that is offered (RFC 7301).
@@ -297,10 +297,10 @@ impl Session {
         Received::Bytes
     }
 
-    /// While handshaking: see [`sys::acknowledge_at_once`].
+    /// While handshaking: see [`reactor::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
         if !self.is_silent() {
-            sys::acknowledge_at_once(&self.socket);
+            reactor::acknowledge_at_once(&self.socket);
         }
     }
 }
@@ -313,7 +313,7 @@ impl AsFd for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        sys::before_close(&self.socket);
+        reactor::before_close(&self.socket);
     }
 }
 

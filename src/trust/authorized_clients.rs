@@ -8,15 +8,12 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 
 use crate::error::Error;
+use crate::file::FileKind;
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::{sha256, visible};
 use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
-use super::file::read;
 use super::{Digest, Pin, Trust};
-
-/// A file of one certificate is larger than this only by mistake.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Names of files that are read, in capitals or not.
 const ENDINGS: [&str; 3] = ["pem", "crt", "cer"];
@@ -111,7 +108,7 @@ fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
         return Err(Error::new(format!("{} are of one name", paths.join(" and ")))
             .hint("leave one of them: a client has one name"));
     };
-    let bytes = match read(path, "the authorised client", MAX_FILE) {
+    let bytes = match FileKind::AUTHORIZED_CLIENT.read(path) {
         Ok(bytes) => bytes,
         Err(_) if !path.exists() && path.symlink_metadata().is_err() => return Ok(None),
         Err(error) => return Err(error),

@@ -10,20 +10,14 @@ use rustls::pki_types::CertificateDer;
 
 use crate::crypto;
 use crate::error::Error;
+use crate::file::FileKind;
 use crate::policy::Policy;
 use crate::x509::pem::{Block, blocks};
 
 use super::cache::KnownClients;
-use super::file::read;
 use super::lists::{self, Lists};
 use super::revocation::{RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized_clients};
-
-/// The largest file of trusted certificates, or of a policy, in bytes.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
-
-/// The largest file of revocation lists, in bytes: a few million entries.
-const MAX_CRL_FILE: u64 = 256 * 1024 * 1024;
 
 /// All names that a client is told together take at most so many bytes; TLS has room for twice as many.
 const MAX_HINTS: usize = 32 * 1024;
@@ -171,12 +165,12 @@ impl TrustBuilder {
         let now = self.now.unwrap_or_else(SystemTime::now);
         let mut hints = BTreeSet::new();
         for source in &self.certificates {
-            for (der, place) in source.certificates("the CA file")? {
+            for (der, place) in source.certificates(&FileKind::CA)? {
                 authorities::add_trusted(&mut trust, &mut hints, &der, &place, now, before)?;
             }
         }
         for source in &self.intermediates {
-            for (der, place) in source.certificates("the file of intermediates")? {
+            for (der, place) in source.certificates(&FileKind::INTERMEDIATES)? {
                 authorities::add_intermediate(&mut trust, &mut hints, &der, &place)?;
             }
         }
@@ -185,7 +179,7 @@ impl TrustBuilder {
             authorized_clients::add(&mut trust, &mut hints, directory, before)?;
         }
         for source in &self.crls {
-            let (bytes, name) = source.read("the file of revocation lists", MAX_CRL_FILE)?;
+            let (bytes, name) = source.read(&FileKind::CRL)?;
             for (der, place) in lists::lists(&bytes, &name)? {
                 trust.add_crl(&der, &place, now, before)?;
             }
@@ -236,7 +230,7 @@ impl TrustBuilder {
     fn read_policy(&self) -> Result<Policy, Error> {
         let Some(file) = &self.policy_file else { return Ok(self.policy.clone()) };
         let name = file.display().to_string();
-        let text = String::from_utf8(read(file, "the policy", MAX_FILE)?).map_err(|_| {
+        let text = String::from_utf8(FileKind::POLICY.read(file)?).map_err(|_| {
             Error::new(format!("the policy {name} is not UTF-8 text"))
                 .hint("save it as UTF-8, not as UTF-16 (\"Unicode\")")
         })?;
@@ -245,16 +239,16 @@ impl TrustBuilder {
 }
 
 impl Source {
-    /// The certificates of a file in PEM, with where each stands; `what` names the kind of file in errors.
-    fn certificates(&self, what: &str) -> Result<Vec<(CertificateDer<'static>, String)>, Error> {
-        let (pem, name) = self.read(what, MAX_FILE)?;
+    /// The certificates of a file in PEM, with where each stands.
+    fn certificates(&self, kind: &FileKind) -> Result<Vec<(CertificateDer<'static>, String)>, Error> {
+        let (pem, name) = self.read(kind)?;
         let read = |block: Block<'_>| Ok((block.certificate()?, block.place));
         blocks(&pem, &name, "CERTIFICATE", "certificate")?.into_iter().map(read).collect()
     }
 
-    fn read(&self, what: &str, max: u64) -> Result<(Cow<'_, [u8]>, String), Error> {
+    fn read(&self, kind: &FileKind) -> Result<(Cow<'_, [u8]>, String), Error> {
         match self {
-            Source::File(path) => Ok((read(path, what, max)?.into(), path.display().to_string())),
+            Source::File(path) => Ok((kind.read(path)?.into(), path.display().to_string())),
             Source::Memory { bytes, name } => Ok((bytes.as_slice().into(), name.clone())),
         }
     }

@@ -11,7 +11,6 @@ mod crl;
 mod decision;
 mod diagnose;
 mod faults;
-mod file;
 mod judge;
 mod lists;
 mod path;

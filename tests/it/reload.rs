@@ -192,7 +192,7 @@ fn a_pipe_in_the_place_of_a_file_is_an_error_and_stops_nothing() {
     let pipe = dir.path().join("crl.pem");
     fs::remove_file(&pipe).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o644)).unwrap();
-    running.seen.wait_for_event("it is no regular file");
+    running.seen.wait_for_event("it is not a regular file");
     assert_eq!(status(&running, &alice), 200);
     dir.replace("crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
     eventually(|| status(&running, &alice) == 401);

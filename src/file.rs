@@ -1,0 +1,196 @@
+//! Reading files that others write, and locking files against other processes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::error::Error;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What a file is for: how errors name it, how large it may be, and what helps if it is missing.
+#[derive(Debug)]
+pub(crate) struct FileKind {
+    /// As in "cannot read the policy rules.txt". Empty: the path is enough.
+    words: &'static str,
+    /// In bytes. A file is larger than this only by mistake.
+    limit: u64,
+    if_missing: Option<&'static str>,
+}
+
+impl FileKind {
+    pub(crate) const CA: Self = Self {
+        words: "the CA file",
+        limit: 16 * MIB,
+        if_missing: Some(if cfg!(feature = "pki") {
+            "`mtls-min demo` makes a set of certificates to try; --ca names another file"
+        } else {
+            "certs/make-certs.sh makes a set of certificates to try; --ca names another file"
+        }),
+    };
+
+    pub(crate) const INTERMEDIATES: Self =
+        Self { words: "the file of intermediates", limit: 16 * MIB, if_missing: Some("--intermediates names it") };
+
+    /// Enough for a few million entries.
+    pub(crate) const CRL: Self = Self {
+        words: "the file of revocation lists",
+        limit: 256 * MIB,
+        if_missing: Some(
+            "--crl names another file; where `mtls-min certs` keeps the CA, `mtls-min certs crl` signs its list anew",
+        ),
+    };
+
+    pub(crate) const POLICY: Self = Self {
+        words: "the policy",
+        limit: 16 * MIB,
+        if_missing: Some("--policy names the file; a line of it is a path and who may go there, for example: / any"),
+    };
+
+    pub(crate) const AUTHORIZED_CLIENT: Self = Self { words: "the authorised client", limit: MIB, if_missing: None };
+
+    /// The server's certificate, or its key.
+    pub(crate) const SERVER_CERTIFICATE: Self = Self {
+        words: "",
+        limit: MIB,
+        if_missing: Some("`mtls-min demo` makes a set of certificates to try; --cert and --key name others"),
+    };
+
+    /// A client's certificate that is to be checked.
+    #[cfg(feature = "cli")]
+    pub(crate) const CHECKED: Self = Self { words: "", limit: MIB, if_missing: None };
+
+    /// Reads a regular file. What else a name may stand for (a pipe, a device) could block whoever opens or reads it for ever.
+    ///
+    /// # Errors
+    /// It is missing, is not a regular file, cannot be read, or is too large.
+    pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let name = path.display().to_string();
+        let file = open_regular(path).map_err(|error| {
+            let kind = error.kind();
+            let hint = match kind {
+                ErrorKind::NotFound => self.if_missing,
+                ErrorKind::InvalidInput => Some("name a file, not a directory, pipe or device"),
+                _ => Some("the user that runs this has to be able to read it"),
+            };
+            let error = self.cannot_read(&name, error);
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
+        self.read_from(file, &name)
+    }
+
+    /// Reads what may be any kind of file, and is called `name` in errors.
+    ///
+    /// # Errors
+    /// It cannot be read, or is too large.
+    pub(crate) fn read_from(&self, file: File, name: &str) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        file.take(self.limit + 1).read_to_end(&mut bytes).map_err(|error| self.cannot_read(name, error))?;
+        if bytes.len() as u64 > self.limit {
+            return Err(Error::new(format!("{} is larger than {} MiB", self.named(name), self.limit / MIB))
+                .hint("is this the right file?"));
+        }
+        Ok(bytes)
+    }
+
+    fn cannot_read(&self, name: &str, error: io::Error) -> Error {
+        Error::new(format!("cannot read {}", self.named(name))).caused_by(error)
+    }
+
+    fn named(&self, name: &str) -> String {
+        format!("{} {name}", self.words).trim_start().to_owned()
+    }
+}
+
+/// Takes the lock of a file for as long as it is open; the system frees it when the process ends, however it does.
+/// `false`: another process still holds it after `patience`.
+#[cfg(feature = "pki")]
+pub(crate) fn lock_file(file: &File, patience: std::time::Duration) -> io::Result<bool> {
+    use std::fs::TryLockError;
+    use std::time::{Duration, Instant};
+    let deadline = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            Err(_) if Instant::now() >= deadline => return Ok(false),
+            // `File::lock` has no deadline.
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Without NONBLOCK, opening a named pipe would wait for its writer.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A new file, removed at the end.
+    struct Scratch(std::path::PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mtls-min-file-{}-{name}", std::process::id()));
+            fs::write(&path, "x").unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_may_have_its_limit_and_not_a_byte_more() {
+        let scratch = Scratch::new("limit");
+        let file = OpenOptions::new().write(true).open(&scratch.0).unwrap();
+        for kind in [FileKind::AUTHORIZED_CLIENT, FileKind::SERVER_CERTIFICATE, FileKind::POLICY] {
+            file.set_len(kind.limit).unwrap();
+            assert_eq!(kind.read(&scratch.0).unwrap().len() as u64, kind.limit);
+            file.set_len(kind.limit + 1).unwrap();
+            let error = kind.read(&scratch.0).unwrap_err().to_string();
+            let name = scratch.0.display();
+            assert_eq!(error, format!("{} {name} is larger than {} MiB", kind.words, kind.limit / MIB).trim_start());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_not_a_file_have_hints() {
+        let hint = |path: &str| FileKind::CA.read(Path::new(path)).unwrap_err().hint_text().map(str::to_owned).unwrap();
+        assert!(hint("/nowhere").contains("--ca names another file"));
+        for path in ["/", "/dev/null"] {
+            assert!(hint(path).contains("not a directory"), "{path}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "pki")]
+    fn a_lock_is_held_until_its_file_is_closed() {
+        let scratch = Scratch::new("lock");
+        let open = || File::open(&scratch.0).unwrap();
+        let (first, second) = (open(), open());
+        let patience = std::time::Duration::ZERO;
+        assert!(lock_file(&first, patience).unwrap());
+        assert!(!lock_file(&second, patience).unwrap());
+        drop(first);
+        assert!(lock_file(&second, patience).unwrap());
+    }
+}

@@ -1,0 +1,115 @@
+//! What is Linux only: epoll, and two socket options.
+
+use super::{BACKLOG, Interest, Ready, Signal, StopSignal, wait_for};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The token of the stop signal; connections never get it.
+const STOP: u64 = u64::MAX;
+
+/// One epoll set that all workers wait on. A socket is armed one-shot, so that nothing it does while it is driven wakes
+/// another worker; or, where that is rare, watched: then waiting for the next request costs no system call. A closed
+/// socket leaves the set by itself.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+}
+
+impl Poller {
+    pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        // Not one-shot: every worker is to see it.
+        epoll::add(&epoll, stop, EventData::new_u64(STOP), EventFlags::IN)?;
+        Ok(Self { epoll })
+    }
+
+    /// Adds a socket, armed for reading: bytes, or a connection to accept.
+    pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), once(Interest::Readable))?)
+    }
+
+    /// Arms a socket: its next event is reported, once. An event that is there already counts.
+    pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token), once(interest))?)
+    }
+
+    /// Watches a socket until it is armed again: each arrival of bytes is reported. Those that are there count, now; later
+    /// on, who was told has to read all there is before the next are waited for. `false`: it is only armed.
+    pub(crate) fn watch(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
+        epoll::modify(&self.epoll, socket, EventData::new_u64(token), BYTES | EventFlags::ET)?;
+        Ok(true)
+    }
+
+    /// Forgets a socket, which may live on.
+    pub(crate) fn remove(&self, socket: impl AsFd, _token: u64) {
+        // It fails if the socket is not there.
+        let _ = epoll::delete(&self.epoll, socket);
+    }
+
+    /// Whether there are events that no worker has taken.
+    pub(crate) fn has_events(&self) -> bool {
+        matches!(wait_for(&self.epoll, Interest::Readable, std::time::Duration::ZERO), Ok(true))
+    }
+
+    /// Waits, without limit of time, for one event.
+    pub(crate) fn wait(&self) -> io::Result<Ready> {
+        let mut room = [MaybeUninit::uninit(); 1];
+        loop {
+            let (events, _) = match epoll::wait(&self.epoll, &mut room, None) {
+                Ok(events) => events,
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(event) = events.first() else { continue };
+            let (token, flags) = (event.data.u64(), event.flags);
+            return Ok(match token {
+                STOP => Ready::Stopped,
+                _ => Ready::Token(token, Signal { hung_up: flags.intersects(HUNG_UP) }),
+            });
+        }
+    }
+}
+
+fn once(interest: Interest) -> EventFlags {
+    let wanted = match interest {
+        Interest::Readable => BYTES,
+        Interest::Writable => EventFlags::OUT,
+    };
+    wanted | EventFlags::ONESHOT
+}
+
+const BYTES: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
+
+const HUNG_UP: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
+
+/// Sends the acknowledgement of what was just received now, not after the delay of up to 40 ms.
+///
+/// A client without TCP_NODELAY holds its request back until its certificate flight is acknowledged, and in TLS 1.3
+/// the server has nothing to send that would carry the acknowledgement. The option wears off, so it is set each time.
+pub(crate) fn acknowledge_at_once(socket: impl AsFd) {
+    // Failing costs time only.
+    let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+}
+
+/// Lets a listener never block, and its connections send small writes at once.
+pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
+    rustix::net::listen(listener, BACKLOG)?;
+    listener.set_nonblocking(true)?;
+    // Accepted sockets inherit it.
+    Ok(rustix::net::sockopt::set_tcp_nodelay(listener, true)?)
+}
+
+/// Accepts a connection, which does not block.
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (socket, remote) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let remote = remote.and_then(|remote| SocketAddr::try_from(remote).ok());
+    let nameless = || io::Error::new(io::ErrorKind::ConnectionAborted, "the client has no address");
+    Ok((TcpStream::from(socket), remote.ok_or_else(nameless)?))
+}
+
+/// Nothing to do here: closing the only descriptor of a socket closes the connection.
+pub(crate) fn before_close(_socket: &TcpStream) {}
