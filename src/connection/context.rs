@@ -12,7 +12,7 @@ use crate::deadline::Timeouts;
 use crate::handler::Handler;
 use crate::http1::HeadLimits;
 use crate::observer::Observer;
-use crate::reactor::concurrency::Runners;
+use crate::reactor::concurrency::Concurrency;
 use crate::sync::lock;
 use crate::trust::TrustStore;
 use crate::x509::identity::Identity;
@@ -28,7 +28,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) request_ids: RequestIds,
     pub(crate) expiry_notices: ExpiryNotices,
-    pub(crate) runners: Runners,
+    pub(crate) concurrency: Concurrency,
     /// The server is stopping: every response is the last on its connection.
     pub(crate) draining: AtomicBool,
 }

@@ -269,13 +269,13 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
     let (time, started) = (context.clock.now(), Instant::now());
     let Client { verdict, remote, tls } = client;
     let mut request = Request { parts, verdict, remote, tls, body };
-    let away = context.runners.away(started);
+    let blocking = context.concurrency.blocking(started);
     // After a panic nothing of the request is used but its head, which the handler cannot change.
     let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
         context.observer.event(&Event::Panicked { remote, message: &message });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
-    drop(away);
+    drop(blocking);
     let verdict = Some(verdict.clone());
     (
         response,

@@ -279,9 +279,9 @@ impl Connection {
         let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
         let (keep, client_is_done) = (sending.keep, sending.client_is_done);
         let begun = Instant::now();
-        let away = sending.answer.has_reader().then(|| context.runners.away(begun));
+        let blocking = sending.answer.has_reader().then(|| context.concurrency.blocking(begun));
         let advanced = sending.answer.advance(&mut self.session, !keep);
-        drop(away);
+        drop(blocking);
         match advanced {
             Ok(Progress::Blocked | Progress::Paused) => {
                 // The body's reader may have taken its time.

@@ -1,8 +1,12 @@
-//! How many workers run at once. A running worker waits for events or drives a connection; it never blocks on a client, so
-//! as many as there are processors suffice, and more would only take the work from each other and fall asleep again.
-//! The others stand by: what may block is the handler, and whoever goes into one is away for as long. When the last
-//! runner goes away another worker is called at once, and for each who goes while handlers are slow. The timekeeper calls
-//! more if runners stay away, or are stuck in what should not block: an observer, or the end of a body's reader.
+//! How many workers run at once, as the concurrency limit of an I/O completion port.
+//!
+//! A running worker waits for events or drives a connection. It never blocks on a client, so as many workers as there are
+//! processors suffice; more would only take work from each other. The other workers are on standby. They replace those that
+//! are in a handler, which may block:
+//! - When the last running worker blocks, another is released at once.
+//! - While handlers are slow, every worker that blocks is replaced at once.
+//! - The timekeeper compensates for those that block for longer, or are stuck where nothing should block: in an observer, or
+//!   while a reader of a body is dropped.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -10,107 +14,109 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{lock, unpoisoned};
 
-/// Who was away for longer was missed.
+/// A handler that takes longer than this is slow.
 const SLOW: Duration = Duration::from_millis(1);
 
+/// How many workers may run, how many do, and those on standby.
 #[derive(Debug)]
-pub(crate) struct Runners {
-    most: usize,
+pub(crate) struct Concurrency {
+    limit: usize,
     running: AtomicUsize,
-    /// The last who came back had been away for long: whoever goes next is replaced at once.
-    are_slow: AtomicBool,
-    /// A runner has come round to wait for an event since the timekeeper looked.
-    came_round: AtomicBool,
+    /// The worker that unblocked last had been blocking for long: the next one that blocks is replaced at once.
+    handlers_are_slow: AtomicBool,
+    /// A worker has returned to wait for an event since the timekeeper last looked.
+    has_progressed: AtomicBool,
     standby: Mutex<Standby>,
-    called: Condvar,
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Standby {
     waiting: usize,
-    /// So many of the waiting have been called, and count as running already.
-    called: usize,
+    /// How many of the waiting have been released. They count as running already.
+    released: usize,
     stopped: bool,
 }
 
-/// A worker that may block; it runs again when this is dropped.
+/// A worker that may block. It runs again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Away<'r>(&'r Runners, Instant);
+pub(crate) struct Blocking<'c>(&'c Concurrency, Instant);
 
-impl Runners {
-    /// With `processors`, but at least two: then a worker that is away for a moment need not call another.
+impl Concurrency {
+    /// One worker for each processor, but at least two: then a worker that blocks for a moment need not be replaced.
     pub(crate) fn new(processors: usize) -> Self {
         Self {
-            most: processors.max(2),
+            limit: processors.max(2),
             running: AtomicUsize::new(0),
-            are_slow: AtomicBool::new(false),
-            came_round: AtomicBool::new(false),
+            handlers_are_slow: AtomicBool::new(false),
+            has_progressed: AtomicBool::new(false),
             standby: Mutex::default(),
-            called: Condvar::new(),
+            released: Condvar::new(),
         }
     }
 
-    /// A worker begins: it runs, or stands by until it is called. `false`: it is not needed any more.
+    /// A worker begins: it runs, or is on standby until it is released. `false`: it is no longer needed.
     pub(crate) fn begin(&self) -> bool {
-        let begun = self.change(|running| (running < self.most).then_some(running + 1));
+        let begun = self.change(|running| (running < self.limit).then_some(running + 1));
         begun || self.stand_by()
     }
 
-    /// A running worker goes on, or stands by if too many run. `false`: it is not needed any more.
+    /// A running worker goes on, or is put on standby if too many run. `false`: it is no longer needed.
     pub(crate) fn go_on(&self) -> bool {
-        self.came_round.store(true, Ordering::Relaxed);
-        let ended = self.change(|running| (running > self.most).then(|| running - 1));
+        self.has_progressed.store(true, Ordering::Relaxed);
+        let ended = self.change(|running| (running > self.limit).then(|| running - 1));
         !ended || self.stand_by()
     }
 
     /// A running worker does what may block, from `now` on.
-    pub(crate) fn away(&self, now: Instant) -> Away<'_> {
+    pub(crate) fn blocking(&self, now: Instant) -> Blocking<'_> {
         let left = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left == 0 || (left < self.most && self.are_slow.load(Ordering::Relaxed)) {
-            self.call();
+        if left == 0 || (left < self.limit && self.handlers_are_slow.load(Ordering::Relaxed)) {
+            self.release();
         }
-        Away(self, now)
+        Blocking(self, now)
     }
 
-    /// From time to time: calls as many as are missing; and one more if nobody came round since, though events wait, because
-    /// those who run are stuck.
-    pub(crate) fn relieve(&self, events_wait: impl FnOnce() -> bool) {
-        while self.running.load(Ordering::SeqCst) < self.most && self.call() {}
-        if !self.came_round.swap(false, Ordering::Relaxed) && events_wait() {
-            self.call();
+    /// Called by the timekeeper: releases as many workers as are missing. One more if events wait, but no worker has returned
+    /// for one since the last call: then the running ones are stuck.
+    pub(crate) fn compensate(&self, events_wait: impl FnOnce() -> bool) {
+        while self.running.load(Ordering::SeqCst) < self.limit && self.release() {}
+        if !self.has_progressed.swap(false, Ordering::Relaxed) && events_wait() {
+            self.release();
         }
     }
 
-    /// Ends all standing by.
+    /// Ends the standby of all workers, for good.
     pub(crate) fn stop(&self) {
         lock(&self.standby).stopped = true;
-        self.called.notify_all();
+        self.released.notify_all();
     }
 
-    fn call(&self) -> bool {
+    /// Releases a worker on standby. `false`: there is none.
+    fn release(&self) -> bool {
         let mut standby = lock(&self.standby);
-        let is_one_there = standby.waiting > standby.called;
+        let is_one_there = standby.waiting > standby.released;
         if is_one_there {
-            standby.called += 1;
+            standby.released += 1;
             self.running.fetch_add(1, Ordering::SeqCst);
-            self.called.notify_one();
+            self.released.notify_one();
         }
         is_one_there
     }
 
     fn stand_by(&self) -> bool {
         let mut standby = lock(&self.standby);
-        // The last runner may have gone away just before, and found nobody to call.
+        // The last running worker may have blocked just before, and found none to release.
         if self.change(|running| (running == 0).then_some(1)) {
             return true;
         }
         standby.waiting += 1;
-        let wait = self.called.wait_while(standby, |standby| standby.called == 0 && !standby.stopped);
+        let wait = self.released.wait_while(standby, |standby| standby.released == 0 && !standby.stopped);
         let mut standby = unpoisoned(wait);
         standby.waiting -= 1;
-        let called = standby.called > 0;
-        standby.called -= usize::from(called);
-        called
+        let released = standby.released > 0;
+        standby.released -= usize::from(released);
+        released
     }
 
     fn change(&self, to: impl Fn(usize) -> Option<usize>) -> bool {
@@ -118,9 +124,9 @@ impl Runners {
     }
 }
 
-impl Drop for Away<'_> {
+impl Drop for Blocking<'_> {
     fn drop(&mut self) {
-        self.0.are_slow.store(self.1.elapsed() > SLOW, Ordering::Relaxed);
+        self.0.handlers_are_slow.store(self.1.elapsed() > SLOW, Ordering::Relaxed);
         self.0.running.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -135,85 +141,85 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
-    fn who_goes_away_last_calls_another_until_nobody_is_left() {
-        let runners = Runners::new(2);
+    fn the_last_worker_that_blocks_releases_another_until_none_is_left() {
+        let concurrency = Concurrency::new(2);
         let (say, heard) = mpsc::channel();
         thread::scope(|scope| {
-            let _stop = Stop(&runners);
-            assert!(runners.begin() && runners.begin());
+            let _stop = Stop(&concurrency);
+            assert!(concurrency.begin() && concurrency.begin());
             for number in 0..2 {
-                let (runners, say) = (&runners, say.clone());
+                let (concurrency, say) = (&concurrency, say.clone());
                 scope.spawn(move || {
-                    if runners.begin() {
+                    if concurrency.begin() {
                         say.send(number).unwrap();
                     }
                 });
             }
-            let first = runners.away(Instant::now());
+            let first = concurrency.blocking(Instant::now());
             assert!(heard.try_recv().is_err(), "one still runs");
-            let second = runners.away(Instant::now());
+            let second = concurrency.blocking(Instant::now());
             heard.recv_timeout(PATIENCE).unwrap();
-            let third = runners.away(Instant::now());
+            let third = concurrency.blocking(Instant::now());
             heard.recv_timeout(PATIENCE).unwrap();
-            let fourth = runners.away(Instant::now());
-            assert_eq!(runners.running.load(Ordering::SeqCst), 0);
+            let fourth = concurrency.blocking(Instant::now());
+            assert_eq!(concurrency.running.load(Ordering::SeqCst), 0);
             drop((first, second, third, fourth));
-            assert_eq!(runners.running.load(Ordering::SeqCst), 4);
+            assert_eq!(concurrency.running.load(Ordering::SeqCst), 4);
         });
     }
 
     #[test]
-    fn too_many_stand_by_until_they_are_missed() {
-        let runners = Runners::new(2);
+    fn more_than_the_limit_are_on_standby_until_they_are_needed() {
+        let concurrency = Concurrency::new(2);
         let (say, heard) = mpsc::channel();
         thread::scope(|scope| {
-            let _stop = Stop(&runners);
-            assert!(runners.begin() && runners.begin() && runners.go_on());
-            let away = runners.away(Instant::now());
-            runners.running.fetch_add(1, Ordering::SeqCst);
-            drop(away);
+            let _stop = Stop(&concurrency);
+            assert!(concurrency.begin() && concurrency.begin() && concurrency.go_on());
+            let blocking = concurrency.blocking(Instant::now());
+            concurrency.running.fetch_add(1, Ordering::SeqCst);
+            drop(blocking);
             scope.spawn(|| {
-                assert!(runners.go_on(), "the third of two");
+                assert!(concurrency.go_on(), "the third of two");
                 say.send(()).unwrap();
             });
-            while lock(&runners.standby).waiting == 0 {
+            while lock(&concurrency.standby).waiting == 0 {
                 thread::yield_now();
             }
-            runners.relieve(|| false);
+            concurrency.compensate(|| false);
             assert!(heard.try_recv().is_err(), "none is missing");
-            let _away = runners.away(Instant::now());
-            runners.relieve(|| false);
+            let _blocking = concurrency.blocking(Instant::now());
+            concurrency.compensate(|| false);
             heard.recv_timeout(PATIENCE).unwrap();
         });
     }
 
     #[test]
-    fn who_goes_while_handlers_are_slow_is_replaced_at_once() {
-        let runners = Runners::new(2);
+    fn who_blocks_while_handlers_are_slow_is_replaced_at_once() {
+        let concurrency = Concurrency::new(2);
         let (say, heard) = mpsc::channel();
         thread::scope(|scope| {
-            let _stop = Stop(&runners);
-            assert!(runners.begin() && runners.begin());
-            scope.spawn(|| say.send(runners.begin()).unwrap());
-            while lock(&runners.standby).waiting == 0 {
+            let _stop = Stop(&concurrency);
+            assert!(concurrency.begin() && concurrency.begin());
+            scope.spawn(|| say.send(concurrency.begin()).unwrap());
+            while lock(&concurrency.standby).waiting == 0 {
                 thread::yield_now();
             }
-            drop(runners.away(Instant::now().checked_sub(SLOW * 2).unwrap()));
-            let _away = runners.away(Instant::now());
+            drop(concurrency.blocking(Instant::now().checked_sub(SLOW * 2).unwrap()));
+            let _blocking = concurrency.blocking(Instant::now());
             assert!(heard.recv_timeout(PATIENCE).unwrap());
         });
     }
 
     #[test]
-    fn none_stands_by_after_the_stop() {
-        let runners = Runners::new(2);
-        runners.stop();
-        assert!(runners.begin() && runners.begin());
-        assert!(!runners.begin());
+    fn no_worker_is_on_standby_after_the_stop() {
+        let concurrency = Concurrency::new(2);
+        concurrency.stop();
+        assert!(concurrency.begin() && concurrency.begin());
+        assert!(!concurrency.begin());
     }
 
     /// Ends the threads of a test, also if it fails.
-    struct Stop<'r>(&'r Runners);
+    struct Stop<'c>(&'c Concurrency);
 
     impl Drop for Stop<'_> {
         fn drop(&mut self) {

@@ -19,7 +19,7 @@ use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::observer::{Guarded, Observer};
-use crate::reactor::concurrency::Runners;
+use crate::reactor::concurrency::Concurrency;
 use crate::reactor::listener::Listeners;
 use crate::reactor::table::{Capacity, ParkingLot};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
@@ -125,7 +125,7 @@ impl Server {
             clock: control.clock.clone(),
             request_ids: RequestIds::new(),
             expiry_notices: ExpiryNotices::default(),
-            runners: Runners::new(processors()),
+            concurrency: Concurrency::new(processors()),
             draining: false.into(),
         };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;

@@ -34,8 +34,8 @@ pub(crate) struct Pool {
 impl Pool {
     /// A worker's life.
     pub(crate) fn work(&self) {
-        let runners = &self.context.runners;
-        let mut is_needed = runners.begin();
+        let concurrency = &self.context.concurrency;
+        let mut is_needed = concurrency.begin();
         while is_needed {
             match self.poller.wait() {
                 Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
@@ -47,7 +47,7 @@ impl Pool {
                 Err(_) if self.context.draining.load(Ordering::Relaxed) => return,
                 Err(_) => std::thread::sleep(TICK),
             }
-            is_needed = runners.go_on();
+            is_needed = concurrency.go_on();
         }
     }
 
@@ -66,7 +66,7 @@ impl Pool {
                 self.go_on_accepting();
             }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
-            self.context.runners.relieve(|| self.poller.has_events());
+            self.context.concurrency.compensate(|| self.poller.has_events());
         }
     }
 
@@ -129,7 +129,7 @@ impl Pool {
     pub(crate) fn stop(&self) {
         self.lot.close();
         self.stop.raise();
-        self.context.runners.stop();
+        self.context.concurrency.stop();
     }
 
     /// A listener has a connection to accept. Where there is no room for it, it waits in the backlog: the listener is not
