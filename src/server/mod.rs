@@ -21,7 +21,7 @@ use crate::handler::Handler;
 use crate::observer::{Guarded, Observer};
 use crate::reactor::concurrency::Concurrency;
 use crate::reactor::listener::Listeners;
-use crate::reactor::table::{Capacity, ParkingLot};
+use crate::reactor::table::{Capacity, ConnectionTable};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
@@ -131,8 +131,8 @@ impl Server {
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
-        let lot = ParkingLot::new(capacity);
-        let pool = Arc::new(Pool { context, tls: Arc::clone(&control.tls), listeners, lot, poller, stop });
+        let table = ConnectionTable::new(capacity);
+        let pool = Arc::new(Pool { context, tls: Arc::clone(&control.tls), listeners, table, poller, stop });
         let mut threads = Threads::default();
         let started = threads.start(&pool, &control, &settings, watch, ready);
         if started.is_ok() {
@@ -207,7 +207,7 @@ impl Threads {
         // Again and again: an answer that was begun before may still become an idle connection.
         loop {
             pool.close_idle();
-            if pool.lot.wait_until_empty(Duration::from_millis(50)) || Instant::now() >= end {
+            if pool.table.wait_until_empty(Duration::from_millis(50)) || Instant::now() >= end {
                 break;
             }
         }
@@ -224,7 +224,7 @@ impl Threads {
         }
         for worker in self.workers {
             // A worker that is still in a handler cannot be made to leave it.
-            if pool.lot.wait_until_empty(Duration::ZERO) || worker.is_finished() {
+            if pool.table.wait_until_empty(Duration::ZERO) || worker.is_finished() {
                 let _ = worker.join();
             }
         }

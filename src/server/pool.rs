@@ -12,7 +12,7 @@ use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
-use crate::reactor::table::{Entry, ParkingLot, Token, Waiting};
+use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
 use crate::reactor::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
 use crate::tls::session::{Session, Tls};
@@ -25,7 +25,7 @@ pub(crate) struct Pool {
     pub(crate) context: Context,
     pub(crate) tls: Arc<Current<Tls>>,
     pub(crate) listeners: Listeners,
-    pub(crate) lot: ParkingLot<Connection>,
+    pub(crate) table: ConnectionTable<Connection>,
     pub(crate) poller: Poller,
     /// Ends the workers and the timekeeper, when the last connection is gone or has to go.
     pub(crate) stop: StopSignal,
@@ -54,15 +54,15 @@ impl Pool {
     /// The timekeeper's life: expires what is past its deadline.
     pub(crate) fn keep_time(&self) {
         // Without connections there is nothing to expire and no reason to wake up.
-        while self.lot.wait_while_empty() {
+        while self.table.wait_while_empty() {
             if !reactor::sleep_unless_stopped(&self.stop, TICK) {
                 return;
             }
             let now = Instant::now();
             if self.listeners.resume(now, &self.poller) {
-                self.lot.stir();
+                self.table.wake();
             }
-            if self.lot.try_again() {
+            if self.table.try_again() {
                 self.go_on_accepting();
             }
             self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
@@ -91,7 +91,7 @@ impl Pool {
         // Some at a time: those that are taken cannot be served meanwhile.
         const MOST: usize = 16;
         loop {
-            let taken = self.lot.take_where(MOST, &wanted);
+            let taken = self.table.take_where(MOST, &wanted);
             if taken.is_empty() {
                 return;
             }
@@ -118,8 +118,8 @@ impl Pool {
 
     /// Cuts the connections that no worker has; returns how many there were in all.
     pub(crate) fn close_all_parked(&self) -> usize {
-        let (connections, _) = self.lot.count();
-        for (token, connection) in self.lot.take_where(usize::MAX, |_, _| true) {
+        let (connections, _) = self.table.count();
+        for (token, connection) in self.table.take_where(usize::MAX, |_, _| true) {
             self.close(token, connection);
         }
         connections
@@ -127,7 +127,7 @@ impl Pool {
 
     /// Ends the workers and the timekeeper.
     pub(crate) fn stop(&self) {
-        self.lot.close();
+        self.table.close();
         self.stop.raise();
         self.context.concurrency.stop();
     }
@@ -135,7 +135,7 @@ impl Pool {
     /// A listener has a connection to accept. Where there is no room for it, it waits in the backlog: the listener is not
     /// listened to until there is.
     fn accept(&self, number: usize) {
-        let token = match self.lot.enter(Instant::now(), Connection::is_quiet) {
+        let token = match self.table.enter(Instant::now(), Connection::is_quiet) {
             Entry::Admitted(token) => token,
             Entry::InPlaceOf(token, evicted) => {
                 self.evict(evicted);
@@ -150,7 +150,7 @@ impl Pool {
                 self.leave(token);
                 self.context.observer.event(&Event::AcceptFailed { error: &error, pause });
                 // Who sees to it that it is tried again.
-                self.lot.stir();
+                self.table.wake();
             }
         }
     }
@@ -177,31 +177,31 @@ impl Pool {
     }
 
     fn leave(&self, token: Token) {
-        self.lot.leave(token);
+        self.table.leave(token);
         self.make_use_of_room();
     }
 
     /// There may be room for a connection: if some wait for it in the backlog, they are accepted now.
     fn make_use_of_room(&self) {
-        if self.lot.has_room_again() {
+        if self.table.has_room_again() {
             self.go_on_accepting();
         }
     }
 
     fn go_on_accepting(&self) {
         if !self.listeners.go_on(&self.poller) {
-            self.lot.turn_away();
+            self.table.turn_away();
         }
     }
 
     fn shed(&self, remote: SocketAddr) {
-        let (connections, _) = self.lot.count();
+        let (connections, _) = self.table.count();
         self.context.observer.event(&Event::Shed { remote, connections });
     }
 
     /// A parked connection can go on.
     fn go_on(&self, token: Token, signal: Signal) {
-        if let Some(mut connection) = self.lot.take(token, signal) {
+        if let Some(mut connection) = self.table.take(token, signal) {
             connection.notice(signal);
             self.drive(token, connection);
         }
@@ -236,7 +236,7 @@ impl Pool {
         loop {
             match self.step(&mut connection, Connection::drive) {
                 Next::Classified => {
-                    self.lot.set_authorised(token, connection.is_authorised());
+                    self.table.set_authorised(token, connection.is_authorised());
                     self.make_use_of_room();
                 }
                 Next::Wait(interest) => {
@@ -267,7 +267,7 @@ impl Pool {
     /// `Some`: it can go on already.
     fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
         let waiting = connection.waiting();
-        let (mut back, signal) = self.lot.park(token, connection, waiting)?;
+        let (mut back, signal) = self.table.park(token, connection, waiting)?;
         back.notice(signal);
         Some(back)
     }
