@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::clock::days;
+use crate::config::Timeouts;
 
 /// The phase of a connection's life in which it waits for its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,54 +43,6 @@ impl fmt::Display for Phase {
         f.write_str(self.as_str())
     }
 }
-
-/// The longest time each phase may take.
-#[derive(Debug, Clone)]
-pub(crate) struct Timeouts {
-    pub(crate) handshake: Duration,
-    pub(crate) head: Duration,
-    pub(crate) idle: Duration,
-    pub(crate) linger: Duration,
-    pub(crate) drain: Duration,
-    /// Bodies, up and down: the period in which enough has to move.
-    pub(crate) transfer: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-            linger: Duration::from_secs(5),
-            drain: Duration::from_secs(10),
-            transfer: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Longer than this is for ever, and can still be added to a time.
-const FOR_EVER: Duration = days(10 * 365);
-
-impl Timeouts {
-    /// The same, with none that could not be added to a time.
-    pub(crate) fn limited(self) -> Self {
-        let Self { handshake, head, idle, linger, drain, transfer } = self;
-        let [handshake, head, idle, linger, drain, transfer] =
-            [handshake, head, idle, linger, drain, transfer].map(|time| time.min(FOR_EVER));
-        Self { handshake, head, idle, linger, drain, transfer }
-    }
-
-    /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
-    /// a slow one may not.
-    pub(crate) fn least_transfer(&self) -> u64 {
-        let bytes = self.transfer.as_millis().saturating_mul(BYTES_PER_SECOND.into()) / 1000;
-        u64::try_from(bytes).unwrap_or(u64::MAX)
-    }
-}
-
-/// The slowest pace of a body that is waited for.
-pub(crate) const BYTES_PER_SECOND: u64 = 4096;
 
 /// Watches the pace of a body. Time is cut into periods; in each, enough has to move.
 #[derive(Debug, Clone, Copy)]

@@ -26,6 +26,7 @@ compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-
 #[doc(hidden)]
 pub mod cli;
 mod clock;
+mod config;
 mod connection;
 mod crypto;
 mod deadline;

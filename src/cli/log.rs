@@ -11,9 +11,9 @@ use super::line::Form;
 use super::strangers::{Key, LeftOut, Strangers};
 use super::writer::LineWriter;
 use super::{access, events};
+use crate::config::STACK;
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
-use crate::server::builder::STACK;
 
 /// Writes the log. Clones write the same one.
 #[derive(Debug, Clone)]

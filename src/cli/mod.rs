@@ -38,10 +38,12 @@ mod trust;
 mod writer;
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::config::{CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
@@ -251,23 +253,24 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// A time in seconds: a number above 0, fractions allowed, at most a day.
+/// A time in seconds, fractions allowed.
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
-    let valid = text.parse::<f64>().ok().filter(|seconds| (0.001..=86_400.0).contains(seconds));
+    let (least, most) = (SECONDS.start(), SECONDS.end());
+    let valid = text.parse().ok().filter(|seconds| SECONDS.contains(seconds));
     valid
         .map(std::time::Duration::from_secs_f64)
-        .ok_or_else(|| "not a number of seconds from 0.001 to 86400".to_owned())
+        .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
 }
 
 fn workers(text: &str) -> Result<usize, String> {
-    number(text, 1, 1024)
+    number(text, WORKERS)
 }
 
 fn connections(text: &str) -> Result<usize, String> {
-    number(text, 4, 1_000_000)
+    number(text, CONNECTIONS)
 }
 
-fn number(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    let valid = text.parse().ok().filter(|number| (least..=most).contains(number));
-    valid.ok_or_else(|| format!("not a number from {least} to {most}"))
+fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    let valid = text.parse().ok().filter(|number| range.contains(number));
+    valid.ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
 }

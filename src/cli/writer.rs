@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::server::builder::STACK;
+use crate::config::STACK;
 
 /// So many bytes of lines wait at most.
 const MOST: usize = 1024 * 1024;

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::context::{Context, ExpiryNotices, Gate};
+use super::context::{Context, ExpiryNotices};
 use super::{Connection, Next};
+use crate::config::Gate;
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::trust::{Decision, Judgement, Refusal, Trust, Verdict, decide, judge, not_allowed};

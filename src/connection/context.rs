@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, day, days};
-use crate::deadline::Timeouts;
+use crate::config::{Gate, Limits, Timeouts};
 use crate::handler::Handler;
-use crate::http1::HeadLimits;
 use crate::observer::Observer;
 use crate::reactor::concurrency::Concurrency;
 use crate::sync::lock;
@@ -36,38 +35,6 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
-    }
-}
-
-/// Who reaches the handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// Authorised clients only.
-    Closed,
-    /// Everyone; the handler decides.
-    Open,
-}
-
-/// What a request may weigh, in bytes unless said otherwise.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    pub(crate) head: HeadLimits,
-    pub(crate) body: u64,
-    /// Behind an open gate, the body of a client that is not authorised is read before the handler is called, so that
-    /// it cannot hold a thread; this much of it.
-    pub(crate) unauthenticated_body: u64,
-    /// What a client may still send after the last response.
-    pub(crate) linger: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head: HeadLimits::default(),
-            body: 64 * 1024 * 1024,
-            unauthenticated_body: 64 * 1024,
-            linger: 16 * 1024 * 1024,
-        }
     }
 }
 

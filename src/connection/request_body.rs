@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use crate::deadline::{Pace, Timeouts};
+use crate::config::Timeouts;
+use crate::deadline::Pace;
 use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
 use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;

@@ -1,21 +1,16 @@
 //! The settings of a server.
 
 use std::fmt;
-use std::io;
 use std::net::TcpListener;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::Server;
 use super::watch::Watch;
 use crate::clock::Clock;
-use crate::connection::context::{Gate, Limits};
-use crate::deadline::Timeouts;
+use crate::config::{Gate, Settings};
 use crate::error::Error;
 use crate::observer::{Observer, Silent};
-use crate::resources;
 use crate::tls::server_certificate::ServerCertificate;
-use crate::tls::session::Handshakes;
 use crate::trust::Trust;
 
 /// How a [`Server`] is to be. Made by [`Server::builder`]; every setting is optional.
@@ -24,8 +19,6 @@ pub struct Builder {
     pub(crate) certificate: ServerCertificate,
     pub(crate) trust: Trust,
     pub(crate) settings: Settings,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limits: Limits,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) clock: Clock,
     pub(crate) watch: Option<Watch>,
@@ -38,8 +31,6 @@ impl Builder {
             certificate,
             trust,
             settings: Settings::default(),
-            timeouts: Timeouts::default(),
-            limits: Limits::default(),
             observer: Box::new(Silent),
             clock: Clock::default(),
             watch: None,
@@ -83,20 +74,20 @@ impl Builder {
 
     /// How long a TLS handshake may take in all. Defaults to 10 s.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.handshake = timeout;
+        self.settings.timeouts.handshake = timeout;
         self
     }
 
     /// How long a request head may take in all, from its first byte (for the first request, from the end of the
     /// handshake). Defaults to 10 s.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.head = timeout;
+        self.settings.timeouts.head = timeout;
         self
     }
 
     /// How long a connection may idle between two requests. Defaults to 60 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.idle = timeout;
+        self.settings.timeouts.idle = timeout;
         self
     }
 
@@ -104,38 +95,38 @@ impl Builder {
     /// large and take long, but not be slow. Behind an open gate, the body of a client that is not authorised has to
     /// be there within one period. Defaults to 30 s.
     pub fn transfer_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.transfer = timeout;
+        self.settings.timeouts.transfer = timeout;
         self
     }
 
     /// How long the client may take to close its side after the last response. Defaults to 5 s.
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.linger = timeout;
+        self.settings.timeouts.linger = timeout;
         self
     }
 
     /// How long running answers may take after a shutdown was asked for. Defaults to 10 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts.drain = timeout;
+        self.settings.timeouts.drain = timeout;
         self
     }
 
     /// The largest request head, in bytes; longer ones get 431. Defaults to 16 KiB.
     pub fn max_head(mut self, bytes: usize) -> Self {
-        self.limits.head.max_head = bytes;
+        self.settings.limits.head.max_head = bytes;
         self
     }
 
     /// The largest request body, in bytes; larger ones get 413. Defaults to 64 MiB.
     pub fn max_body(mut self, bytes: u64) -> Self {
-        self.limits.body = bytes;
+        self.settings.limits.body = bytes;
         self
     }
 
     /// Behind an open gate: the largest request body of a client that is not authorised, in bytes. It is read before
     /// the handler is called, so that such a client cannot hold a thread. Defaults to 64 KiB.
     pub fn max_unauthenticated_body(mut self, bytes: u64) -> Self {
-        self.limits.unauthenticated_body = bytes;
+        self.settings.limits.unauthenticated_body = bytes;
         self
     }
 
@@ -180,15 +171,7 @@ impl Builder {
     /// A setting is out of its range, a listener's address cannot be told, or the policy has lines for anyone where clients are
     /// refused in the handshake.
     pub fn build(self) -> Result<Server, Error> {
-        if self.settings.workers == 0 {
-            return Err(Error::new("a server needs at least one worker"));
-        }
-        if self.settings.stack_size < LEAST_STACK {
-            return Err(Error::new(format!("stack_size must be at least {LEAST_STACK} bytes, which TLS needs")));
-        }
-        if self.settings.max_connections < 4 {
-            return Err(Error::new("max_connections must be at least 4, so that a quarter can be reserved"));
-        }
+        self.settings.check()?;
         Server::new(self)
     }
 }
@@ -197,57 +180,4 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-/// The settings that are numbers and choices.
-#[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) workers: usize,
-    pub(crate) stack_size: usize,
-    pub(crate) max_connections: usize,
-    pub(crate) gate: Gate,
-    pub(crate) handshakes: Handshakes,
-}
-
-impl Settings {
-    /// What is missing is better said than met: threads that find no memory end the process.
-    pub(crate) fn check_address_space(&self) -> io::Result<()> {
-        /// What a thread takes beside its stack, and what the server takes when it serves.
-        const BESIDE: usize = 64 * 1024;
-        const OTHERS: u64 = 2 * 1024 * 1024;
-        let needed = self.workers.saturating_mul(self.stack_size.saturating_add(BESIDE)) as u64;
-        let needed = needed.saturating_add(OTHERS);
-        match resources::address_space_left() {
-            Some(left) if left < needed => Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                format!("{needed} bytes of address space are needed for all of them, and {left} are left"),
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            // Handlers may block, so there are more workers than processors.
-            workers: processors().saturating_mul(2).max(8),
-            stack_size: STACK,
-            max_connections: 1024,
-            gate: Gate::Closed,
-            handshakes: Handshakes::default(),
-        }
-    }
-}
-
-/// So large is the stack of a thread unless it is said otherwise. The usual 2 MiB would be the larger part of the address
-/// space of a small server.
-pub(crate) const STACK: usize = 256 * 1024;
-
-/// A smaller one could overflow in a handshake.
-const LEAST_STACK: usize = 128 * 1024;
-
-/// How many threads can compute at once.
-pub(crate) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 
 use crate::clock::Clock;
+use crate::config::Handshakes;
 use crate::error::Error;
 use crate::reactor::StopSignal;
 use crate::sync::{Current, lock, unpoisoned};
 use crate::tls::server_certificate::ServerCertificate;
-use crate::tls::session::{Handshakes, Tls};
+use crate::tls::session::Tls;
 use crate::tls::verifier::Judge;
 use crate::trust::{Trust, TrustStore};
 

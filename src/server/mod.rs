@@ -13,9 +13,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::connection::context::{Context, ExpiryNotices, Limits, RequestIds};
+use crate::config::{Settings, processors};
+use crate::connection::context::{Context, ExpiryNotices, RequestIds};
 use crate::crypto;
-use crate::deadline::Timeouts;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::observer::{Guarded, Observer};
@@ -25,7 +25,7 @@ use crate::reactor::table::{Capacity, ConnectionTable};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
-use builder::{Builder, Settings, processors};
+use builder::Builder;
 use handle::{Control, ShutdownHandle, TrustHandle};
 use maintenance::Caretaker;
 use pool::Pool;
@@ -52,8 +52,6 @@ pub struct Server {
     listeners: Listeners,
     addresses: Vec<SocketAddr>,
     control: Arc<Control>,
-    timeouts: Timeouts,
-    limits: Limits,
     observer: Box<dyn Observer>,
     watch: Option<Watch>,
 }
@@ -73,7 +71,7 @@ impl Server {
     }
 
     pub(crate) fn new(builder: Builder) -> Result<Self, Error> {
-        let Builder { listeners, certificate, trust, settings, timeouts, limits, observer, clock, watch } = builder;
+        let Builder { listeners, certificate, trust, settings, observer, clock, watch } = builder;
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
@@ -83,8 +81,8 @@ impl Server {
             Listeners::new(listeners).map_err(|error| Error::new("cannot use a listener").caused_by(error))?;
         let control = Control::new(crypto::provider(), trust, certificate, settings.handshakes, clock)?;
         let control = Arc::new(control);
-        let (timeouts, observer) = (timeouts.limited(), Box::new(Guarded(observer)));
-        Ok(Self { settings, listeners, addresses, control, timeouts, limits, observer, watch })
+        let settings = Settings { timeouts: settings.timeouts.limited(), ..settings };
+        Ok(Self { settings, listeners, addresses, control, observer: Box::new(Guarded(observer)), watch })
     }
 
     /// The addresses it listens on, with the real ports.
@@ -113,13 +111,12 @@ impl Server {
 
     /// The same; `ready` is called once connections are accepted: nothing fails after that.
     pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
-        let Self { settings, listeners, control, timeouts, limits, observer, watch, .. } = self;
-        let drain = timeouts.drain;
+        let Self { settings, listeners, control, observer, watch, .. } = self;
         let context = Context {
             handler: Box::new(handler),
             gate: settings.gate,
-            timeouts,
-            limits,
+            timeouts: settings.timeouts.clone(),
+            limits: settings.limits.clone(),
             trust: Arc::clone(&control.trust),
             observer,
             clock: control.clock.clone(),
@@ -141,7 +138,7 @@ impl Server {
         }
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
-        let stopped = threads.drain_and_join(&pool, &control, drain);
+        let stopped = threads.drain_and_join(&pool, &control, settings.timeouts.drain);
         started.map(|()| stopped).map_err(|error| {
             Error::new("cannot start a thread")
                 .caused_by(error)

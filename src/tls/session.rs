@@ -18,20 +18,12 @@ use super::first_bytes::FirstBytes;
 use super::resumption::{self, Sessions};
 use super::server_certificate::ServerCertificate;
 use super::verifier::{Judge, Verifier};
+use crate::config::Handshakes;
 use crate::reactor::{self, Signal};
 use crate::trust::Trust;
 
 /// The only application protocol that is offered (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
-
-/// What the operator chooses about handshakes.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Handshakes {
-    /// Refuse in the handshake already, by an alert.
-    pub(crate) strict: bool,
-    /// Let authorised clients resume their sessions.
-    pub(crate) resumption: bool,
-}
 
 /// How the connections that are accepted from now on shake hands.
 pub(crate) struct Tls {

@@ -131,8 +131,9 @@ fn layers_point_down() {
         &["pki"],
         &["trust"],
         &["policy", "reactor"],
-        &["x509"],
-        &["http1", "deadline", "crypto", "file", "resources"],
+        &["x509", "deadline"],
+        &["config"],
+        &["http1", "crypto", "file", "resources"],
         &["clock", "error", "hex", "panic", "spelling", "sync"],
     ];
     let layer = |wing: &str| layers.iter().position(|wings| wings.contains(&wing));
