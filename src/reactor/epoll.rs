@@ -1,4 +1,4 @@
-//! What is Linux only: epoll, and two socket options.
+//! What is Linux only: epoll, accept4, and how socket options work.
 
 use super::{BACKLOG, Interest, Ready, Signal, StopSignal, wait_for};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -10,9 +10,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// The token of the stop signal; connections never get it.
 const STOP: u64 = u64::MAX;
 
-/// One epoll set that all workers wait on. A socket is armed one-shot, so that nothing it does while it is driven wakes
-/// another worker; or, where that is rare, watched: then waiting for the next request costs no system call. A closed
-/// socket leaves the set by itself.
+/// One epoll set that all workers wait on. A socket is either armed or watched. Armed is one-shot: nothing that happens while
+/// its connection is driven wakes another worker. Watched saves the system call before each wait, for sockets on which hardly
+/// anything happens while they are driven. A closed socket leaves the set by itself.
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
@@ -21,7 +21,7 @@ pub(crate) struct Poller {
 impl Poller {
     pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        // Not one-shot: every worker is to see it.
+        // Not one-shot: every worker has to see it.
         epoll::add(&epoll, stop, EventData::new_u64(STOP), EventFlags::IN)?;
         Ok(Self { epoll })
     }
@@ -36,8 +36,8 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(token), once(interest))?)
     }
 
-    /// Watches a socket until it is armed again: each arrival of bytes is reported. Those that are there count, now; later
-    /// on, who was told has to read all there is before the next are waited for. `false`: it is only armed.
+    /// Watches a socket until it is armed again: each arrival of bytes is reported, beginning with those that are there now.
+    /// After each report, all bytes have to be read before the next wait. `false`: this poller cannot watch, and has armed it.
     pub(crate) fn watch(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
         epoll::modify(&self.epoll, socket, EventData::new_u64(token), BYTES | EventFlags::ET)?;
         Ok(true)
@@ -54,7 +54,7 @@ impl Poller {
         matches!(wait_for(&self.epoll, Interest::Readable, std::time::Duration::ZERO), Ok(true))
     }
 
-    /// Waits, without limit of time, for one event.
+    /// Waits for one event, without a timeout.
     pub(crate) fn wait(&self) -> io::Result<Ready> {
         let mut room = [MaybeUninit::uninit(); 1];
         loop {
@@ -85,16 +85,16 @@ const BYTES: EventFlags = EventFlags::IN.union(EventFlags::RDHUP);
 
 const HUNG_UP: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
-/// Sends the acknowledgement of what was just received now, not after the delay of up to 40 ms.
+/// Acknowledges at once what was just received, instead of after a delay of up to 40 ms.
 ///
-/// A client without TCP_NODELAY holds its request back until its certificate flight is acknowledged, and in TLS 1.3
-/// the server has nothing to send that would carry the acknowledgement. The option wears off, so it is set each time.
+/// A client without TCP_NODELAY holds its request back until the flight with its certificate is acknowledged, and in TLS 1.3
+/// the server has nothing to send that would carry the acknowledgement. The kernel resets the option, so it is set each time.
 pub(crate) fn acknowledge_at_once(socket: impl AsFd) {
-    // Failing costs time only.
+    // A failure costs only time.
     let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
 }
 
-/// Lets a listener never block, and its connections send small writes at once.
+/// Makes a listener non-blocking, and its connections send small writes at once.
 pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
     rustix::net::listen(listener, BACKLOG)?;
     listener.set_nonblocking(true)?;
@@ -102,7 +102,7 @@ pub(crate) fn prepare_listener(listener: &TcpListener) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_nodelay(listener, true)?)
 }
 
-/// Accepts a connection, which does not block.
+/// Accepts a connection, and makes it non-blocking.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     use rustix::net::{SocketFlags, acceptfrom_with};
     let (socket, remote) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;

@@ -1,45 +1,46 @@
 //! Who has to go when there is no room for a new connection.
 //!
 //! Of the clients that are not authorised, in this order:
-//! 1. who has sent nothing at all, the longest first: a TCP connection costs its client nothing;
-//! 2. who makes no progress: nothing has come from it for [`GRACE`], the longest first;
-//! 3. who has shaken hands and was refused;
-//! 4. who is still shaking hands, but for longer than [`GRACE`], the longest first.
+//! 1. a client that has sent nothing at all, the longest first: a TCP connection costs its client nothing;
+//! 2. a client that makes no progress: nothing has come from it for [`GRACE`], the longest first;
+//! 3. a client that has completed its handshake and was refused;
+//! 4. a client that has been in its handshake for longer than [`GRACE`], the longest first.
 //!
-//! A handshake younger than [`GRACE`] is never cut: its cost is paid already, and it may be that of a good client. Nor is
-//! who has been silent for less, while most of those who are silent do speak in time: the first bytes of a good client may be on
-//! their way. If nobody else is there, accepting stops for a moment, and new connections wait in the backlog of the listener.
+//! A handshake younger than [`GRACE`] is not cut: its cost is paid already, and it may be that of a good client. Neither is a
+//! client that has been silent for less, because the first bytes of a good client may be on their way. If there is no other
+//! client to cut, accepting stops for a moment, and new connections wait in the backlog of the listener.
 //!
-//! That cannot be made to last. Neither bytes that drip nor a flight that is held back makes a handshake younger, so each of
-//! those that are spared can go (as 1, 2 or 4) once [`GRACE`] is over: however many strangers keep shaking hands, accepting
-//! goes on after one second at most.
-//! But the backlog is longer than many a table, and who waits in it is accepted in the order of arrival: strangers who fill it
-//! could keep others waiting for a minute, with no more new connections a second than the table holds. So in a flood, which is
-//! when many of a kind had to be cut, no more of that kind are spared, for a while: then the longest goes for each who comes,
-//! and nobody waits. Of the silent, a good client is none by then, most likely: it has sent its ClientHello. Of those who shake
-//! hands it may be one, and has as long as the flood needs to fill the table.
+//! Strangers cannot make this last. Neither dripping bytes nor holding back a flight makes a handshake younger, so each one that
+//! is spared can be cut (as 1, 2 or 4) once [`GRACE`] is over. However many strangers keep making handshakes, accepting goes on
+//! after one second at most.
+//!
+//! But the backlog may be longer than the table, and connections are accepted from it in the order of arrival. Strangers who
+//! fill it could keep others waiting for a minute, because only as many connections a second are accepted as the table holds. So
+//! in a flood, that is when many clients of one kind had to be cut, no more of that kind are spared for a while: the oldest goes
+//! for each newcomer, and nobody waits. A good client is most likely not among the silent by then, because it has sent its
+//! ClientHello. It may be among those in their handshake, and has as long as the flood needs to fill the table.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// So long a client is given to make progress before it counts as one that makes none.
+/// How long a client has to make progress.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// After a flood of connections of one kind it takes so long until these are spared again.
+/// How long after a flood no connections of its kind are spared.
 const AFTER_FLOOD: Duration = Duration::from_secs(10);
 
-/// What a connection counts for when there are too many.
+/// In which order a connection has to go when there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Its client has sent nothing yet.
     Silent,
-    /// Its client is shaking hands.
+    /// Its client is in its handshake.
     ShakingHands,
-    /// Its client has shaken hands and is not authorised.
+    /// Its client has completed the handshake and is not authorised.
     Refused,
-    /// Its client is authorised, and nothing is under way.
+    /// Its client is authorised, and there is no request.
     Idle,
-    /// Its client is authorised, and is asking or being answered.
+    /// Its client is authorised, and there is a request or an answer under way.
     Busy,
 }
 
@@ -49,7 +50,7 @@ impl Standing {
     }
 }
 
-/// The times of a parked connection that tell who goes first.
+/// The times of a parked connection that decide who goes first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     /// When its phase began.
@@ -62,11 +63,11 @@ pub(crate) struct Times {
 #[derive(Debug)]
 pub(crate) struct Strangers<K> {
     silent: BTreeSet<(Instant, K)>,
-    /// All that are not silent, by when they last made progress.
+    /// All others, by when they last made progress.
     heard: BTreeSet<(Instant, K)>,
-    /// Of these, the refused, likewise.
+    /// Of these, the refused, by the same.
     refused: BTreeSet<(Instant, K)>,
-    /// The others, by when they began.
+    /// The rest of them, by when they began.
     shaking_hands: BTreeSet<(Instant, K)>,
     flood_of_silent: Flood,
     flood_of_handshakes: Flood,
@@ -75,7 +76,7 @@ pub(crate) struct Strangers<K> {
 /// Whether there is a flood of connections of one kind.
 #[derive(Debug, Default)]
 struct Flood {
-    /// So many were cut, within [`GRACE`] of the first of these.
+    /// The first cut of late, and how many there were within [`GRACE`] of it.
     cuts: Option<(Instant, usize)>,
     until: Option<Instant>,
 }
@@ -85,7 +86,7 @@ impl Flood {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// It is a flood if within [`GRACE`] at least so many had to go.
+    /// It is a flood if at least `many` were cut within [`GRACE`].
     fn note_cut(&mut self, many: usize, now: Instant) {
         let (since, before) = self.cuts.filter(|(since, _)| !is_overdue(*since, now)).unwrap_or((now, 0));
         self.cuts = Some((since, before + 1));
@@ -119,34 +120,34 @@ impl<K: Ord + Copy> Strangers<K> {
         });
     }
 
-    /// Who goes first, to be cut now. `None`: nobody may be.
+    /// Who is to be cut now. `None`: nobody may be cut.
     pub(crate) fn first_to_go(&mut self, now: Instant) -> Option<K> {
         let first = match self.silent.first().copied() {
             Some(silent) if self.flood_of_silent.is_on(now) || is_overdue(silent.0, now) => {
                 self.flood_of_silent.note_cut(self.silent.len().div_ceil(4), now);
                 Some(silent)
             }
-            // It speaks soon, or is the next to go: no handshake is cut before it.
+            // It will send something soon or be the next to go. No handshake is cut before it.
             Some(_) => self.refused.first().copied(),
-            None => self.first_of_who_spoke(now),
+            None => self.first_that_is_not_silent(now),
         };
         first.map(|(_, key)| key)
     }
 
-    /// In a flood no handshake lasts until it is overdue. So it has to show anew from time to time that it is one: many good
-    /// clients at once are none.
-    fn first_of_who_spoke(&mut self, now: Instant) -> Option<(Instant, K)> {
+    /// In a flood no handshake lasts until it is overdue. So the flood ends from time to time, and has to prove itself again:
+    /// many good clients at once are not a flood.
+    fn first_that_is_not_silent(&mut self, now: Instant) -> Option<(Instant, K)> {
         let first = overdue(&self.heard, now)
             .or_else(|| self.refused.first().copied())
             .or_else(|| overdue(&self.shaking_hands, now));
         if first.is_some_and(|first| !self.refused.contains(&first)) {
-            // Half of those who are there, and more than a straggler.
+            // Half of those in their handshake, and more than one.
             self.flood_of_handshakes.note_cut(self.shaking_hands.len().div_ceil(2).max(2), now);
         }
         first.or_else(|| self.shaking_hands.first().copied().filter(|_| self.flood_of_handshakes.is_on(now)))
     }
 
-    /// The same, of those only that have let [`GRACE`] pass.
+    /// The same, but only of those for which [`GRACE`] is over.
     pub(crate) fn overdue(&self, now: Instant) -> Option<K> {
         let first = overdue(if self.silent.is_empty() { &self.heard } else { &self.silent }, now);
         first.map(|(_, key)| key)

@@ -1,5 +1,5 @@
-//! Accepts connections. A worker is told that there is one and takes it; then the next worker may be told of the next.
-//! Nothing that goes wrong ends that but the order to stop.
+//! Accepts connections, one at a time: the poller reports a connection to one worker, which accepts it and arms the listener
+//! again. An error pauses this, and only a stop ends it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use super::{Interest, Poller, accept, prepare_listener};
 use crate::sync::{lock, unpoisoned};
 
-/// After a failed accept: the first pause, which doubles up to the longest. None is over sooner than the timekeeper looks.
+/// The pause after a failed accept. It doubles with each further failure, up to the longest. It ends when the timekeeper next
+/// looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The tokens from here on are those of listeners: no connection has one of them.
+/// The tokens from here on are those of listeners. Connections have smaller ones.
 const FIRST_TOKEN: u64 = (u32::MAX as u64) << 32;
 
 /// The listening sockets of a server, until it stops.
@@ -30,11 +31,11 @@ struct Listener {
 #[derive(Debug)]
 struct Failing {
     pause: Duration,
-    /// Until then nothing is accepted. `None`: it is being tried again.
+    /// When accepting is tried again. `None`: it is being tried.
     until: Option<Instant>,
 }
 
-/// What is to be told of a failed accept.
+/// What to report of a failed accept.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: io::Error,
@@ -48,7 +49,7 @@ impl Listeners {
         Ok(Self(RwLock::new(listeners.collect())))
     }
 
-    /// From now on connections are accepted.
+    /// Begins to accept connections.
     pub(crate) fn start(&self, poller: &Poller) -> io::Result<()> {
         self.read().iter().zip(FIRST_TOKEN..).try_for_each(|(listener, token)| poller.add(&listener.socket, token))
     }
@@ -61,27 +62,27 @@ impl Listeners {
         }
     }
 
-    /// The number of the listener that has this token.
+    /// The number of the listener with this token. `None`: it is the token of a connection.
     pub(crate) fn number(token: u64) -> Option<usize> {
         token.checked_sub(FIRST_TOKEN)?.try_into().ok()
     }
 
-    /// Accepts one connection from the listener that was reported. `None`: there is none any more.
+    /// Accepts one connection from the listener that was reported. `None`: it has gone meanwhile.
     ///
     /// # Errors
-    /// It cannot: then nothing is accepted until [`resume`](Self::resume), after a pause.
+    /// The system cannot accept it. Nothing is accepted until [`resume`](Self::resume), after a pause.
     pub(crate) fn accept(&self, number: usize, poller: &Poller) -> Result<Option<(TcpStream, SocketAddr)>, Failed> {
         let listeners = self.read();
         let Some(listener) = listeners.get(number) else { return Ok(None) };
         let accepted = match accept(&listener.socket) {
             Ok(connection) => Ok(Some(connection)),
             Err(error) => match error.kind() {
-                // The client gave up while it waited: its business only.
+                // The client gave up while it waited, which is no failure.
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Ok(None),
                 _ => Err(error),
             },
         };
-        // At once, so that others can accept while this connection is worked on.
+        // At once, so that other workers can accept while this connection is driven.
         let armed = |_: &_| poller.arm(&listener.socket, FIRST_TOKEN + number as u64, Interest::Readable);
         let mut failing = listener.failing();
         match accepted.and_then(|connection| armed(&connection).map(|()| connection)) {
@@ -97,15 +98,15 @@ impl Listeners {
         }
     }
 
-    /// Goes on accepting where the table of connections was full. `false`: it has to be tried again.
+    /// Accepts again after the table of connections was full. `false`: this failed, and has to be tried again.
     pub(crate) fn go_on(&self, poller: &Poller) -> bool {
         self.read().iter().zip(FIRST_TOKEN..).all(|(listener, token)| {
-            // After a failure it goes on when its pause is over.
+            // After a failure, its pause has to end first.
             listener.pauses() || poller.arm(&listener.socket, token, Interest::Readable).is_ok()
         })
     }
 
-    /// Tries those again whose pause is over. `true`: there are more to be tried later.
+    /// Accepts again on the listeners whose pause is over. `true`: others still pause.
     pub(crate) fn resume(&self, now: Instant, poller: &Poller) -> bool {
         let mut more = false;
         for (listener, token) in self.read().iter().zip(FIRST_TOKEN..) {

@@ -1,6 +1,6 @@
-//! Waiting for many sockets at once, and how many threads run.
+//! Waiting for many sockets at once, and limits for what runs and waits: threads and connections.
 //!
-//! Linux has epoll; for other Unix systems there is `poll`.
+//! On Linux the poller is `epoll`, on other Unix systems `poll`.
 
 pub(crate) mod concurrency;
 #[cfg(target_os = "linux")]
@@ -39,7 +39,7 @@ pub(crate) enum Ready {
     Stopped,
 }
 
-/// What an event says of a socket: bytes came, or there is room for more of them. It may be wrong about that.
+/// What an event says of a socket besides that it is ready to be read or written (which may turn out wrong).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Signal {
     /// The peer sends nothing more, or the connection is broken: reading comes to an end.
@@ -47,7 +47,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// What two events say together.
+    /// Combines two events.
     pub(crate) fn and(self, other: Self) -> Self {
         Self { hung_up: self.hung_up || other.hung_up }
     }
@@ -66,9 +66,9 @@ impl StopSignal {
         Ok(Self { reader, writer })
     }
 
-    /// Raises the signal. Nobody reads the pipe, so it stays readable for all, for ever.
+    /// Raises the signal. The pipe is never read, so it stays readable for all threads.
     pub(crate) fn raise(&self) {
-        // A pipe with room for kilobytes takes one byte; if it is full, it is raised already.
+        // This fails only if the pipe is full, and then the signal is raised already.
         let _ = (&self.writer).write(&[1]);
     }
 }
@@ -93,15 +93,16 @@ pub(crate) fn sleep_unless_stopped(stop: &StopSignal, time: Duration) -> bool {
     !matches!(poll_retrying(&mut fds, Some(time)), Ok(n) if n > 0)
 }
 
-/// So many connections may wait to be accepted; the system may have a lower limit (net.core.somaxconn). To listen once more
-/// changes nothing but this, for which the standard library takes 128.
+/// How many connections may wait to be accepted. The system may have a lower limit (net.core.somaxconn). The standard library
+/// asks for 128; a second call of listen changes only this.
 const BACKLOG: i32 = 4096;
 
 fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
     let end = timeout.map(|timeout| std::time::Instant::now() + timeout);
     loop {
         let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok()); // too long to be said: for ever
+        // A timeout that is too long for the system call never ends.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(fds, left.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             result => return Ok(result?),

@@ -1,4 +1,4 @@
-//! For Unix systems other than Linux: the same as `epoll` has, by poll(2). It is tested on Linux too.
+//! The same as `epoll`, by poll(2), for Unix systems other than Linux. It is tested on Linux too.
 
 use super::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
 use crate::sync::lock;
@@ -8,7 +8,7 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
-/// The same as the Linux poller, by poll(2). One worker at a time polls for all; slower with many connections.
+/// One worker at a time polls for all. This is slower with many connections.
 #[derive(Debug)]
 pub(crate) struct Poller {
     armed: Mutex<HashMap<u64, (Arc<OwnedFd>, Interest)>>,
@@ -19,7 +19,7 @@ pub(crate) struct Poller {
     changed: (PipeReader, PipeWriter),
 }
 
-/// The token that was reported last: the next one after it comes first, so that each has its turn.
+/// The token that was reported last. The next one after it comes first, so that each has its turn.
 #[derive(Debug, Default)]
 struct Turn(u64);
 
@@ -27,7 +27,7 @@ impl Poller {
     pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
         let stop = stop.as_fd().try_clone_to_owned()?;
         let changed = io::pipe()?;
-        // With the pipe full nobody may hang; it says what it has to say all the same.
+        // A full pipe must block nobody; it wakes the polling worker as well as one byte does.
         rustix::io::ioctl_fionbio(&changed.1, true)?;
         rustix::io::ioctl_fionbio(&changed.0, true)?;
         Ok(Self { armed: Mutex::default(), turn: Mutex::default(), stop, changed })
@@ -38,7 +38,7 @@ impl Poller {
     }
 
     pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        // A descriptor of its own, so that a socket closed meanwhile is not mistaken for a later one.
+        // A duplicate, so that if the socket is closed, its number is not reused while it is polled.
         let socket = Arc::new(socket.as_fd().try_clone_to_owned()?);
         lock(&self.armed).insert(token, (socket, interest));
         match (&self.changed.1).write(&[1]) {
@@ -56,7 +56,8 @@ impl Poller {
         lock(&self.armed).remove(&token);
     }
 
-    #[cfg(not(target_os = "linux"))] // Nobody knows, and a worker more does no harm.
+    /// It cannot be told without a poll, and an additional worker does no harm.
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn has_events(&self) -> bool {
         true
     }
@@ -81,11 +82,11 @@ impl Poller {
             if let Some(at) = fds[2..].iter().position(|fd| !fd.revents().is_empty()) {
                 let (token, socket, _) = &armed[at];
                 let mut map = lock(&self.armed);
-                // It may have been armed anew since the copy was made; then the next round reports it.
+                // It may have been armed again since the copy was made. Then the next round reports it.
                 if map.get(token).is_some_and(|(s, _)| Arc::ptr_eq(s, socket)) {
                     map.remove(token);
                     *turn = Turn(*token);
-                    // An end that is there is reported again when it is waited for.
+                    // The end of the stream is found when it is read.
                     return Ok(Ready::Token(*token, Signal::default()));
                 }
             }
@@ -107,11 +108,11 @@ pub(crate) fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::
     Ok((socket, remote))
 }
 
-/// Other systems acknowledge soon enough, or have no such option.
+/// Other systems acknowledge early enough, or have no such option.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn acknowledge_at_once(_socket: impl AsFd) {}
 
-/// The poller may hold a second descriptor of the socket; this closes the connection all the same.
+/// The poller may hold a duplicate of the socket, which would keep the connection open.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn before_close(socket: &std::net::TcpStream) {
     let _ = socket.shutdown(std::net::Shutdown::Both);
