@@ -1,4 +1,4 @@
-//! The time of day, as a value that is passed in: certificates are judged by it.
+//! The time of day, by which certificates are judged, and how times are written.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ pub(crate) fn day(time: SystemTime) -> u64 {
     whole_days(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A time as people and programs read it (RFC 3339, UTC, seconds). Years that X.509 cannot have are cut to the nearest
-/// that can be written.
+/// A time for people and programs (RFC 3339, UTC, seconds). A time before 1970 or after 9999 is replaced by the nearest that
+/// can be written.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(writable(time)).to_string()
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_time_is_too_odd_to_be_written() {
+    fn every_time_can_be_written() {
         let at = |seconds| timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(at(999_999_999_999), "9999-12-31T23:59:59Z");

@@ -1,10 +1,10 @@
-//! Which crypto library this build has.
+//! The crypto library of this build.
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-/// aws-lc-rs when both are there.
+/// AWS-LC if the build has both.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -13,8 +13,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(cheapest_first(provider))
 }
 
-/// Puts AES-128-GCM with SHA-256 before its sister with AES-256 and SHA-384. Both are far from broken, certificates on P-256
-/// are no stronger than the former, and SHA-384, which few processors help with, would be a tenth of a handshake's cost.
+/// Prefers AES-128-GCM with SHA-256 to AES-256-GCM with SHA-384. Both are secure, certificates on P-256 are no stronger than the
+/// former, and SHA-384, for which few processors have instructions, would be a tenth of a handshake's cost.
 fn cheapest_first(mut provider: CryptoProvider) -> CryptoProvider {
     provider.cipher_suites.sort_by_key(|suite| {
         use rustls::CipherSuite as C;

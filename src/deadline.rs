@@ -1,5 +1,5 @@
-//! What a connection waits for, and how long at most. Every wait is in one of these phases, so that a log line can say
-//! *what* timed out; every deadline is a total for its phase and is not pushed back by single bytes.
+//! What a connection waits for, and how long at most. Every wait belongs to a phase, so that a log line can say *what* timed
+//! out. Every deadline is a total for its phase, and single bytes do not push it back.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Watches the pace of a body. Time is cut into periods; in each, enough has to move.
+/// The pace of a body. Time is cut into periods, and in each of them enough bytes have to move.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// When the period ends.
@@ -58,12 +58,12 @@ impl Pace {
         Self { deadline: now + timeouts.transfer, moved: 0 }
     }
 
-    /// The server itself was busy for a while, which is no fault of the client.
+    /// Adds the time for which the server itself was busy.
     pub(crate) fn excuse(&mut self, time: Duration) {
         self.deadline += time;
     }
 
-    /// At the end of a period: begins the next one if enough has moved, of `moved` bytes in all. `false`: too slow.
+    /// At the end of a period: begins the next one. `moved` is how many bytes have moved in all. `false`: too few in this period.
     pub(crate) fn next_period(&mut self, moved: u64, now: Instant, timeouts: &Timeouts) -> bool {
         let enough = moved.saturating_sub(self.moved) >= timeouts.least_transfer();
         *self = Self { deadline: now + timeouts.transfer, moved };

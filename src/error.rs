@@ -3,10 +3,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong while a server was set up or run: a sentence that names the thing, the cause behind it
-/// ([`source`](StdError::source)), and where there is one, a [`hint`](Error::hint_text) how to mend it.
+/// What went wrong while a server was set up or run: a sentence that names the thing, the cause
+/// ([`source`](StdError::source)) if there is one, and a [`hint`](Error::hint_text) how to mend it if there is one.
 ///
-/// `Display` says this layer only; `Debug` says all of it in one line, so that a `main` that returns it is readable.
+/// `Display` writes the sentence only. `Debug` writes sentence, causes and hint in one line, so that the output of a `main` that
+/// returns it is readable.
 pub struct Error {
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -14,7 +15,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// How to mend it, if that can be said.
+    /// How to mend it, if that is known.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -32,12 +33,12 @@ impl Error {
         }
     }
 
-    /// What is behind it, and what is behind that, and so on.
+    /// Its cause, the cause of that, and so on.
     pub(crate) fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         std::iter::successors(self.source(), |error| (*error).source())
     }
 
-    /// Its hint, or if it has none, that of the first of the causes that has one.
+    /// Its hint, or else that of the first cause that has one.
     pub(crate) fn first_hint(&self) -> Option<&str> {
         self.hint_text().or_else(|| self.causes().find_map(|cause| cause.downcast_ref::<Self>()?.hint_text()))
     }

@@ -1,6 +1,6 @@
-//! How far one word is from another, to tell what was probably meant.
+//! How far one word is from another, to guess what was meant.
 
-/// How many letters have to be put in, taken out, changed, or swapped with the next (the optimal string alignment distance).
+/// How many letters have to be inserted, removed, changed, or swapped with the next one (the optimal string alignment distance).
 pub(crate) fn distance(a: &[char], b: &[char]) -> usize {
     let mut before_last = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

@@ -13,7 +13,7 @@ use crate::observer::{Observer, Silent};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 
-/// How a [`Server`] is to be. Made by [`Server::builder`]; every setting is optional.
+/// The settings of a [`Server`] to be built. Made by [`Server::builder`]; every setting is optional.
 pub struct Builder {
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) certificate: ServerCertificate,
@@ -43,30 +43,29 @@ impl Builder {
         self
     }
 
-    /// How many threads work on requests: as many handlers can run at once. Waiting connections need none. At least 1.
+    /// How many threads call handlers, and so how many handlers can run at once. Waiting connections need no thread. At least 1.
     /// Defaults to twice the number of processors, at least 8.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers;
         self
     }
 
-    /// How large the stack of each thread is, in bytes. The handler runs on it, with its frames and whatever it calls;
-    /// the server itself needs less than half of the default. A stack that overflows ends the process. Only what is used
-    /// of it takes memory. At least 128 KiB. Defaults to 256 KiB.
+    /// The stack of each thread, in bytes. The handler runs on it; the server itself needs less than half of the default. A stack
+    /// that overflows ends the process. Only the part that is used takes memory. At least 128 KiB. Defaults to 256 KiB.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.settings.stack_size = bytes;
         self
     }
 
-    /// How many connections there may be; each takes a file descriptor and 9 KiB while it is idle; a client that
-    /// is not authorised can make one take 80 KiB in its handshake. A quarter of them is reserved for authorised clients.
+    /// How many connections there may be. Each takes a file descriptor, and 9 KiB of memory while it is idle; a client that is not
+    /// authorised can make one take 80 KiB in its handshake. A quarter of them is reserved for authorised clients.
     ///
-    /// When there is no room, a client that is not authorised is closed in favour of a new one: first who has sent nothing,
-    /// then who makes no progress for a second, then who was refused, last who has been shaking hands for over a second.
-    /// A younger handshake is not cut; new connections wait in the listener's backlog (4,096, as far as the system
-    /// allows) until there is room, which takes a second at most. Where authorised clients have all the connections, the
-    /// one that has been idle longest, and for a second at least, is told goodbye (close_notify; RFC 9112, section 9.6).
-    /// At least 4. Defaults to 1,024.
+    /// When there is no room, the connection of a client that is not authorised is closed in favour of a new one: first of one
+    /// that has sent nothing, then of one that has made no progress for a second, then of one that was refused, last of one that
+    /// has been in its handshake for over a second. A younger handshake is not cut; new connections wait in the listener's backlog
+    /// (4,096, if the system allows as many) until there is room, which takes a second at most. If authorised clients have all the
+    /// connections, the one that has been idle longest, and for at least a second, is closed with close_notify (RFC 9112, section
+    /// 9.6). At least 4. Defaults to 1,024.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
         self
@@ -78,8 +77,8 @@ impl Builder {
         self
     }
 
-    /// How long a request head may take in all, from its first byte (for the first request, from the end of the
-    /// handshake). Defaults to 10 s.
+    /// How long a request head may take in all, from its first byte, or for the first request from the end of the handshake.
+    /// Defaults to 10 s.
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeouts.head = timeout;
         self
@@ -91,9 +90,9 @@ impl Builder {
         self
     }
 
-    /// The period in which enough of a body has to move, up or down: 4 KiB for each of its seconds. So a body may be
-    /// large and take long, but not be slow. Behind an open gate, the body of a client that is not authorised has to
-    /// be there within one period. Defaults to 30 s.
+    /// The period in which enough of a body has to move, up or down: 4 KiB for each of its seconds. So a body may be large and
+    /// take long, but not be slow. Behind an open gate, the body of a client that is not authorised has to arrive within one
+    /// period. Defaults to 30 s.
     pub fn transfer_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeouts.transfer = timeout;
         self
@@ -123,8 +122,8 @@ impl Builder {
         self
     }
 
-    /// Behind an open gate: the largest request body of a client that is not authorised, in bytes. It is read before
-    /// the handler is called, so that such a client cannot hold a thread. Defaults to 64 KiB.
+    /// Behind an open gate: the largest request body of a client that is not authorised, in bytes. It is read before the handler
+    /// is called, so that such a client cannot hold a thread. Defaults to 64 KiB.
     pub fn max_unauthenticated_body(mut self, bytes: u64) -> Self {
         self.settings.limits.unauthenticated_body = bytes;
         self
@@ -138,28 +137,28 @@ impl Builder {
         self
     }
 
-    /// Refuses in the TLS handshake, with an alert, instead of answering 401. A client that is refused so cannot be told
-    /// why it sees an error. By default the handshake is completed.
+    /// Refuses clients in the TLS handshake, with an alert, instead of answering 401. Such a client sees an error without a
+    /// reason. By default the handshake is completed.
     pub fn refuse_in_handshake(mut self) -> Self {
         self.settings.handshakes.strict = true;
         self
     }
 
-    /// Lets authorised clients resume their TLS sessions, which saves both sides most of a handshake. The verdict is reached
-    /// anew from the chain that the session carries; sessions from before a change of trust are forgotten; a refused client
-    /// gets no ticket. By default every connection begins with a full handshake.
+    /// Lets authorised clients resume their TLS sessions, which saves both sides most of a handshake. The client is judged again
+    /// by the chain that the session carries. Sessions from before a change of trust are not resumed, and a refused client gets no
+    /// ticket. By default every connection begins with a full handshake.
     pub fn resumption(mut self) -> Self {
         self.settings.handshakes.resumption = true;
         self
     }
 
-    /// Who is told of requests and of what else happens. Defaults to [`Silent`].
+    /// The observer, which is told of requests and events. Defaults to [`Silent`].
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Box::new(observer);
         self
     }
 
-    /// Where the time of day comes from, by which certificates are judged. Defaults to the system's clock.
+    /// The clock by which certificates are judged. Defaults to the system's clock.
     pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Clock::new(now);
         self
@@ -168,8 +167,8 @@ impl Builder {
     /// The server, ready to serve: connections that come now wait for [`Server::serve`].
     ///
     /// # Errors
-    /// A setting is out of its range, a listener's address cannot be told, or the policy has lines for anyone where clients are
-    /// refused in the handshake.
+    /// A setting is out of its range; a listener has no address; or the policy has lines for anyone, but clients are refused in the
+    /// handshake.
     pub fn build(self) -> Result<Server, Error> {
         self.settings.check()?;
         Server::new(self)
