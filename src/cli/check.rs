@@ -13,7 +13,7 @@ use super::{CommandLine, STDIN, password_file};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
 use crate::file::FileKind;
-use crate::http1::{HeadLimits, Rejection, seen_path};
+use crate::http1::{HeadLimits, HttpError, seen_path};
 use crate::x509::pem::{Bundle, Form, check_form, is_der};
 
 /// Say what the server would decide about a certificate, and why. Exit status: 0 authorised, 1 refused, 2 could not tell.
@@ -75,7 +75,7 @@ fn time(text: &str) -> Result<SystemTime, String> {
 /// `true`: let in.
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
     let path = seen_path(&check.method, &check.path, &HeadLimits::default()).map_err(|rejection| {
-        let Rejection { status, reason } = rejection;
+        let HttpError { status, reason } = rejection;
         // Which may be long.
         let shown: String = check.path.chars().take(64).collect();
         let (method, status) = (&check.method, status.as_u16());

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::{Connection, Next, Stage, Step, close, wait};
 use crate::deadline::Phase;
 use crate::handler::pages;
-use crate::http1::Rejection;
+use crate::http1::HttpError;
 use crate::observer::Event;
 use crate::reactor::{self, Interest};
 use crate::tls::failure::TlsFailure;
@@ -39,9 +39,9 @@ impl Connection {
         }
         match phase {
             Phase::Head if !self.input.is_empty() => {
-                self.reject_head(Rejection::timed_out("the head came too slowly"), context)
+                self.reject_head(HttpError::timed_out("the head came too slowly"), context)
             }
-            Phase::Body => self.reject_body(Rejection::timed_out("the body came too slowly"), context),
+            Phase::Body => self.reject_body(HttpError::timed_out("the body came too slowly"), context),
             Phase::Head | Phase::Idle => return self.close_politely(),
             Phase::Answer => {
                 self.log(Some("the client took the response too slowly"), context);

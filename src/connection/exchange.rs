@@ -16,7 +16,7 @@ use crate::deadline::{Pace, Phase};
 use crate::handler::pages;
 use crate::handler::request::Request;
 use crate::handler::{Body, Content, Response};
-use crate::http1::{BodyLength, CONTINUE, Framing, Head, Rejection, ResponseContext, write_head};
+use crate::http1::{BodyLength, CONTINUE, Framing, Head, HttpError, ResponseContext, write_head};
 use crate::observer::{Access, Event};
 use crate::panic::caught;
 use crate::reactor::Interest;
@@ -137,15 +137,15 @@ impl Connection {
             Some(Failure::Rejected(rejection)) => Some(rejection),
             Some(Failure::TimedOut) => {
                 context.observer.event(&Event::TimedOut { remote: self.remote, phase: Phase::Body });
-                Some(Rejection { status: StatusCode::REQUEST_TIMEOUT, reason: "the body came too slowly" })
+                Some(HttpError { status: StatusCode::REQUEST_TIMEOUT, reason: "the body came too slowly" })
             }
             Some(Failure::Broken(failure)) => {
                 let (remote, phase) = (self.remote, Phase::Body);
                 context.observer.event(&Event::SessionFailed { remote, phase, failure: &failure });
-                Some(Rejection { status: StatusCode::BAD_REQUEST, reason: "TLS failed before the body's end" })
+                Some(HttpError { status: StatusCode::BAD_REQUEST, reason: "TLS failed before the body's end" })
             }
             Some(Failure::Gone) => {
-                Some(Rejection { status: StatusCode::BAD_REQUEST, reason: "the client left before the body's end" })
+                Some(HttpError { status: StatusCode::BAD_REQUEST, reason: "the client left before the body's end" })
             }
         };
         if let Some(rejection) = rejection {
@@ -180,7 +180,7 @@ impl Connection {
     }
 
     /// Answers what is no request, or not the whole of one, as far as its head has come.
-    pub(super) fn reject_head(&mut self, rejection: Rejection, context: &Context) {
+    pub(super) fn reject_head(&mut self, rejection: HttpError, context: &Context) {
         let mut response = pages::rejected(rejection.status);
         let is_head_request = match &self.stage {
             Stage::Head(parser) => parser.is_head_request(&self.input),
@@ -195,13 +195,13 @@ impl Connection {
     }
 
     /// Answers a request whose body, as far as it has come, is not acceptable.
-    pub(super) fn reject_body(&mut self, rejection: Rejection, context: &Context) {
+    pub(super) fn reject_body(&mut self, rejection: HttpError, context: &Context) {
         if let Stage::Body(advance) = std::mem::replace(&mut self.stage, Stage::Idle) {
             self.reject(advance.head, rejection, context);
         }
     }
 
-    fn reject(&mut self, head: Head, rejection: Rejection, context: &Context) {
+    fn reject(&mut self, head: Head, rejection: HttpError, context: &Context) {
         self.answer(Asked::new(head, context), pages::rejected(rejection.status), Some(rejection.reason), context);
     }
 
@@ -307,7 +307,7 @@ struct Written {
 }
 
 impl Written {
-    fn new(asked: &Asked, response: Response, keep: bool, context: &Context) -> Result<Self, Rejection> {
+    fn new(asked: &Asked, response: Response, keep: bool, context: &Context) -> Result<Self, HttpError> {
         let (parts, Body(content)) = response.into_parts();
         let length = match &content {
             Content::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
@@ -331,7 +331,7 @@ fn decode_available(
     decoder: &mut BodyDecoder,
     input: &mut Vec<u8>,
     mut body: Option<&mut Vec<u8>>,
-) -> Result<bool, Rejection> {
+) -> Result<bool, HttpError> {
     let mut scratch = [0; 4096];
     loop {
         match decoder.decode(input, &mut scratch)? {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::config::Timeouts;
 use crate::deadline::Pace;
-use crate::http1::{CONTINUE, ChunkedDecoder, Framing, Rejection};
+use crate::http1::{CONTINUE, ChunkedDecoder, Framing, HttpError};
 use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Broken, Received, Session};
@@ -27,10 +27,10 @@ enum DecoderState {
 
 impl BodyDecoder {
     /// For a body of at most `limit` bytes.
-    pub(crate) fn new(framing: Framing, limit: u64) -> Result<Self, Rejection> {
+    pub(crate) fn new(framing: Framing, limit: u64) -> Result<Self, HttpError> {
         let framing = match framing {
             Framing::None | Framing::Length(0) => DecoderState::Done,
-            Framing::Length(length) if length > limit => return Err(Rejection::body_too_large()),
+            Framing::Length(length) if length > limit => return Err(HttpError::body_too_large()),
             Framing::Length(left) => DecoderState::Length { left },
             Framing::Chunked => DecoderState::Chunked(Box::new(ChunkedDecoder::new())),
         };
@@ -46,7 +46,7 @@ impl BodyDecoder {
     }
 
     /// Decodes from the front of `input`, which loses what was used, into `output`; returns how much it produced.
-    pub(crate) fn decode(&mut self, input: &mut Vec<u8>, output: &mut [u8]) -> Result<usize, Rejection> {
+    pub(crate) fn decode(&mut self, input: &mut Vec<u8>, output: &mut [u8]) -> Result<usize, HttpError> {
         let (consumed, produced) = match &mut self.framing {
             DecoderState::Done => (0, 0),
             DecoderState::Length { left } => {
@@ -69,7 +69,7 @@ impl BodyDecoder {
         input.drain(..consumed);
         self.received += produced as u64;
         if self.received > self.limit {
-            return Err(Rejection::body_too_large());
+            return Err(HttpError::body_too_large());
         }
         Ok(produced)
     }
@@ -108,7 +108,7 @@ pub(crate) struct Upload<'c> {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It is not acceptable: the client is told.
-    Rejected(Rejection),
+    Rejected(HttpError),
     /// The client is too slow: it is told.
     TimedOut,
     /// TLS cannot go on.

@@ -1,7 +1,7 @@
 //! The chunked transfer coding, both ways (RFC 9112, section 7.1).
 
+use super::error::HttpError;
 use super::fields::{check_field_line, is_token_byte, is_value_byte};
-use super::rejection::Rejection;
 
 /// Ends a chunked body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -66,7 +66,7 @@ impl ChunkedDecoder {
     }
 
     /// Uses as much of `input` as it can, until `output` is full or the body is over.
-    pub(crate) fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Rejection> {
+    pub(crate) fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, HttpError> {
         let (mut consumed, mut produced) = (0, 0);
         while let Some(&byte) = input.get(consumed) {
             match self.state {
@@ -85,7 +85,7 @@ impl ChunkedDecoder {
                 }
                 State::DataEnd { seen } => {
                     if byte != b"\r\n"[seen] {
-                        return Err(Rejection::bad("a chunk that is longer than its size"));
+                        return Err(HttpError::bad("a chunk that is longer than its size"));
                     }
                     consumed += 1;
                     self.state = if seen == 0 { State::DataEnd { seen: 1 } } else { State::Size };
@@ -102,30 +102,30 @@ impl ChunkedDecoder {
     }
 
     /// Takes one byte of a line. `true`: the line is over.
-    fn collect(&mut self, byte: u8) -> Result<bool, Rejection> {
+    fn collect(&mut self, byte: u8) -> Result<bool, HttpError> {
         match (self.line.last(), byte) {
             (Some(b'\r'), b'\n') => {
                 self.line.pop();
                 return Ok(true);
             }
-            (Some(b'\r'), _) => return Err(Rejection::bad("a bare carriage return in a chunk line")),
-            (_, b'\n') => return Err(Rejection::bad("a bare line feed in a chunk line")),
+            (Some(b'\r'), _) => return Err(HttpError::bad("a bare carriage return in a chunk line")),
+            (_, b'\n') => return Err(HttpError::bad("a bare line feed in a chunk line")),
             (_, b'\r') => {}
-            (_, byte) if !is_value_byte(byte) => return Err(Rejection::bad("a control character in a chunk line")),
+            (_, byte) if !is_value_byte(byte) => return Err(HttpError::bad("a control character in a chunk line")),
             // Wrong from its first character on; no need to wait for the line's end.
             (None, byte) if matches!(self.state, State::Size) && !byte.is_ascii_hexdigit() => {
-                return Err(Rejection::bad("a chunk size that is not a plain number"));
+                return Err(HttpError::bad("a chunk size that is not a plain number"));
             }
             _ => {}
         }
         if self.line.len() >= MAX_LINE {
-            return Err(Rejection::bad("a chunk line that is too long"));
+            return Err(HttpError::bad("a chunk line that is too long"));
         }
         self.line.push(byte);
         Ok(false)
     }
 
-    fn end_line(&mut self) -> Result<(), Rejection> {
+    fn end_line(&mut self) -> Result<(), HttpError> {
         match self.state {
             State::Size => {
                 let digits = self.line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -144,20 +144,20 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    fn count_extra(&mut self, bytes: usize) -> Result<(), Rejection> {
+    fn count_extra(&mut self, bytes: usize) -> Result<(), HttpError> {
         self.extra += bytes;
         if self.extra > MAX_EXTRA {
-            return Err(Rejection::bad("too many chunk extensions or trailers"));
+            return Err(HttpError::bad("too many chunk extensions or trailers"));
         }
         Ok(())
     }
 }
 
 /// `1*HEXDIG`, of which leading zeros mean nothing.
-fn chunk_size(digits: &[u8]) -> Result<u64, Rejection> {
+fn chunk_size(digits: &[u8]) -> Result<u64, HttpError> {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     if digits.is_empty() || digits.len() - zeros > PLAIN_DIGITS {
-        return Err(Rejection::bad("a chunk size that is not a plain number"));
+        return Err(HttpError::bad("a chunk size that is not a plain number"));
     }
     let digit = |byte: &u8| u64::from(char::from(*byte).to_digit(16).unwrap_or_default());
     Ok(digits.iter().fold(0, |size, byte| size << 4 | digit(byte)))
@@ -167,9 +167,9 @@ fn chunk_size(digits: &[u8]) -> Result<u64, Rejection> {
 const PLAIN_DIGITS: usize = 16;
 
 /// Extensions mean nothing to us, but have to be what they seem.
-fn check_extensions(mut rest: &[u8]) -> Result<(), Rejection> {
+fn check_extensions(mut rest: &[u8]) -> Result<(), HttpError> {
     while !rest.is_empty() {
-        rest = skip_extension(rest).ok_or(Rejection::bad("a chunk extension that is none"))?;
+        rest = skip_extension(rest).ok_or(HttpError::bad("a chunk extension that is none"))?;
     }
     Ok(())
 }

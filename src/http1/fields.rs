@@ -1,6 +1,6 @@
 //! Bytes that header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
 
-use super::rejection::Rejection;
+use super::error::HttpError;
 
 /// A character of a token: methods, field names, codings.
 pub(super) fn is_token_byte(byte: u8) -> bool {
@@ -17,22 +17,22 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
 }
 
 /// Checks the form of one field line, without its line end: a name, a colon at once, a value.
-pub(super) fn check_field_line(line: &[u8]) -> Result<(), Rejection> {
+pub(super) fn check_field_line(line: &[u8]) -> Result<(), HttpError> {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Err(Rejection::bad("a field line without a colon"));
+        return Err(HttpError::bad("a field line without a colon"));
     };
     let (name, value) = line.split_at(colon);
     if line[0] == b' ' || line[0] == b'\t' {
-        return Err(Rejection::bad("a folded field line"));
+        return Err(HttpError::bad("a folded field line"));
     }
     if name.last().is_some_and(|byte| *byte == b' ' || *byte == b'\t') {
-        return Err(Rejection::bad("a space before the colon of a field"));
+        return Err(HttpError::bad("a space before the colon of a field"));
     }
     if !is_token(name) {
-        return Err(Rejection::bad("a field name that is no token"));
+        return Err(HttpError::bad("a field name that is no token"));
     }
     if !value.iter().copied().all(is_value_byte) {
-        return Err(Rejection::bad("a control character in a field value"));
+        return Err(HttpError::bad("a control character in a field value"));
     }
     Ok(())
 }

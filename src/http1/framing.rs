@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
-use super::rejection::Rejection;
+use super::error::HttpError;
 
 /// How the end of a body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,28 +17,28 @@ pub(crate) enum Framing {
 }
 
 /// Reads the framing of a request from its fields. Every doubt is an error.
-pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) -> Result<Framing, Rejection> {
+pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) -> Result<Framing, HttpError> {
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     match (lengths.next(), codings.next()) {
-        (Some(_), Some(_)) => Err(Rejection::bad("both Content-Length and Transfer-Encoding")),
+        (Some(_), Some(_)) => Err(HttpError::bad("both Content-Length and Transfer-Encoding")),
         (Some(length), None) => {
             if lengths.next().is_some() {
-                return Err(Rejection::bad("more than one Content-Length"));
+                return Err(HttpError::bad("more than one Content-Length"));
             }
             content_length(length.as_bytes()).map(Framing::Length)
         }
         (None, Some(coding)) => {
             if codings.next().is_some() {
-                return Err(Rejection::bad("more than one Transfer-Encoding"));
+                return Err(HttpError::bad("more than one Transfer-Encoding"));
             }
             if version != Version::HTTP_11 {
-                return Err(Rejection::bad("Transfer-Encoding in HTTP/1.0"));
+                return Err(HttpError::bad("Transfer-Encoding in HTTP/1.0"));
             }
             transfer_encoding(coding.as_bytes())
         }
         (None, None) if version == Version::HTTP_10 && has_content_by_custom(method) => {
-            Err(Rejection::new(StatusCode::LENGTH_REQUIRED, "an HTTP/1.0 body without Content-Length"))
+            Err(HttpError::new(StatusCode::LENGTH_REQUIRED, "an HTTP/1.0 body without Content-Length"))
         }
         (None, None) => Ok(Framing::None),
     }
@@ -50,26 +50,26 @@ fn has_content_by_custom(method: &Method) -> bool {
 }
 
 /// `1*DIGIT` and nothing else: no sign, no list, no space, no other base.
-fn content_length(value: &[u8]) -> Result<u64, Rejection> {
+fn content_length(value: &[u8]) -> Result<u64, HttpError> {
     // 19 digits always fit a u64.
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Rejection::bad("a Content-Length that is not a plain number"));
+        return Err(HttpError::bad("a Content-Length that is not a plain number"));
     }
     Ok(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-fn transfer_encoding(value: &[u8]) -> Result<Framing, Rejection> {
+fn transfer_encoding(value: &[u8]) -> Result<Framing, HttpError> {
     let mut codings: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     let last = codings.pop().unwrap_or_default();
     if !last.eq_ignore_ascii_case(b"chunked") {
-        return Err(Rejection::bad("a Transfer-Encoding that is not chunked"));
+        return Err(HttpError::bad("a Transfer-Encoding that is not chunked"));
     }
     if codings.is_empty() {
         return Ok(Framing::Chunked);
     }
     let known = [&b"gzip"[..], b"x-gzip", b"deflate", b"compress", b"x-compress"];
     match codings.iter().all(|coding| known.iter().any(|known| coding.eq_ignore_ascii_case(known))) {
-        true => Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a transfer coding that is not implemented")),
-        false => Err(Rejection::bad("a Transfer-Encoding that is not chunked")),
+        true => Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, "a transfer coding that is not implemented")),
+        false => Err(HttpError::bad("a Transfer-Encoding that is not chunked")),
     }
 }

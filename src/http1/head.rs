@@ -6,9 +6,9 @@
 use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
+use super::error::HttpError;
 use super::fields::{check_field_line, is_token};
 use super::framing::{self, Framing};
-use super::rejection::Rejection;
 use super::target::{self, Authority};
 
 /// How large a head may be.
@@ -57,7 +57,7 @@ pub(crate) struct HeadParser {
 impl HeadParser {
     /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
     /// many bytes it took; the parser is ready for the next.
-    pub(crate) fn parse(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
+    pub(crate) fn parse(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
         let Some(end) = self.scan(received, limits)? else { return Ok(None) };
         let head = interpret(&received[leading_line_end(received)..end])?;
         *self = Self::default();
@@ -70,23 +70,23 @@ impl HeadParser {
     }
 
     /// Looks at the bytes that are new. `Some(end)`: the empty line was found.
-    fn scan(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Rejection> {
+    fn scan(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HttpError> {
         while let Some(&byte) = received.get(self.scanned) {
             let at = self.scanned;
             let after_cr = at > 0 && received[at - 1] == b'\r';
             match byte {
                 b'\n' if after_cr => {}
-                _ if after_cr => return Err(Rejection::bad("a bare carriage return in the head")),
-                b'\n' => return Err(Rejection::bad("a bare line feed in the head")),
+                _ if after_cr => return Err(HttpError::bad("a bare carriage return in the head")),
+                b'\n' => return Err(HttpError::bad("a bare line feed in the head")),
                 b'\r' | b'\t' => {}
-                0..=0x1f | 0x7f => return Err(Rejection::bad("a control character in the head")),
+                0..=0x1f | 0x7f => return Err(HttpError::bad("a control character in the head")),
                 0x80.. if self.lines == 0 => {
-                    return Err(Rejection::bad("a character in the request line that is not ASCII"));
+                    return Err(HttpError::bad("a character in the request line that is not ASCII"));
                 }
                 _ => {}
             }
             if at >= limits.max_head {
-                return Err(Rejection::head_too_large("the head is too large"));
+                return Err(HttpError::head_too_large("the head is too large"));
             }
             self.scanned += 1;
             if byte == b'\n' {
@@ -95,14 +95,14 @@ impl HeadParser {
                 match (self.lines, line) {
                     // One empty line before the request line is skipped (RFC 9112, section 2.2).
                     (0, b"") if at == 1 => {}
-                    (0, b"") => return Err(Rejection::bad("an empty request line")),
+                    (0, b"") => return Err(HttpError::bad("an empty request line")),
                     (0, line) => {
                         check_request_line(line, limits)?;
                         self.lines = 1;
                     }
                     (_, b"") => return Ok(Some(at + 1)),
                     (lines, _) if lines > limits.max_fields.min(MOST_FIELDS) => {
-                        return Err(Rejection::head_too_large("too many fields"));
+                        return Err(HttpError::head_too_large("too many fields"));
                     }
                     (_, line) => {
                         check_field_line(line)?;
@@ -111,7 +111,7 @@ impl HeadParser {
                 }
             } else if self.lines == 0 && at - self.line > limits.max_target + LONGEST_METHOD {
                 // The request line is not over and too long already, whatever comes.
-                return Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long"));
+                return Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long"));
             }
         }
         Ok(None)
@@ -137,62 +137,62 @@ fn leading_line_end(received: &[u8]) -> usize {
 }
 
 /// Method, target and version, with one space between them.
-fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
+fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), HttpError> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(Rejection::bad("a request line that is not method, target and version"));
+        return Err(HttpError::bad("a request line that is not method, target and version"));
     };
     if !is_token(method) || method.len() > LONGEST_METHOD {
-        return Err(Rejection::bad("a method that is no token"));
+        return Err(HttpError::bad("a method that is no token"));
     }
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
-        return Err(Rejection::bad("a target with characters that do not belong there"));
+        return Err(HttpError::bad("a target with characters that do not belong there"));
     }
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => {}
         // The preface of HTTP/2 (RFC 9113, section 3.4), which was not negotiated.
-        b"HTTP/2.0" if method == b"PRI" => return Err(Rejection::bad("HTTP/2 was not negotiated")),
+        b"HTTP/2.0" if method == b"PRI" => return Err(HttpError::bad("HTTP/2 was not negotiated")),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            return Err(Rejection::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "a version that is not 1.0 or 1.1"));
+            return Err(HttpError::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "a version that is not 1.0 or 1.1"));
         }
-        _ => return Err(Rejection::bad("not a valid version")),
+        _ => return Err(HttpError::bad("not a valid version")),
     }
     check_length(target, limits)
 }
 
 /// The path that the rules and the handler see of such a request, or why it is not answered.
 #[cfg(feature = "cli")]
-pub(crate) fn seen_path(method: &Method, target: &str, limits: &HeadLimits) -> Result<String, Rejection> {
+pub(crate) fn seen_path(method: &Method, target: &str, limits: &HeadLimits) -> Result<String, HttpError> {
     check_length(target.as_bytes(), limits)?;
     check_method(method)?;
     Ok(target::parse(method, target.as_bytes())?.uri.path().to_owned())
 }
 
-fn check_length(target: &[u8], limits: &HeadLimits) -> Result<(), Rejection> {
+fn check_length(target: &[u8], limits: &HeadLimits) -> Result<(), HttpError> {
     match target.len() > limits.max_target {
-        true => Err(Rejection::new(StatusCode::URI_TOO_LONG, "the target is too long")),
+        true => Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long")),
         false => Ok(()),
     }
 }
 
-fn check_method(method: &Method) -> Result<(), Rejection> {
+fn check_method(method: &Method) -> Result<(), HttpError> {
     match matches!(*method, Method::CONNECT | Method::TRACE) {
-        true => Err(Rejection::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented")),
+        true => Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented")),
         false => Ok(()),
     }
 }
 
 /// The meaning of a whole head whose lines are well formed.
-fn interpret(head: &[u8]) -> Result<Head, Rejection> {
+fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let complete = request.parse(head).is_ok_and(|status| status.is_complete());
     let (true, Some(method), Some(target), Some(version)) = (complete, request.method, request.path, request.version)
     else {
-        return Err(Rejection::bad("a head that cannot be read"));
+        return Err(HttpError::bad("a head that cannot be read"));
     };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Rejection::bad("a method that is no token"))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| HttpError::bad("a method that is no token"))?;
     check_method(&method)?;
     let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let target = target::parse(&method, target.as_bytes())?;
@@ -200,9 +200,9 @@ fn interpret(head: &[u8]) -> Result<Head, Rejection> {
     let mut headers = HeaderMap::with_capacity(request.headers.len());
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| Rejection::bad("a field name that is no token"))?;
+            .map_err(|_| HttpError::bad("a field name that is no token"))?;
         let value =
-            HeaderValue::from_bytes(field.value).map_err(|_| Rejection::bad("a control character in a field value"))?;
+            HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
         headers.append(name, value);
     }
     check_host(&headers, version, target.authority.as_ref())?;
@@ -219,22 +219,22 @@ fn interpret(head: &[u8]) -> Result<Head, Rejection> {
 }
 
 /// RFC 9112, section 3.2: exactly one `Host`, and the same as in an absolute target. HTTP/1.0 may leave it out.
-fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), Rejection> {
+fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), HttpError> {
     let mut hosts = fields.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => Authority::parse(host.as_bytes())?,
-        (Some(_), Some(_)) => return Err(Rejection::bad("more than one Host")),
+        (Some(_), Some(_)) => return Err(HttpError::bad("more than one Host")),
         (None, _) if version == Version::HTTP_10 => return Ok(()),
-        (None, _) => return Err(Rejection::bad("no Host")),
+        (None, _) => return Err(HttpError::bad("no Host")),
     };
     if target.is_some_and(|target| *target != host) {
-        return Err(Rejection::bad("a Host that is not the target's"));
+        return Err(HttpError::bad("a Host that is not the target's"));
     }
     Ok(())
 }
 
 /// RFC 9110, section 10.1.1. The only expectation there is; HTTP/1.0 clients cannot have it.
-fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, Rejection> {
+fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, HttpError> {
     if version == Version::HTTP_10 {
         return Ok(false);
     }
@@ -243,7 +243,7 @@ fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, Reject
     if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         Ok(any)
     } else {
-        Err(Rejection::new(StatusCode::EXPECTATION_FAILED, "an expectation that is not 100-continue"))
+        Err(HttpError::new(StatusCode::EXPECTATION_FAILED, "an expectation that is not 100-continue"))
     }
 }
 

@@ -4,20 +4,20 @@
 //! differently is how requests are smuggled.
 
 mod chunked;
+mod error;
 mod fields;
 mod framing;
 mod head;
-mod rejection;
 mod response;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
+pub(crate) use error::HttpError;
 pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
 pub(crate) use head::seen_path;
 pub(crate) use head::{Head, HeadLimits, HeadParser, is_head_request};
-pub(crate) use rejection::Rejection;
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;

@@ -3,7 +3,7 @@
 use http::header::{self, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
-use super::rejection::Rejection;
+use super::error::HttpError;
 
 /// The interim response that gives leave to send a body (RFC 9110, section 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -47,9 +47,9 @@ pub(crate) fn write_head(
     body: BodyLength,
     context: &ResponseContext<'_>,
     out: &mut Vec<u8>,
-) -> Result<(Transfer, bool), Rejection> {
+) -> Result<(Transfer, bool), HttpError> {
     if parts.status.is_informational() {
-        return Err(Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler answered with an interim status"));
+        return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler answered with an interim status"));
     }
     let transfer = transfer(parts.status, body, context);
     let keep = context.keep_alive && transfer != Transfer::UntilClose && !asks_to_close(parts);

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use http::Method;
 use http::uri::{PathAndQuery, Uri};
 
-use super::rejection::Rejection;
+use super::error::HttpError;
 
 /// A target that was read.
 pub(super) struct Target<'t> {
@@ -24,11 +24,11 @@ pub(super) struct Authority<'t> {
 
 /// Reads a target of one of the forms that a server like this one is asked for (RFC 9112, section 3.2): origin form
 /// (`/path?query`), absolute form (`https://host/path`; `http:` names another resource, RFC 9110, section 4.2), and `*` with OPTIONS.
-pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>, Rejection> {
+pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>, HttpError> {
     if target == b"*" {
         return match *method == Method::OPTIONS {
             true => Ok(Target { uri: Uri::from_static("*"), authority: None }),
-            false => Err(Rejection::bad("the target * without OPTIONS")),
+            false => Err(HttpError::bad("the target * without OPTIONS")),
         };
     }
     let (authority, rest) = match target.first() {
@@ -41,7 +41,7 @@ pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>,
         _ => normalise(&[b"/", rest].concat())?,
     };
     let path_and_query =
-        PathAndQuery::try_from(normal.as_slice()).map_err(|_| Rejection::bad("a target that is no path"))?;
+        PathAndQuery::try_from(normal.as_slice()).map_err(|_| HttpError::bad("a target that is no path"))?;
     Ok(Target { uri: Uri::from(path_and_query), authority })
 }
 
@@ -57,9 +57,9 @@ pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
 impl<'t> Authority<'t> {
     /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and has to be there, as for
     /// `https` it must (RFC 9110, section 4.2.2); a port that is empty or left out is 443 (RFC 3986, section 3.2.3).
-    pub(super) fn parse(value: &'t [u8]) -> Result<Self, Rejection> {
+    pub(super) fn parse(value: &'t [u8]) -> Result<Self, HttpError> {
         if value.contains(&b'@') {
-            return Err(Rejection::bad("user information in a host"));
+            return Err(HttpError::bad("user information in a host"));
         }
         let text = std::str::from_utf8(value).unwrap_or_default();
         let (host, port) = match text.rsplit_once(':') {
@@ -68,7 +68,7 @@ impl<'t> Authority<'t> {
         };
         match read_port(port) {
             Some(port) if is_host(host) => Ok(Self { host, port }),
-            _ => Err(Rejection::bad("a host that is none")),
+            _ => Err(HttpError::bad("a host that is none")),
         }
     }
 }
@@ -98,11 +98,11 @@ fn is_host(host: &str) -> bool {
 }
 
 /// The authority of a target in absolute form, and what follows it.
-fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), Rejection> {
+fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), HttpError> {
     const SCHEME: &[u8] = b"https://";
     let (scheme, after) = target.split_at(target.len().min(SCHEME.len()));
     if !scheme.eq_ignore_ascii_case(SCHEME) {
-        return Err(Rejection::bad("a target that is neither a path nor an address of https"));
+        return Err(HttpError::bad("a target that is neither a path nor an address of https"));
     }
     let end = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
     let (authority, rest) = after.split_at(end);
@@ -111,7 +111,7 @@ fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), Rejection> {
 
 /// Path and query in a normal form: what may stand in a path as it is, is decoded, and the rest is encoded, so that a path is
 /// seen in one way whoever decodes it. Refuses what two programs could read differently.
-fn normalise(target: &[u8]) -> Result<Vec<u8>, Rejection> {
+fn normalise(target: &[u8]) -> Result<Vec<u8>, HttpError> {
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
@@ -126,7 +126,7 @@ fn normalise(target: &[u8]) -> Result<Vec<u8>, Rejection> {
     Ok(normal)
 }
 
-fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     while let Some((&byte, rest)) = path.split_first() {
         path = rest;
         match byte {
@@ -135,7 +135,7 @@ fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
                 path = rest;
                 match decoded {
                     b'/' | b'\\' | 0..=0x1f | 0x7f => {
-                        return Err(Rejection::bad("an encoded slash, backslash or control character in the path"));
+                        return Err(HttpError::bad("an encoded slash, backslash or control character in the path"));
                     }
                     _ if is_path_byte(decoded) => out.push(decoded),
                     _ => push_encoded(decoded, out),
@@ -143,7 +143,7 @@ fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
             }
             _ if is_path_byte(byte) => out.push(byte),
             _ if SENT_RAW_IN_PATHS.contains(&byte) => push_encoded(byte, out),
-            _ => return Err(Rejection::bad("a character in the path that does not belong there")),
+            _ => return Err(HttpError::bad("a character in the path that does not belong there")),
         }
     }
     Ok(())
@@ -160,19 +160,19 @@ fn push_encoded(byte: u8, out: &mut Vec<u8>) {
     out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
-fn check_segments(path: &[u8]) -> Result<(), Rejection> {
+fn check_segments(path: &[u8]) -> Result<(), HttpError> {
     let Some((b'/', after)) = path.split_first() else {
-        return Err(Rejection::bad("a path that does not begin with a slash"));
+        return Err(HttpError::bad("a path that does not begin with a slash"));
     };
     let mut segments = after.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         // What follows a semicolon, some programs take away before they look at the rest (RFC 3986, section 3.3).
         let name = segment.split(|byte| *byte == b';').next().unwrap_or(segment);
         match name {
-            b"." | b".." => return Err(Rejection::bad("a path with . or ..")),
+            b"." | b".." => return Err(HttpError::bad("a path with . or ..")),
             // The last one may be empty: `/` and `/directory/`.
             b"" if segments.peek().is_some() || !segment.is_empty() => {
-                return Err(Rejection::bad("a path with an empty segment"));
+                return Err(HttpError::bad("a path with an empty segment"));
             }
             _ => {}
         }
@@ -183,19 +183,19 @@ fn check_segments(path: &[u8]) -> Result<(), Rejection> {
 /// A query is the application's own affair, and no rule looks at it: it stays as it was sent, encoded well or not. But a `#`
 /// would end it for some programs; and `Uri` does not hold `"`, `<` and `>`, which no browser sends (URL Standard, query
 /// percent-encode set), so these are encoded.
-fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     for &byte in query {
         match byte {
             b'"' | b'<' | b'>' => push_encoded(byte, out),
             b'!'..=b'~' if byte != b'#' => out.push(byte),
-            _ => return Err(Rejection::bad("a character in the query that does not belong there")),
+            _ => return Err(HttpError::bad("a character in the query that does not belong there")),
         }
     }
     Ok(())
 }
 
 /// The byte that the two digits after a percent sign stand for, and what follows them.
-fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), Rejection> {
+fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     if let [high, low, rest @ ..] = after_percent
         && let (Some(high), Some(low)) = (value(*high), value(*low))
@@ -203,7 +203,7 @@ fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), Rejection> {
         // Two digits of base 16 fit a byte.
         return Ok(((high * 16 + low) as u8, rest));
     }
-    Err(Rejection::bad("a percent sign that encodes nothing"))
+    Err(HttpError::bad("a percent sign that encodes nothing"))
 }
 
 /// RFC 3986, section 2.3.

@@ -8,11 +8,11 @@ mod targets;
 
 use crate::http1::*;
 
-fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
+fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
     HeadParser::default().parse(bytes, limits)
 }
 
-fn parse(text: &str) -> Result<Option<(Head, usize)>, Rejection> {
+fn parse(text: &str) -> Result<Option<(Head, usize)>, HttpError> {
     parse_with(text.as_bytes(), &HeadLimits::default())
 }
 
@@ -40,7 +40,7 @@ fn asking(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n")
 }
 
-fn decode_all(mut input: &[u8], step: usize) -> Result<(Vec<u8>, usize, bool), Rejection> {
+fn decode_all(mut input: &[u8], step: usize) -> Result<(Vec<u8>, usize, bool), HttpError> {
     let total = input.len();
     let mut decoder = ChunkedDecoder::new();
     let (mut body, mut done) = (Vec::new(), false);

@@ -6,7 +6,7 @@ use super::*;
 
 /// What a parser makes of a stream of requests without bodies, fed in pieces of these sizes; and whether what it refuses
 /// was asked with HEAD.
-fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<(Rejection, Option<bool>)>) {
+fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<(HttpError, Option<bool>)>) {
     let limits = HeadLimits { max_head: 300, max_fields: 6, max_target: 60 };
     let mut parser = HeadParser::default();
     let (mut buffer, mut heads) = (Vec::new(), Vec::new());

@@ -1,16 +1,16 @@
-//! A request that is not acceptable.
+//! Why a request is not acceptable.
 
 use http::StatusCode;
 
 /// The status that the client gets, and the reason that the operator reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rejection {
+pub(crate) struct HttpError {
     pub(crate) status: StatusCode,
-    /// One short clause, lower case.
+    /// One short clause in lower case.
     pub(crate) reason: &'static str,
 }
 
-impl Rejection {
+impl HttpError {
     pub(crate) const fn new(status: StatusCode, reason: &'static str) -> Self {
         Self { status, reason }
     }
