@@ -11,8 +11,8 @@ use crate::config::Handshakes;
 use crate::error::Error;
 use crate::reactor::StopSignal;
 use crate::sync::{Current, lock, unpoisoned};
+use crate::tls::acceptor::Tls;
 use crate::tls::server_certificate::ServerCertificate;
-use crate::tls::session::Tls;
 use crate::tls::verifier::Judge;
 use crate::trust::{Trust, TrustStore};
 

@@ -15,7 +15,8 @@ use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
 use crate::reactor::{self, Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
-use crate::tls::session::{Session, Tls};
+use crate::tls::acceptor::Tls;
+use crate::tls::session::Session;
 
 /// How often deadlines are looked at; each is met this much late at most.
 const TICK: Duration = Duration::from_millis(100);
