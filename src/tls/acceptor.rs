@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
-use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::SingleCertAndKey;
 
 use super::resumption::{self, Sessions};
@@ -21,9 +20,10 @@ const ALPN: &[u8] = b"http/1.1";
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     resolver: Arc<SingleCertAndKey>,
+    verifier: Arc<Verifier>,
     config: Arc<ServerConfig>,
-    /// Those of this generation of trust. Nothing of an older one is ever looked up.
-    sessions: Option<Arc<Sessions>>,
+    /// The sessions of this generation of trust, if they may be resumed. Nothing of an older one is ever looked up.
+    sessions: Option<Sessions>,
 }
 
 impl Tls {
@@ -34,18 +34,19 @@ impl Tls {
         judge: Judge,
         handshakes: Handshakes,
     ) -> Result<Self, rustls::Error> {
-        let verifier = Arc::new(Verifier::new(trust, handshakes.strict.then(|| judge.clone())));
+        let verifier = Arc::new(Verifier::new(trust, judge, handshakes.strict));
         let (provider, resolver) = (Arc::clone(provider), certificate.resolver());
-        let config = Arc::new(config(&provider, &resolver, Arc::clone(&verifier) as _)?);
-        let sessions = handshakes.resumption.then(|| Arc::new(Sessions::new(verifier, judge)));
-        Ok(Self { provider, resolver, config, sessions })
+        let config = Arc::new(config(&provider, &resolver, Arc::clone(&verifier))?);
+        let sessions = handshakes.resumption.then(Sessions::new);
+        Ok(Self { provider, resolver, verifier, config, sessions })
     }
 
     /// The configuration of the next connection.
     pub(super) fn config(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
         let Some(sessions) = &self.sessions else { return Ok(Arc::clone(&self.config)) };
         let gate = sessions.gate();
-        let mut config = config(&self.provider, &self.resolver, Arc::clone(&gate) as _)?;
+        let verifier = Arc::new(self.verifier.with_gate(Arc::clone(&gate)));
+        let mut config = config(&self.provider, &self.resolver, verifier)?;
         config.session_storage = gate;
         config.send_tls13_tickets = resumption::TICKETS;
         Ok(Arc::new(config))
@@ -56,7 +57,7 @@ impl Tls {
 fn config(
     provider: &Arc<CryptoProvider>,
     resolver: &Arc<SingleCertAndKey>,
-    verifier: Arc<dyn ClientCertVerifier>,
+    verifier: Arc<Verifier>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?

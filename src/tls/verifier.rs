@@ -7,24 +7,27 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
 
-use rustls::crypto::WebPkiSupportedAlgorithms;
-
+use super::resumption::TicketGate;
 use crate::clock::Clock;
 use crate::trust::{Trust, TrustStore, Verdict, judge, prove_possession};
 
-/// Lets every chain through; refuses in the handshake only if `strict`.
+/// Lets every chain through; refuses in the handshake only if it is strict.
 ///
 /// It holds no snapshot of trust: connections live long, and would keep the lists of their time in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Verifier {
-    pub(crate) hints: Vec<DistinguishedName>,
-    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+    hints: Arc<[DistinguishedName]>,
+    algorithms: WebPkiSupportedAlgorithms,
+    judge: Judge,
     /// Judge in the handshake already, and answer a refusal with a TLS alert.
-    pub(crate) strict: Option<Judge>,
+    strict: bool,
+    /// Is told the verdict, where sessions are resumed.
+    gate: Option<Arc<TicketGate>>,
 }
 
 /// The verdict at this moment.
@@ -35,7 +38,7 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn verdict(&self, end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Verdict {
+    fn verdict(&self, end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Verdict {
         let chain: Vec<_> =
             std::iter::once(end_entity).chain(intermediates).map(|cert| CertificateDer::from(&cert[..])).collect();
         judge(&chain, &self.trust.current(), self.clock.now()).verdict
@@ -43,14 +46,19 @@ impl Judge {
 }
 
 impl Verifier {
-    pub(crate) fn new(trust: &Trust, strict: Option<Judge>) -> Self {
-        Self { hints: trust.hint_subjects().to_vec(), algorithms: *trust.algorithms(), strict }
+    pub(super) fn new(trust: &Trust, judge: Judge, strict: bool) -> Self {
+        Self { hints: trust.hint_subjects().into(), algorithms: *trust.algorithms(), judge, strict, gate: None }
+    }
+
+    /// The same for one connection, whose tickets are behind this gate.
+    pub(super) fn with_gate(&self, gate: Arc<TicketGate>) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
     }
 }
 
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.strict.is_some()
+        self.strict
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -63,10 +71,14 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if let Some(judge) = &self.strict
-            && let Verdict::Refused(refusal) = judge.verdict(end_entity, intermediates)
-        {
-            return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(refusal))));
+        if self.strict || self.gate.is_some() {
+            match (self.judge.verdict(end_entity, intermediates), &self.gate) {
+                (Verdict::Refused(refusal), _) if self.strict => {
+                    return Err(Error::InvalidCertificate(CertificateError::Other(OtherError(refusal))));
+                }
+                (Verdict::Authorised(_), Some(gate)) => gate.open(),
+                _ => {}
+            }
         }
         Ok(ClientCertVerified::assertion())
     }
