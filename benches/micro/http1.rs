@@ -4,7 +4,8 @@
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "a part of it is measured")]
 mod http1;
 
-use http1::{ChunkedDecoder, HeadLimits, HeadParser, encode_chunk};
+use http1::chunked::ChunkedDecoder;
+use http1::{HeadLimits, HeadParser, encode_chunk};
 
 /// Reads a request's head, framing included: how many bytes it took.
 pub fn parse_head(bytes: &[u8]) -> usize {

@@ -9,14 +9,14 @@ use http::{Method, StatusCode};
 
 use super::admission::Admission;
 use super::context::Context;
-use super::request_body::{BodyDecoder, Failure, Upload};
+use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::{Connection, Next, Stage, Step, close, wait};
 use crate::deadline::{Pace, Phase};
 use crate::handler::pages;
 use crate::handler::request::Request;
 use crate::handler::{Body, Content, Response};
-use crate::http1::{BodyLength, CONTINUE, Framing, Head, HttpError, ResponseContext, write_head};
+use crate::http1::{BodyDecoder, BodyLength, CONTINUE, Framing, Head, HttpError, ResponseContext, write_head};
 use crate::observer::{Access, Event};
 use crate::panic::caught;
 use crate::reactor::Interest;
@@ -96,7 +96,7 @@ impl Connection {
         }
         self.session.take_plaintext(&mut self.input);
         let Stage::Body(advance) = &mut self.stage else { return Step::Go };
-        match decode_available(&mut advance.decoder, &mut self.input, Some(&mut advance.body)) {
+        match advance.decoder.decode_all(&mut self.input, Some(&mut advance.body)) {
             Ok(false) => return self.receive_more(context),
             Ok(true) => {
                 if let Stage::Body(advance) = std::mem::replace(&mut self.stage, Stage::Idle) {
@@ -154,7 +154,7 @@ impl Connection {
         // What has arrived of a body that the handler did not read is skipped. If more is to come (or not: a client that
         // awaits our leave may do without), the next request cannot be found.
         self.session.take_plaintext(&mut self.input);
-        let complete = matches!(decode_available(&mut decoder, &mut self.input, None), Ok(true));
+        let complete = matches!(decoder.decode_all(&mut self.input, None), Ok(true));
         let last = (!complete).then_some("the body was not read to its end");
         self.answer(asked, response, last, context);
     }
@@ -323,24 +323,5 @@ impl Written {
         let mut head = Vec::new();
         let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;
         Ok(Self { answer: Answer::new(head, content, transfer), keep, status: parts.status.as_u16() })
-    }
-}
-
-/// Decodes what has arrived of a body, into `body` or nowhere. `true`: that was its end.
-fn decode_available(
-    decoder: &mut BodyDecoder,
-    input: &mut Vec<u8>,
-    mut body: Option<&mut Vec<u8>>,
-) -> Result<bool, HttpError> {
-    let mut scratch = [0; 4096];
-    loop {
-        match decoder.decode(input, &mut scratch)? {
-            0 => return Ok(decoder.is_done()),
-            n => {
-                if let Some(body) = &mut body {
-                    body.extend_from_slice(&scratch[..n]);
-                }
-            }
-        }
     }
 }

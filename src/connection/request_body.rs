@@ -5,88 +5,10 @@ use std::time::Instant;
 
 use crate::config::Timeouts;
 use crate::deadline::Pace;
-use crate::http1::{CONTINUE, ChunkedDecoder, Framing, HttpError};
+use crate::http1::{BodyDecoder, CONTINUE, HttpError};
 use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Broken, Received, Session};
-
-/// Decodes a body from the bytes that have arrived. No I/O.
-#[derive(Debug)]
-pub(crate) struct BodyDecoder {
-    framing: DecoderState,
-    limit: u64,
-    received: u64,
-}
-
-#[derive(Debug)]
-enum DecoderState {
-    Length { left: u64 },
-    Chunked(Box<ChunkedDecoder>),
-    Done,
-}
-
-impl BodyDecoder {
-    /// For a body of at most `limit` bytes.
-    pub(crate) fn new(framing: Framing, limit: u64) -> Result<Self, HttpError> {
-        let framing = match framing {
-            Framing::None | Framing::Length(0) => DecoderState::Done,
-            Framing::Length(length) if length > limit => return Err(HttpError::body_too_large()),
-            Framing::Length(left) => DecoderState::Length { left },
-            Framing::Chunked => DecoderState::Chunked(Box::new(ChunkedDecoder::new())),
-        };
-        Ok(Self { framing, limit, received: 0 })
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self.framing, DecoderState::Done)
-    }
-
-    pub(crate) fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Decodes from the front of `input`, which loses what was used, into `output`; returns how much it produced.
-    pub(crate) fn decode(&mut self, input: &mut Vec<u8>, output: &mut [u8]) -> Result<usize, HttpError> {
-        let (consumed, produced) = match &mut self.framing {
-            DecoderState::Done => (0, 0),
-            DecoderState::Length { left } => {
-                let n = output.len().min(input.len()).min(usize::try_from(*left).unwrap_or(usize::MAX));
-                output[..n].copy_from_slice(&input[..n]);
-                *left -= n as u64;
-                if *left == 0 {
-                    self.framing = DecoderState::Done;
-                }
-                (n, n)
-            }
-            DecoderState::Chunked(decoder) => {
-                let decoded = decoder.decode(input, output)?;
-                if decoded.done {
-                    self.framing = DecoderState::Done;
-                }
-                (decoded.consumed, decoded.produced)
-            }
-        };
-        input.drain(..consumed);
-        self.received += produced as u64;
-        if self.received > self.limit {
-            return Err(HttpError::body_too_large());
-        }
-        Ok(produced)
-    }
-
-    /// For a body of known length: reads what has been decrypted straight into `output`, past `input`.
-    fn read_directly(&mut self, session: &mut Session, output: &mut [u8]) -> usize {
-        let DecoderState::Length { left } = &mut self.framing else { return 0 };
-        let room = output.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-        let n = session.read_plaintext(&mut output[..room]);
-        *left -= n as u64;
-        self.received += n as u64;
-        if *left == 0 {
-            self.framing = DecoderState::Done;
-        }
-        n
-    }
-}
 
 /// The body as the handler of an authorised client reads it: reading waits on the socket.
 pub(crate) struct Upload<'c> {
@@ -142,7 +64,7 @@ impl Upload<'_> {
                     return Ok(produced);
                 }
             } else {
-                let produced = self.decoder.read_directly(self.session, output);
+                let produced = self.decoder.read_directly(output, |room| self.session.read_plaintext(room));
                 if produced > 0 {
                     return Ok(produced);
                 }
@@ -167,7 +89,7 @@ impl Upload<'_> {
             Err(Broken::Tls(failure)) => return Err(Failure::Broken(failure)),
             Ok(Received::End) | Err(Broken::PlainHttp { .. } | Broken::Network) => return Err(Failure::Gone),
         }
-        if matches!(self.decoder.framing, DecoderState::Chunked(_)) {
+        if self.decoder.is_chunked() {
             self.session.take_plaintext(self.input);
         }
         Ok(())

@@ -3,7 +3,8 @@
 //! Strict: whatever is doubtful is refused with 400 and the connection is closed, because a byte that two programs read
 //! differently is how requests are smuggled.
 
-mod chunked;
+mod body;
+pub(crate) mod chunked;
 mod error;
 mod fields;
 mod framing;
@@ -13,7 +14,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use chunked::{ChunkedDecoder, LAST_CHUNK, encode_chunk};
+pub(crate) use body::BodyDecoder;
+pub(crate) use chunked::{LAST_CHUNK, encode_chunk};
 pub(crate) use error::HttpError;
 pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]

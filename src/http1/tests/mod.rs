@@ -6,6 +6,7 @@ mod properties;
 mod responses;
 mod targets;
 
+use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::*;
 
 fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
