@@ -1,72 +1,70 @@
-//! The life of one connection: handshake, head, judgement, handler, answer, and again, or farewell.
+//! The life of one connection: handshake, head, judgement, handler, answer; then the next request, or the end.
 //!
 //! A worker drives a connection as far as the bytes that are there carry it. Where it would have to wait for its
 //! client it returns, and is parked. Only a handler (and what it reads of a body) holds the worker.
 
 mod admission;
+mod buffered_body;
 mod closing;
 pub(crate) mod context;
 mod exchange;
-pub(crate) mod request_body;
-pub(crate) mod response_body;
+mod handshake;
+mod head;
+mod link;
+mod request_body;
+mod response_body;
+mod sending;
 
+use std::mem;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::deadline::Phase;
-use crate::http1::HeadParser;
-use crate::observer::Event;
-use crate::reactor::eviction::{Standing, Times};
+use crate::http1::{HeadParser, HttpError};
+use crate::reactor::eviction::Standing;
 use crate::reactor::table::Waiting;
-use crate::reactor::{Interest, Signal};
-use crate::tls::session::{Broken, Received, Session};
-use crate::x509::identity::visible;
+use crate::reactor::{self, Interest};
+use crate::tls::session::Session;
 use context::Context;
-use response_body::{GivenUp, Progress};
 
-use admission::Judged;
-use exchange::{BodyInAdvance, Sending};
+use buffered_body::BufferedBody;
+use closing::Linger;
+use link::Link;
+use sending::Sending;
 
 /// One accepted connection.
 pub(crate) struct Connection {
-    session: Session,
-    remote: SocketAddr,
+    pub(crate) link: Link,
     stage: Stage,
-    /// When the stage began, and when its client last made progress.
-    times: Times,
-    /// When the stage must be over.
-    deadline: Instant,
-    /// What it waits for while it is parked.
-    interest: Interest,
-    /// The stage was given more time, because its client had done something that was not seen in time.
-    spared: bool,
-    /// Plaintext that nobody has used yet.
-    input: Vec<u8>,
-    judged: Option<Judged>,
-    pub(crate) polled: Polled,
 }
 
-/// What a connection is doing. Each stage is one method below.
+/// What a connection is doing. A stage owns what only it needs.
 enum Stage {
     Handshake,
     Head(HeadParser),
     /// Between two requests.
     Idle,
     /// The body of a client that is not authorised, behind an open gate.
-    Body(Box<BodyInAdvance>),
+    Body(Box<BufferedBody>),
     Answer(Box<Sending>),
     /// Everything is said; the client may still be talking.
-    Linger {
-        budget: u64,
-    },
+    Linger(Linger),
 }
 
-/// How many stages a connection goes through before the others have their turn: some thirty pipelined requests.
-const TURNS: u32 = 100;
+/// How a stage ends its turn: with the next stage, or itself; and whether that goes on at once.
+type Turn = (Stage, ControlFlow<Next>);
 
-/// After a response of so many bytes at most, a client that said it is done needs no lingering: all of it is on its way in
-/// one flight.
-const QUICK_FAREWELL: u64 = 8 * 1024;
+/// What the pool is to do with a connection that was driven.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Park it until its client sends something (or takes something).
+    Wait(Interest),
+    /// Note whether its client is authorised, and drive on.
+    Classified,
+    /// Close it.
+    Close,
+}
 
 /// What the poller knows of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,284 +73,189 @@ pub(crate) enum Polled {
     Never,
     /// It was armed, for one event.
     Armed,
-    /// It tells of all bytes that come.
+    /// It reports all bytes that come.
     Watched,
 }
 
-/// What the pool is to do with a connection that was driven.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Park it until its client can be heard (or can listen).
-    Wait(Interest),
-    /// Note whether its client is authorised, and drive on.
-    Classified,
-    /// Close it.
-    Close,
-}
-
-/// What a stage says: go on with the next one, or stop here.
-enum Step {
-    Go,
-    Stop(Next),
-}
+/// How many turns a connection has before the others have theirs: some fifty pipelined requests.
+const TURNS: u32 = 100;
 
 impl Connection {
     pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
-        let since = Instant::now();
-        Self {
-            session,
-            remote,
-            stage: Stage::Handshake,
-            times: Times { since, heard: since },
-            deadline: since + context.timeouts.handshake,
-            interest: Interest::Readable,
-            spared: false,
-            input: Vec::new(),
-            judged: None,
-            polled: Polled::Never,
-        }
-    }
-
-    /// Takes note of an event, before it is driven on.
-    pub(crate) fn notice(&mut self, signal: Signal) {
-        self.session.notice(signal);
+        Self { link: Link::new(session, remote, context), stage: Stage::Handshake }
     }
 
     /// Goes as far as possible without waiting for the client.
     pub(crate) fn drive(&mut self, context: &Context) -> Next {
-        let mut turns = TURNS;
-        loop {
-            turns -= 1;
-            if turns == 0 {
-                // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
-                return self.wait_for(Interest::Writable);
-            }
-            let step = match self.stage {
-                Stage::Handshake => self.shake_hands(context),
-                Stage::Head(_) | Stage::Idle => self.receive_head(context),
-                Stage::Body(_) => self.receive_body(context),
-                Stage::Answer(_) => self.send_answer(context),
-                Stage::Linger { .. } => self.linger(),
-            };
-            if let Step::Stop(next) = step {
-                // Nobody tells again of bytes that were there before.
-                if next == Next::Wait(Interest::Readable) && self.session.may_be_readable() {
-                    continue;
+        for _ in 1..TURNS {
+            match self.turn(|stage, link| stage.advance(link, context)) {
+                ControlFlow::Continue(()) => {}
+                // The poller does not report bytes that were there before.
+                ControlFlow::Break(Next::Wait(Interest::Readable)) if self.link.session.may_be_readable() => {}
+                ControlFlow::Break(next) => {
+                    self.link.give_back_memory();
+                    return self.link.noted(next);
                 }
-                if self.input.is_empty() {
-                    self.input = Vec::new();
-                }
-                return match next {
-                    Next::Wait(interest) => self.wait_for(interest),
-                    next => next,
-                };
             }
         }
+        // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
+        self.link.noted(Next::Wait(Interest::Writable))
     }
 
-    /// Nobody asks when an authorised client last made progress.
-    fn note_progress(&mut self) {
-        if !self.is_authorised() {
-            self.times.heard = Instant::now();
+    /// Called instead of `drive` when the deadline has passed.
+    pub(crate) fn expire(&mut self, context: &Context) -> Next {
+        if self.is_spared(context) {
+            return Next::Wait(self.link.interest);
+        }
+        match self.turn(|stage, link| stage.expire(link, context)) {
+            ControlFlow::Continue(()) => self.drive(context),
+            ControlFlow::Break(next) => self.link.noted(next),
         }
     }
 
-    fn wait_for(&mut self, interest: Interest) -> Next {
-        self.interest = interest;
-        Next::Wait(interest)
-    }
-
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
-    pub(crate) fn remote(&self) -> SocketAddr {
-        self.remote
-    }
-
-    /// How it waits: what it counts for meanwhile, since when, and until when it may.
-    pub(crate) fn waiting(&self) -> Waiting {
-        Waiting { standing: self.standing(), times: self.times, deadline: self.deadline }
-    }
-
-    fn standing(&self) -> Standing {
-        match (self.is_authorised(), &self.stage) {
-            (false, Stage::Handshake) if self.session.is_silent() => Standing::Silent,
-            (false, Stage::Handshake) => Standing::ShakingHands,
-            (false, _) => Standing::Refused,
-            (true, Stage::Idle | Stage::Linger { .. }) => Standing::Idle,
-            (true, Stage::Head(_)) if self.input.is_empty() => Standing::Idle,
-            (true, _) => Standing::Busy,
+    /// Called instead of `drive` when trust has changed: ends an idle connection if its client was let in and no longer is.
+    /// Where a request is under way, it gets its answer.
+    pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
+        let is_idle = self.phase() == Phase::Idle && self.link.input.is_empty();
+        match self.link.is_refused_by_now(context) && is_idle {
+            true => self.close_politely(),
+            false => Next::Wait(self.link.interest),
         }
     }
 
-    /// Whether nothing has come from its client that no worker has seen.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.session.has_nothing_unread()
+    /// Says goodbye to a client that is not being answered, without waiting.
+    pub(crate) fn close_politely(&mut self) -> Next {
+        self.link.say_goodbye();
+        Next::Close
     }
 
     /// What it waits for.
     pub(crate) fn phase(&self) -> Phase {
-        match self.stage {
+        self.stage.phase()
+    }
+
+    /// How it waits: what it counts for meanwhile, since when, and until when it may.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting { standing: self.standing(), times: self.link.times, deadline: self.link.deadline }
+    }
+
+    /// Whether no bytes of its client wait to be read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.link.session.has_nothing_unread()
+    }
+
+    fn standing(&self) -> Standing {
+        match (self.link.is_authorised(), &self.stage) {
+            (false, Stage::Handshake) if self.link.session.is_silent() => Standing::Silent,
+            (false, Stage::Handshake) => Standing::ShakingHands,
+            (false, _) => Standing::Refused,
+            (true, Stage::Idle | Stage::Linger(_)) => Standing::Idle,
+            (true, Stage::Head(_)) if self.link.input.is_empty() => Standing::Idle,
+            (true, _) => Standing::Busy,
+        }
+    }
+
+    /// What the client did before its deadline, and no worker has seen yet, must not count as too late: then the stage gets its
+    /// time once more. Only once, or a client that sends a byte now and then would never be too late.
+    fn is_spared(&mut self, context: &Context) -> bool {
+        let link = &mut self.link;
+        if link.spared || !matches!(reactor::wait_for(&link.session, link.interest, Duration::ZERO), Ok(true)) {
+            return false;
+        }
+        link.spared = true;
+        link.deadline = Instant::now() + self.stage.time(context);
+        if let Stage::Answer(sending) = &mut self.stage {
+            sending.pace.deadline = link.deadline;
+        }
+        true
+    }
+
+    fn turn(&mut self, turn: impl FnOnce(Stage, &mut Link) -> Turn) -> ControlFlow<Next> {
+        // Nobody sees the one that is put in its place: after a panic the connection is closed.
+        let stage = mem::replace(&mut self.stage, Stage::Idle);
+        let (stage, flow) = turn(stage, &mut self.link);
+        self.stage = stage;
+        flow
+    }
+}
+
+impl Stage {
+    fn advance(self, link: &mut Link, context: &Context) -> Turn {
+        match self {
+            Stage::Handshake => handshake::shake_hands(link, context),
+            Stage::Idle => head::await_request(link, context),
+            Stage::Head(parser) => head::receive_head(parser, link, context),
+            Stage::Body(body) => body.receive(link, context),
+            Stage::Answer(sending) => sending.send(link, context),
+            Stage::Linger(linger) => linger.discard(link),
+        }
+    }
+
+    /// The deadline has passed.
+    fn expire(self, link: &mut Link, context: &Context) -> Turn {
+        // That an idle connection, or one that is over, comes to its end is no surprise.
+        if matches!(self, Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
+            link.report_timeout(self.phase(), context);
+        }
+        match self {
+            Stage::Head(parser) if !link.input.is_empty() => {
+                let error = HttpError::timed_out("the head came too slowly");
+                head::reject_head(&parser, error, link, context).go_on()
+            }
+            Stage::Body(body) => body.reject(HttpError::timed_out("the body came too slowly"), link, context).go_on(),
+            Stage::Answer(sending) => sending.next_period(link, context),
+            Stage::Head(_) | Stage::Idle => self.close_politely(link),
+            Stage::Handshake | Stage::Linger(_) => self.close(),
+        }
+    }
+
+    /// Begins this stage: its time runs from now on.
+    fn enter(self, link: &mut Link, context: &Context) -> Self {
+        link.begin(self.time(context));
+        self
+    }
+
+    fn phase(&self) -> Phase {
+        match self {
             Stage::Handshake => Phase::Handshake,
             Stage::Head(_) => Phase::Head,
             Stage::Idle => Phase::Idle,
             Stage::Body(_) => Phase::Body,
             Stage::Answer(_) => Phase::Answer,
-            Stage::Linger { .. } => Phase::Linger,
+            Stage::Linger(_) => Phase::Linger,
         }
     }
 
-    fn shake_hands(&mut self, context: &Context) -> Step {
-        match self.session.flush() {
-            Ok(true) => {}
-            Ok(false) => return wait(Interest::Writable),
-            Err(_) => return self.give_up(&Broken::Network, context),
-        }
-        if !self.session.is_handshaking() {
-            self.judge(context);
-            self.enter(Stage::Head(HeadParser::default()), context);
-            return Step::Stop(Next::Classified);
-        }
-        match self.session.receive() {
-            Ok(Received::Bytes) => {
-                self.note_progress();
-                Step::Go
-            }
-            Ok(Received::Nothing) => {
-                self.session.acknowledge_at_once();
-                wait(Interest::Readable)
-            }
-            Ok(Received::End) => self.give_up(&Broken::Network, context),
-            Err(broken) => self.give_up(&broken, context),
-        }
-    }
-
-    fn receive_head(&mut self, context: &Context) -> Step {
-        self.session.take_plaintext(&mut self.input);
-        if let Stage::Idle = self.stage {
-            if self.input.is_empty() {
-                return self.receive_more(context);
-            }
-            self.enter(Stage::Head(HeadParser::default()), context);
-        }
-        let Stage::Head(parser) = &mut self.stage else { return Step::Go };
-        match parser.parse(&self.input, &context.limits.head) {
-            Ok(Some((head, consumed))) => {
-                self.input.drain(..consumed);
-                self.decide(head, context)
-            }
-            Ok(None) => self.receive_more(context),
-            Err(rejection) => {
-                self.reject_head(rejection, context);
-                Step::Go
-            }
-        }
-    }
-
-    /// Reads once; `Step::Go` if there is something new to look at.
-    fn receive_more(&mut self, context: &Context) -> Step {
-        match self.session.receive() {
-            Ok(Received::Bytes) => {
-                self.note_progress();
-                // What TLS itself has to say, a key update for example.
-                match self.session.flush() {
-                    Ok(true) => Step::Go,
-                    Ok(false) => wait(Interest::Writable),
-                    Err(_) => close(),
-                }
-            }
-            Ok(Received::Nothing) => {
-                // The last flight of the handshake has had no answer that would acknowledge it, and the first request may
-                // be waiting for that. Between requests the answer does it.
-                if let Stage::Head(_) = self.stage {
-                    self.session.acknowledge_at_once();
-                }
-                wait(Interest::Readable)
-            }
-            Ok(Received::End) => Step::Stop(self.close_politely()),
-            Err(broken) => self.give_up(&broken, context),
-        }
-    }
-
-    fn send_answer(&mut self, context: &Context) -> Step {
-        let Stage::Answer(sending) = &mut self.stage else { return Step::Go };
-        let (keep, client_is_done) = (sending.keep, sending.client_is_done);
-        let begun = Instant::now();
-        let blocking = sending.answer.has_reader().then(|| context.concurrency.blocking(begun));
-        let advanced = sending.answer.advance(&mut self.session, !keep);
-        drop(blocking);
-        match advanced {
-            Ok(Progress::Blocked | Progress::Paused) => {
-                // The body's reader may have taken its time.
-                sending.pace.excuse(begun.elapsed());
-                self.deadline = sending.pace.deadline;
-                self.times.heard = begun;
-                wait(Interest::Writable)
-            }
-            Ok(Progress::Done) => {
-                let small = sending.answer.sent <= QUICK_FAREWELL;
-                self.log(None, context);
-                match keep {
-                    // The client will hear all of it, unless bytes of its own that nobody reads cross our last words.
-                    false if client_is_done && small && self.input.is_empty() && self.session.has_nothing_unread() => {
-                        return close();
-                    }
-                    false => return self.say_goodbye(context),
-                    true => {}
-                }
-                self.enter(Stage::Idle, context);
-                self.session.take_plaintext(&mut self.input);
-                if !self.input.is_empty() {
-                    return Step::Go;
-                }
-                // Trust may have changed while the answer was under way: an idle connection has to be judged by it.
-                match self.is_judged_by_another(context) && self.judge_again(context) == Next::Close {
-                    true => close(),
-                    false => wait(Interest::Readable),
-                }
-            }
-            Err(given_up) => {
-                let note = match given_up {
-                    GivenUp::Network => "the client left before the response's end".to_owned(),
-                    GivenUp::Reader(error) => {
-                        format!("the reader of the response's body failed: {}", visible(&error.to_string()))
-                    }
-                    GivenUp::Panicked(message) => {
-                        context.observer.event(&Event::Panicked { remote: self.remote, message: &message });
-                        "the reader of the response's body panicked".to_owned()
-                    }
-                };
-                self.log(Some(&note), context);
-                close()
-            }
-        }
-    }
-
-    fn enter(&mut self, stage: Stage, context: &Context) {
-        self.stage = stage;
-        self.spared = false;
-        let since = Instant::now();
-        self.times = Times { since, heard: since };
-        self.deadline = since + self.time_of_phase(context);
-    }
-
-    fn time_of_phase(&self, context: &Context) -> Duration {
+    /// How long it may take.
+    fn time(&self, context: &Context) -> Duration {
         let timeouts = &context.timeouts;
-        match self.phase() {
-            Phase::Handshake => timeouts.handshake,
-            Phase::Head => timeouts.head,
-            Phase::Idle => timeouts.idle,
-            Phase::Body | Phase::Answer => timeouts.transfer,
-            Phase::Linger => timeouts.linger,
+        match self {
+            Stage::Handshake => timeouts.handshake,
+            Stage::Head(_) => timeouts.head,
+            Stage::Idle => timeouts.idle,
+            Stage::Body(_) | Stage::Answer(_) => timeouts.transfer,
+            Stage::Linger(_) => timeouts.linger,
         }
     }
-}
 
-fn wait(interest: Interest) -> Step {
-    Step::Stop(Next::Wait(interest))
-}
+    fn go_on(self) -> Turn {
+        (self, ControlFlow::Continue(()))
+    }
 
-fn close() -> Step {
-    Step::Stop(Next::Close)
+    fn wait(self, interest: Interest) -> Turn {
+        (self, ControlFlow::Break(Next::Wait(interest)))
+    }
+
+    fn classified(self) -> Turn {
+        (self, ControlFlow::Break(Next::Classified))
+    }
+
+    fn close(self) -> Turn {
+        (self, ControlFlow::Break(Next::Close))
+    }
+
+    fn close_politely(self, link: &mut Link) -> Turn {
+        link.say_goodbye();
+        self.close()
+    }
 }

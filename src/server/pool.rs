@@ -74,7 +74,8 @@ impl Pool {
     /// After a change of trust: closes the idle connections of clients that are now refused.
     pub(crate) fn judge_idle(&self) {
         let stale = |connection: &Connection, _| {
-            matches!(connection.phase(), Phase::Head | Phase::Idle) && connection.is_judged_by_another(&self.context)
+            matches!(connection.phase(), Phase::Head | Phase::Idle)
+                && connection.link.is_judged_by_another(&self.context)
         };
         self.sweep(stale, Connection::judge_again);
     }
@@ -170,8 +171,8 @@ impl Pool {
     /// Closes a connection in favour of another. If its client is authorised it was idle for a while, so that its last answer
     /// has arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
     fn evict(&self, mut evicted: Box<Connection>) {
-        self.shed(evicted.remote());
-        if evicted.is_authorised() {
+        self.shed(evicted.link.remote);
+        if evicted.link.is_authorised() {
             evicted.close_politely();
         }
         self.let_go(evicted);
@@ -203,7 +204,7 @@ impl Pool {
     /// A parked connection can go on.
     fn go_on(&self, token: Token, signal: Signal) {
         if let Some(mut connection) = self.table.take(token, signal) {
-            connection.notice(signal);
+            connection.link.session.notice(signal);
             self.drive(token, connection);
         }
     }
@@ -212,8 +213,9 @@ impl Pool {
     fn arm(&self, connection: &mut Connection, token: Token, interest: Interest) -> io::Result<()> {
         // A client that was answered asks again, most likely.
         let is_idle = connection.phase() == Phase::Idle && interest == Interest::Readable;
-        let (socket, token) = (connection.session(), token.as_u64());
-        connection.polled = match (connection.polled, is_idle) {
+        let (link, token) = (&mut connection.link, token.as_u64());
+        let socket = &link.session;
+        link.polled = match (link.polled, is_idle) {
             (Polled::Watched, true) => Polled::Watched,
             (Polled::Never, _) => {
                 self.poller.add(socket, token)?;
@@ -237,7 +239,7 @@ impl Pool {
         loop {
             match self.step(&mut connection, Connection::drive) {
                 Next::Classified => {
-                    self.table.set_authorised(token, connection.is_authorised());
+                    self.table.set_authorised(token, connection.link.is_authorised());
                     self.make_use_of_room();
                 }
                 Next::Wait(interest) => {
@@ -256,7 +258,7 @@ impl Pool {
     }
 
     fn step(&self, connection: &mut Connection, step: fn(&mut Connection, &Context) -> Next) -> Next {
-        self.guarded(connection.remote(), || step(connection, &self.context)).unwrap_or(Next::Close)
+        self.guarded(connection.link.remote, || step(connection, &self.context)).unwrap_or(Next::Close)
     }
 
     /// A bug must cost one connection, not a thread.
@@ -269,7 +271,7 @@ impl Pool {
     fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
         let waiting = connection.waiting();
         let (mut back, signal) = self.table.park(token, connection, waiting)?;
-        back.notice(signal);
+        back.link.session.notice(signal);
         Some(back)
     }
 
@@ -280,6 +282,6 @@ impl Pool {
 
     /// With it goes the reader of a body that is given up, and that is not ours.
     fn let_go(&self, connection: Box<Connection>) {
-        self.guarded(connection.remote(), || drop(connection));
+        self.guarded(connection.link.remote, || drop(connection));
     }
 }

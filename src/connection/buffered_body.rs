@@ -1,0 +1,59 @@
+//! The body of a client that is not authorised, behind an open gate: it is read before the handler is called, while the
+//! connection can be parked, so that the client cannot hold a worker in the handler.
+
+use std::ops::ControlFlow;
+
+use super::admission::Admission;
+use super::context::Context;
+use super::exchange;
+use super::link::{Halt, Link};
+use super::{Stage, Turn};
+use crate::http1::{BodyDecoder, Head, HttpError};
+
+/// A request whose body is on its way.
+pub(super) struct BufferedBody {
+    head: Head,
+    decoder: BodyDecoder,
+    body: Vec<u8>,
+}
+
+impl BufferedBody {
+    pub(super) fn new(head: Head, decoder: BodyDecoder) -> Self {
+        Self { head, decoder, body: Vec::new() }
+    }
+
+    pub(super) fn receive(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
+        match self.collect(link) {
+            ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
+            ControlFlow::Continue(Ok(true)) => self.call(link, context).go_on(),
+            ControlFlow::Continue(Err(error)) => self.reject(error, link, context).go_on(),
+            ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, context),
+        }
+    }
+
+    /// Answers a request whose body, as far as it has come, is not acceptable.
+    pub(super) fn reject(self, error: HttpError, link: &mut Link, context: &Context) -> Stage {
+        exchange::reject(self.head, error, link, context)
+    }
+
+    /// `true`: all of it is there.
+    fn collect(&mut self, link: &mut Link) -> ControlFlow<Halt, Result<bool, HttpError>> {
+        link.flush()?;
+        link.take_plaintext();
+        let decoded = self.decoder.decode_all(&mut link.input, Some(&mut self.body));
+        if decoded == Ok(false) {
+            link.receive_more()?;
+        }
+        ControlFlow::Continue(decoded)
+    }
+
+    fn call(self, link: &mut Link, context: &Context) -> Stage {
+        // The client is judged once more: the body may have taken a while.
+        match link.admit(&self.head.parts, context) {
+            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, context),
+            (verdict, Admission::Client | Admission::Stranger) => {
+                exchange::call_with_body(self.head, &self.body, &verdict, link, context)
+            }
+        }
+    }
+}

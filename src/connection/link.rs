@@ -1,0 +1,160 @@
+//! What a connection has from its first byte to its last, whatever it is doing.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::admission::{Admission, Judged};
+use super::context::Context;
+use super::{Next, Polled};
+use crate::deadline::Phase;
+use crate::observer::Event;
+use crate::reactor::Interest;
+use crate::reactor::eviction::Times;
+use crate::tls::session::{Broken, Received, Session};
+use crate::trust::Verdict;
+
+/// The client and the way to it.
+pub(crate) struct Link {
+    pub(crate) session: Session,
+    pub(crate) remote: SocketAddr,
+    /// Plaintext that nobody has used yet.
+    pub(super) input: Vec<u8>,
+    judged: Judged,
+    /// When the stage began, and when its client last made progress.
+    pub(super) times: Times,
+    /// When the stage must be over.
+    pub(super) deadline: Instant,
+    /// The stage was given its time once more, because its client had done something that was not seen in time.
+    pub(super) spared: bool,
+    /// What it waits for while it is parked.
+    pub(super) interest: Interest,
+    pub(crate) polled: Polled,
+}
+
+/// Why a stage cannot go on now, or at all.
+pub(super) enum Halt {
+    /// It has to wait for the client.
+    Wait(Interest),
+    /// The client has closed its side.
+    End,
+    Broken(Broken),
+}
+
+impl Link {
+    pub(super) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
+        let since = Instant::now();
+        // Until the handshake is over, this is a client without a certificate.
+        let (judged, _) = Judged::reach(session.peer_chain(), context);
+        Self {
+            session,
+            remote,
+            input: Vec::new(),
+            judged,
+            times: Times { since, heard: since },
+            deadline: since + context.timeouts.handshake,
+            spared: false,
+            interest: Interest::Readable,
+            polled: Polled::Never,
+        }
+    }
+
+    /// A stage begins, and may take this long.
+    pub(super) fn begin(&mut self, time: Duration) {
+        let since = Instant::now();
+        self.times = Times { since, heard: since };
+        self.deadline = since + time;
+        self.spared = false;
+    }
+
+    /// Remembers what it waits for, if it waits.
+    pub(super) fn noted(&mut self, next: Next) -> Next {
+        if let Next::Wait(interest) = next {
+            self.interest = interest;
+        }
+        next
+    }
+
+    pub(super) fn give_back_memory(&mut self) {
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+    }
+
+    /// Writes what is queued.
+    pub(super) fn flush(&mut self) -> ControlFlow<Halt> {
+        match self.session.flush() {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(Halt::Wait(Interest::Writable)),
+            Err(_) => ControlFlow::Break(Halt::Broken(Broken::Network)),
+        }
+    }
+
+    /// Reads once.
+    pub(super) fn receive(&mut self) -> ControlFlow<Halt> {
+        match self.session.receive() {
+            Ok(Received::Bytes) => {
+                // When an authorised client last made progress does not matter.
+                if !self.is_authorised() {
+                    self.times.heard = Instant::now();
+                }
+                ControlFlow::Continue(())
+            }
+            Ok(Received::Nothing) => ControlFlow::Break(Halt::Wait(Interest::Readable)),
+            Ok(Received::End) => ControlFlow::Break(Halt::End),
+            Err(broken) => ControlFlow::Break(Halt::Broken(broken)),
+        }
+    }
+
+    /// Reads once after the handshake, and writes what TLS itself has to say, a key update for example.
+    pub(super) fn receive_more(&mut self) -> ControlFlow<Halt> {
+        self.receive()?;
+        self.flush()
+    }
+
+    /// Moves plaintext that has arrived to the input.
+    pub(super) fn take_plaintext(&mut self) {
+        self.session.take_plaintext(&mut self.input);
+    }
+
+    /// Says that nothing more will come, and does not wait until that is sent.
+    pub(super) fn say_goodbye(&mut self) {
+        self.session.send_close_notify();
+        let _ = self.session.flush();
+    }
+
+    pub(super) fn report_timeout(&self, phase: Phase, context: &Context) {
+        context.observer.event(&Event::TimedOut { remote: self.remote, phase });
+    }
+
+    /// The handshake is over: who is the client?
+    pub(super) fn identify(&mut self, context: &Context) {
+        (self.judged, _) = Judged::reach(self.session.peer_chain(), context);
+    }
+
+    /// The verdict on the client for this request, and what follows from it.
+    pub(super) fn admit(&mut self, parts: &http::request::Parts, context: &Context) -> (Verdict, Admission) {
+        self.judged.admit(self.session.peer_chain(), parts, context)
+    }
+
+    /// Judges the client by the trust in force. `true`: it was let in before, and no longer is.
+    pub(super) fn is_refused_by_now(&mut self, context: &Context) -> bool {
+        let was_authorised = self.is_authorised();
+        self.judged.renew(self.session.peer_chain(), context);
+        was_authorised && !self.is_authorised()
+    }
+
+    /// Whether trust has changed since the client was judged.
+    pub(crate) fn is_judged_by_another(&self, context: &Context) -> bool {
+        self.judged.is_by_another(context)
+    }
+
+    /// Whether the client was authorised when it was last judged.
+    pub(crate) fn is_authorised(&self) -> bool {
+        matches!(self.verdict(), Verdict::Authorised(_))
+    }
+
+    pub(super) fn verdict(&self) -> &Verdict {
+        self.judged.verdict()
+    }
+}

@@ -1,0 +1,176 @@
+//! A response on its way, until it is logged; then the next request, or the end.
+
+use std::time::{Instant, SystemTime};
+
+use http::Method;
+
+use super::closing::half_close;
+use super::context::Context;
+use super::link::Link;
+use super::response_body::{Answer, GivenUp, Progress};
+use super::{Stage, Turn};
+use crate::deadline::{Pace, Phase};
+use crate::http1::Head;
+use crate::observer::{Access, Event};
+use crate::reactor::Interest;
+use crate::trust::Verdict;
+use crate::x509::identity::visible;
+
+/// A response on its way.
+pub(super) struct Sending {
+    pub(super) answer: Answer,
+    pub(super) pace: Pace,
+    pub(super) keep: bool,
+    /// The client has said that it sends nothing more, and everything it sent was read.
+    pub(super) client_is_done: bool,
+    pub(super) asked: Asked,
+    pub(super) status: u16,
+    /// Why the server itself answers.
+    pub(super) note: Option<&'static str>,
+}
+
+/// A request, for the response and for the log.
+pub(super) struct Asked {
+    pub(super) time: SystemTime,
+    pub(super) started: Instant,
+    pub(super) parts: http::request::Parts,
+    pub(super) keep_alive: bool,
+    /// The client asked for the connection to be closed, and no body of it is left unread.
+    pub(super) client_is_done: bool,
+    /// Whether `parts` is what the client sent.
+    pub(super) readable: bool,
+    pub(super) verdict: Verdict,
+    /// What a refused client was told.
+    pub(super) request_id: Option<String>,
+}
+
+/// After a response of at most this many bytes, a client that said it is done needs no lingering: all of it is on its way
+/// in one flight.
+const QUICK_FAREWELL: u64 = 8 * 1024;
+
+impl Sending {
+    pub(super) fn send(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
+        let begun = Instant::now();
+        let blocking = self.answer.has_reader().then(|| context.concurrency.blocking(begun));
+        let advanced = self.answer.advance(&mut link.session, !self.keep);
+        drop(blocking);
+        match advanced {
+            Ok(Progress::Blocked | Progress::Paused) => {
+                // The body's reader may have taken its time.
+                self.pace.excuse(begun.elapsed());
+                link.deadline = self.pace.deadline;
+                link.times.heard = begun;
+                Stage::Answer(self).wait(Interest::Writable)
+            }
+            Ok(Progress::Done) => {
+                self.log(None, link, context);
+                self.end(link, context)
+            }
+            Err(given_up) => {
+                let note = match given_up {
+                    GivenUp::Network => "the client left before the response's end".to_owned(),
+                    GivenUp::Reader(error) => {
+                        format!("the reader of the response's body failed: {}", visible(&error.to_string()))
+                    }
+                    GivenUp::Panicked(message) => {
+                        context.observer.event(&Event::Panicked { remote: link.remote, message: &message });
+                        "the reader of the response's body panicked".to_owned()
+                    }
+                };
+                self.log(Some(&note), link, context);
+                Stage::Answer(self).close()
+            }
+        }
+    }
+
+    /// The client may have taken enough of the answer for the next period to begin.
+    pub(super) fn next_period(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
+        if self.pace.next_period(self.answer.sent, Instant::now(), &context.timeouts) {
+            link.deadline = self.pace.deadline;
+            // A worker has to go on: what follows the answer may be a handler.
+            return Stage::Answer(self).wait(Interest::Writable);
+        }
+        link.report_timeout(Phase::Answer, context);
+        self.log(Some("the client took the response too slowly"), link, context);
+        Stage::Answer(self).close()
+    }
+
+    /// All of it is sent.
+    fn end(self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
+        if self.keep {
+            return idle(link, context);
+        }
+        // The client will hear all of it, unless bytes of its own that nobody reads cross our last words.
+        let small = self.answer.sent <= QUICK_FAREWELL;
+        match self.client_is_done && small && link.input.is_empty() && link.session.has_nothing_unread() {
+            true => Stage::Answer(self).close(),
+            false => half_close(link, context),
+        }
+    }
+
+    /// Writes the access log's line.
+    fn log(&self, given_up: Option<&str>, link: &Link, context: &Context) {
+        let asked = &self.asked;
+        let target = asked.readable.then(|| asked.parts.uri.to_string());
+        context.observer.request(&Access {
+            time: asked.time,
+            remote: link.remote,
+            tls: link.session.version(),
+            method: if target.is_some() { asked.parts.method.as_str() } else { "-" },
+            target: target.as_deref().unwrap_or("-"),
+            status: self.status,
+            bytes: self.answer.sent,
+            duration: asked.started.elapsed(),
+            verdict: &asked.verdict,
+            request_id: asked.request_id.as_deref(),
+            note: given_up.or(self.note),
+        });
+    }
+}
+
+impl Asked {
+    /// Now, with the verdict on this request if it is another than that on the client.
+    pub(super) fn new(head: Head, verdict: &Verdict, context: &Context) -> Self {
+        let Head { parts, keep_alive, .. } = head;
+        Self {
+            time: context.clock.now(),
+            started: Instant::now(),
+            parts,
+            keep_alive,
+            client_is_done: !keep_alive,
+            readable: true,
+            verdict: verdict.clone(),
+            request_id: None,
+        }
+    }
+
+    /// Stands for a request whose head could not be read. It is answered as HTTP/1.1, and as if this was its method.
+    pub(super) fn unread(method: Method, verdict: &Verdict, context: &Context) -> Self {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = method;
+        Self {
+            time: context.clock.now(),
+            started: Instant::now(),
+            parts,
+            keep_alive: false,
+            client_is_done: false,
+            readable: false,
+            verdict: verdict.clone(),
+            request_id: None,
+        }
+    }
+}
+
+/// Until the next request.
+fn idle(link: &mut Link, context: &Context) -> Turn {
+    let idle = Stage::Idle.enter(link, context);
+    link.take_plaintext();
+    if !link.input.is_empty() {
+        return idle.go_on();
+    }
+    // Trust may have changed while the answer was under way: an idle connection has to be judged by the one in force.
+    match link.is_judged_by_another(context) && link.is_refused_by_now(context) {
+        true => idle.close_politely(link),
+        false => idle.wait(Interest::Readable),
+    }
+}
