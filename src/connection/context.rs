@@ -38,7 +38,7 @@ impl Context {
     }
 }
 
-/// Makes the ids that a refused client is told. They are distinct and say nothing; they need not be secret.
+/// Makes the ids that refused clients are told. They are distinct and carry no information; they need not be secret.
 pub(crate) struct RequestIds {
     seed: RandomState,
     count: AtomicU64,
@@ -55,18 +55,18 @@ impl RequestIds {
     }
 }
 
-/// Tells the operator of clients whose certificates expire soon: of each once a day.
+/// Reports clients whose certificates expire soon, each once a day.
 #[derive(Debug, Default)]
 pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
 
 impl ExpiryNotices {
-    /// From so long before on.
+    /// How long before the expiry the reports begin.
     pub(crate) const BEFORE: Duration = days(14);
 
-    /// So many clients are told of in a day.
+    /// At most this many clients are reported in a day.
     const MOST: usize = 10_000;
 
-    /// Whether to tell of this client now.
+    /// Whether to report this client now.
     pub(crate) fn are_due(&self, identity: &Identity, now: SystemTime) -> bool {
         if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
             return false;
@@ -79,7 +79,7 @@ impl ExpiryNotices {
         told.1.len() < Self::MOST && told.1.insert(identity.sha256().to_owned())
     }
 
-    /// When it may be due next to tell of this client, for one that stays connected.
+    /// When this client may have to be reported next, if it stays connected.
     pub(crate) fn next(identity: &Identity, now: SystemTime) -> SystemTime {
         let first = identity.not_after().checked_sub(Self::BEFORE);
         let tomorrow = SystemTime::UNIX_EPOCH + days(day(now) + 1);

@@ -66,7 +66,7 @@ pub(crate) enum Next {
     Close,
 }
 
-/// What the poller knows of a connection.
+/// How a connection is registered with the poller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polled {
     /// Nothing yet.

@@ -1,4 +1,4 @@
-//! The body of a request, on its way in: decoded, counted, and bounded in time.
+//! The body of a request while the handler reads it, bounded in time.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -18,9 +18,9 @@ pub(crate) struct Upload<'c> {
     pub(crate) decoder: &'c mut BodyDecoder,
     pub(crate) timeouts: &'c Timeouts,
     pub(crate) pace: Pace,
-    /// Since when nobody has waited for the client.
+    /// Since when the client has not been waited for.
     pub(crate) busy_since: Instant,
-    /// The client waits for `100 Continue` (RFC 9110, section 10.1.1).
+    /// The client waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1).
     pub(crate) continue_awaited: bool,
     /// Why the body could not be read, if it could not.
     pub(crate) failure: Option<Failure>,
@@ -96,7 +96,7 @@ impl Upload<'_> {
     }
 
     fn wait(&mut self, interest: Interest) -> Result<(), Failure> {
-        // What the handler did meanwhile took the time of the server, not of the client.
+        // The time that the handler took meanwhile is not the client's.
         self.pace.excuse(self.busy_since.elapsed());
         let waited = self.wait_for_client(interest);
         self.busy_since = Instant::now();
@@ -107,7 +107,7 @@ impl Upload<'_> {
         loop {
             let left = self.pace.deadline.saturating_duration_since(Instant::now());
             match reactor::wait_for(&*self.session, interest, left) {
-                // Also if something is there: a byte now and then is no pace.
+                // Even if something is there: otherwise a byte now and then would be fast enough.
                 _ if left.is_zero() => {
                     if !self.pace.next_period(self.decoder.received(), Instant::now(), self.timeouts) {
                         return Err(Failure::TimedOut);

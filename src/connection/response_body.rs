@@ -8,19 +8,19 @@ use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
 use crate::panic::caught;
 use crate::tls::session::Session;
 
-/// How much of a body that is read is in memory at a time, in bytes.
+/// How many bytes of a streamed body are in memory at a time.
 const READ_AHEAD: usize = 32 * 1024;
 
-/// A body up to this size is sent together with the head, in one TLS record and one write.
+/// A body of at most this many bytes is sent together with the head, in one TLS record and one write.
 const SMALL: usize = 8 * 1024;
 
 /// A response being sent.
 pub(crate) struct Answer {
-    /// Bytes for TLS that no record has taken yet.
+    /// Bytes that TLS has not taken yet, from `offset` on.
     pending: Vec<u8>,
     offset: usize,
     body: Rest,
-    /// Bytes taken by TLS so far, head included.
+    /// How many bytes TLS has taken so far, head included.
     pub(crate) sent: u64,
 }
 
@@ -31,28 +31,28 @@ enum Rest {
     Reader { reader: Box<dyn Read + Send>, left: Left, buffer: Vec<u8> },
 }
 
-/// What a reader still owes.
+/// What is still to come from a reader.
 enum Left {
     Bytes(u64),
     Chunks,
     UntilEnd,
 }
 
-/// How far an answer has come.
+/// How far an answer is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// The system has taken all of it.
     Done,
     /// The client has to read first.
     Blocked,
-    /// It takes all it is given, but others are to have their turn.
+    /// The client takes all it is given, but it is the turn of other connections.
     Paused,
 }
 
-/// So much is sent in a turn, in bytes.
+/// How many bytes are sent in a turn.
 const TURN: u64 = 1024 * 1024;
 
-/// Why an answer is given up half way. The connection is cut, so that the client notices.
+/// Why an answer is given up halfway. The connection is cut, so that the client notices.
 #[derive(Debug)]
 pub(crate) enum GivenUp {
     /// The client is gone.
@@ -85,7 +85,7 @@ impl Answer {
         Self { pending: head, offset: 0, body: rest, sent: 0 }
     }
 
-    /// Whether there is a reader to be asked for more, which may block.
+    /// Whether the next bytes come from a reader, which may block.
     pub(crate) fn has_reader(&self) -> bool {
         matches!(self.body, Rest::Reader { .. })
     }
@@ -124,7 +124,7 @@ impl Answer {
                 }
             };
             self.sent += taken as u64;
-            // Nothing taken: TLS holds all it may hold, and that has to go out first.
+            // Nothing taken: the buffer of TLS is full, and has to go out first.
             if taken == 0 && !session.flush().map_err(|_| GivenUp::Network)? {
                 return Ok(Progress::Blocked);
             }
@@ -170,7 +170,7 @@ impl Answer {
 
 fn read_caught(reader: &mut Box<dyn Read + Send>, buffer: &mut [u8]) -> Result<usize, GivenUp> {
     loop {
-        // The reader is not used again after a panic.
+        // After a panic the reader is not used again.
         return match caught(|| reader.read(buffer)) {
             Ok(Ok(n)) => Ok(n.min(buffer.len())),
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
