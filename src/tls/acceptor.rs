@@ -1,4 +1,4 @@
-//! How connections shake hands: what rustls is told of certificates, trust, protocols and resumption.
+//! How connections shake hands: what rustls is told about certificates, trust, protocols and resumption.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ fn config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    // Most clients put the dearest suite first.
+    // Most clients put the most expensive suite first.
     config.ignore_client_order = true;
     Ok(config)
 }

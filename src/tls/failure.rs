@@ -1,4 +1,4 @@
-//! Why TLS does not go on with a client, in plain words and with the repair: the one table from what rustls reports.
+//! Why TLS does not go on with a client, in plain words and with the repair: one table of what rustls reports.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug};
@@ -14,7 +14,7 @@ use crate::trust::{Refusal, RefusalCode};
 pub struct TlsFailure {
     code: &'static str,
     what: Cow<'static, str>,
-    /// If there is no refusal, which has its own.
+    /// Used if there is no refusal, which has its own.
     repair: &'static str,
     refusal: Option<Refusal>,
 }
@@ -28,17 +28,17 @@ impl TlsFailure {
         self.code
     }
 
-    /// How to mend it.
+    /// How to repair it.
     pub fn repair(&self) -> &str {
         self.refusal.as_ref().map_or(self.repair, Refusal::repair)
     }
 
-    /// Why the client's certificate was refused, if that is it.
+    /// Why the client's certificate was refused, if that is the reason.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.refusal.as_ref()
     }
 
-    /// What rustls reports. `negotiated`: the client's hello was understood, so what fails is something after it.
+    /// From what rustls reports. `negotiated`: the client's hello was understood, so that something after it failed.
     pub(crate) fn of(error: &Error, negotiated: bool) -> Self {
         match error {
             Error::AlertReceived(alert) => Self::alert(*alert),
@@ -70,10 +70,10 @@ impl TlsFailure {
         }
     }
 
-    /// More came in one piece than is held in memory of a client that has not proven anything.
+    /// A message is longer than what is buffered for a client that has not proven anything.
     pub(crate) fn too_long(negotiated: bool) -> Self {
         match negotiated {
-            // What a client sends after the server's hello is its certificates; all else is short.
+            // After the server's hello a client sends its certificates; everything else is short.
             true => Self::refused(Refusal::new(
                 RefusalCode::ChainTooLong,
                 "what the client sent in the handshake, its certificates, has more than 64 KiB",
@@ -83,7 +83,7 @@ impl TlsFailure {
         }
     }
 
-    /// The client is gone without an alert, though it has been sent the server's certificate.
+    /// The client left without an alert, after it was sent the server's certificate.
     pub(crate) fn left() -> Self {
         Self::new(
             "client_left",
@@ -93,7 +93,7 @@ impl TlsFailure {
         )
     }
 
-    /// RFC 8446, section 6.2. What a client says in a handshake is mostly about the certificate that it was shown.
+    /// RFC 8446, section 6.2. Most alerts in a handshake are about the certificate that the client was shown.
     fn alert(alert: AlertDescription) -> Self {
         let name = alert_name(alert);
         let said = |code, what: &str, repair| Self::new(code, format!("{what} (alert {name})"), repair);
@@ -145,7 +145,7 @@ impl TlsFailure {
             _ => said(
                 "alert",
                 "the client ended TLS",
-                "look at what the client says; an error in its TLS, or in what lies between, is likely",
+                "look at the client's own log; an error in its TLS, or in something between it and the server, is likely",
             ),
         }
     }
@@ -159,13 +159,13 @@ impl TlsFailure {
             },
             CertificateError::BadEncoding => Self::refused(Refusal::new(
                 RefusalCode::Malformed,
-                "what the client sent as its certificate cannot be read, so there is no telling whose key it has",
+                "what the client sent as its certificate cannot be read, so its key is not known",
                 None,
             )),
             CertificateError::BadSignature => {
                 Self::not_proven("the client's signature in the handshake does not fit the key of its certificate")
             }
-            // The verifier says no more of certificates than the above: all else is about the signature's algorithm.
+            // The verifier reports nothing else about certificates: the rest is about the signature's algorithm.
             _ => Self::not_proven(
                 "the client signed the handshake by an algorithm that does not fit the key of its certificate",
             ),
@@ -217,7 +217,7 @@ impl TlsFailure {
                 Self::new(
                     "not_tls",
                     "the client does not speak TLS",
-                    "have the client use https on this port; nothing, if it is a stranger that tries ports",
+                    "have the client use https on this port; nothing, if it is a stranger that scans ports",
                 )
             }
             problem => Self::protocol(in_words(problem)),
@@ -232,7 +232,7 @@ impl TlsFailure {
         Self::new(
             "protocol_error",
             format!("the client breaks the TLS protocol: {what}"),
-            "update the client; if it is up to date, look for what changes its bytes on the way",
+            "update the client; if it is up to date, look for something on the way that changes its bytes",
         )
     }
 
@@ -240,7 +240,7 @@ impl TlsFailure {
         Self::new(
             "possession_not_proven",
             what,
-            "give the client the key that belongs to its certificate; without it, somebody uses a certificate of others",
+            "give the client the key that belongs to its certificate; if it never had that key, it uses the certificate of somebody else",
         )
     }
 

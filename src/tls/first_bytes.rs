@@ -1,4 +1,4 @@
-//! What a client begins with, to tell those apart that do not speak the TLS of today.
+//! The first bytes of a client, to recognise plain HTTP and old versions of TLS.
 
 use crate::http1::is_head_request;
 
@@ -10,7 +10,7 @@ pub(crate) struct FirstBytes {
 }
 
 impl FirstBytes {
-    /// Takes down what has come, as far as it is among the first.
+    /// Keeps those of the bytes that are among the first.
     pub(crate) fn note(&mut self, came: &[u8]) {
         let copied = came.len().min(self.bytes.len() - self.len);
         self.bytes[self.len..self.len + copied].copy_from_slice(&came[..copied]);
@@ -27,13 +27,13 @@ impl FirstBytes {
         !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
     }
 
-    /// Not with HEAD, nor when that is all that has come.
+    /// Whether the answer is to have a body: not to HEAD, nor when the bytes may still become HEAD.
     pub(crate) fn wants_content(&self) -> bool {
         is_head_request(&self.bytes[..self.len]) == Some(false)
     }
 
-    /// Whether this begins a ClientHello whose client speaks nothing newer than TLS 1.1 (RFC 5246, sections 6.2.1, 7.4 and
-    /// 7.4.1.2; newer ones have 3, 3 in its place: RFC 8446, section 4.1.2).
+    /// Whether these begin the ClientHello of a client that speaks nothing newer than TLS 1.1 (RFC 5246, sections 6.2.1, 7.4 and
+    /// 7.4.1.2; newer clients have 3, 3 in its place: RFC 8446, section 4.1.2).
     pub(crate) fn is_hello_of_old_tls(&self) -> bool {
         matches!(self.bytes, [22, 3, _, _, _, 1, _, _, _, major, minor] if [major, minor] < [3, 3])
     }

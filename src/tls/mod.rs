@@ -1,4 +1,4 @@
-//! rustls, and nobody else speaks to it: sessions, what is asked of a client, what the server shows.
+//! rustls is driven here and nowhere else: sessions, what a client is asked for, what the server shows.
 
 pub(crate) mod acceptor;
 pub(crate) mod failure;

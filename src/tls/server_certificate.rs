@@ -21,9 +21,9 @@ use crate::x509::pem::{Block, Bundle, PemProblem};
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///
-/// Both are PEM. The key may be PKCS#8, SEC1 or PKCS#1, and not encrypted. Chain and key may stand in one file, and parameters
-/// (`EC PARAMETERS`, `DH PARAMETERS`) beside them; any other block is an error. What is odd about the certificate, and no reason
-/// not to serve, is told by [`warnings`](Self::warnings).
+/// Both are PEM. The key may be PKCS#8, SEC1 or PKCS#1, and must not be encrypted. Chain and key may be in one file, and
+/// parameters (`EC PARAMETERS`, `DH PARAMETERS`) beside them; any other block is an error. [`warnings`](Self::warnings) says
+/// what is odd about the certificate without being a reason not to serve.
 #[derive(Clone)]
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
@@ -35,8 +35,8 @@ impl ServerCertificate {
     /// Reads a chain (the server's certificate first) and its key from two PEM files, which may be the same file.
     ///
     /// # Errors
-    /// A file cannot be read, holds no certificate or no key, several keys, a broken block or one that does not belong there; the
-    /// key is encrypted; key and certificate do not belong together. The error names the file, the line and the mend.
+    /// A file cannot be read, or has no certificate, no key, several keys, a broken block or one that does not belong there; the
+    /// key is encrypted; key and certificate do not belong together. The error names the file, the line and the repair.
     pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, Error> {
         let (certificate, key) = (certificate.as_ref(), key.as_ref());
         let mut made = Self::from_named_pem(
@@ -54,7 +54,7 @@ impl ServerCertificate {
     /// The same from memory.
     ///
     /// # Errors
-    /// As [`from_pem_files`](Self::from_pem_files), but for reading.
+    /// As [`from_pem_files`](Self::from_pem_files), except that nothing is read from files.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Error> {
         Self::from_named_pem(certificate, "the certificate", key, "the key")
     }
@@ -105,7 +105,7 @@ impl ServerCertificate {
         line
     }
 
-    /// That it has expired, or will within 14 days.
+    /// A warning if it has expired, or will within 14 days.
     pub(crate) fn expiry_warning(&self, now: SystemTime) -> Option<String> {
         const SOON: Duration = days(14);
         let until = timestamp(self.identity.not_after());
@@ -121,14 +121,14 @@ impl ServerCertificate {
     }
 }
 
-/// The key is never shown.
+/// Without the key.
 impl fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerCertificate").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 
-/// A chain is longer than this only by mistake, as when it is the whole bundle of a system's CAs.
+/// A chain is longer than this only by mistake, for example if it is the whole bundle of a system's CAs.
 const MAX_CHAIN: usize = 16;
 
 const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
@@ -144,7 +144,7 @@ fn signing_key(block: &Block<'_>, name: &str, provider: &CryptoProvider) -> Resu
     let unusable = || Error::new(format!("the key in {name} cannot be used"));
     let key = PrivateKeyDer::from_pem_slice(block.pem).map_err(|error| match error {
         pem::Error::NoItemsFound => unusable().hint(format!(
-            "{}: it is of the kind {:?}; PRIVATE KEY, EC PRIVATE KEY and RSA PRIVATE KEY can be used",
+            "{}: this is a block {:?}; PRIVATE KEY, EC PRIVATE KEY and RSA PRIVATE KEY can be used",
             block.place, block.label
         )),
         error => Error::new(format!("{}: this private key is broken", block.place))
@@ -152,11 +152,13 @@ fn signing_key(block: &Block<'_>, name: &str, provider: &CryptoProvider) -> Resu
             .hint("copy the file again, whole"),
     })?;
     provider.key_provider.load_private_key(key).map_err(|error| {
-        unusable().caused_by(error).hint("ECDSA P-256 or P-384, Ed25519, and RSA of 2048 bits or more can")
+        unusable()
+            .caused_by(error)
+            .hint("keys of ECDSA P-256 or P-384, of Ed25519, and of RSA with 2048 bits or more can be used")
     })
 }
 
-/// What stands in the files, belongs there, and does nothing.
+/// The blocks of the files that may be there, but are not used.
 fn unused_blocks(certificate: &Bundle<'_>, key: &Bundle<'_>, is_one_file: bool) -> Vec<String> {
     let files = if is_one_file { &[certificate][..] } else { &[certificate, key] };
     let dh = files.iter().flat_map(|file| &file.dh_parameters).map(|block| {
@@ -179,7 +181,7 @@ fn unused_blocks(certificate: &Bundle<'_>, key: &Bundle<'_>, is_one_file: bool) 
     warnings
 }
 
-/// Why clients may refuse it, though a server can show it.
+/// Why clients may refuse the certificate, though a server can show it.
 fn oddities(leaf: &Certificate<'_>, identity: &Identity, name: &str) -> Vec<String> {
     if leaf.version != 3 {
         return vec![format!(
@@ -192,20 +194,20 @@ fn oddities(leaf: &Certificate<'_>, identity: &Identity, name: &str) -> Vec<Stri
     // RFC 5280, section 4.2.1.12.
     if !leaf.may_authenticate_servers {
         oddities.push(format!(
-            "{name}: its extended key usage lacks serverAuth, so that clients refuse it; have it issued for a server"
+            "{name}: its extended key usage lacks serverAuth, so clients refuse it; have it issued for a server"
         ));
     }
-    // RFC 9525, section 2: a common name is no name of a server.
+    // RFC 9525, section 2: a common name is not the name of a server.
     if names(identity).is_empty() {
         oddities.push(format!(
-            "{name} has no DNS name or IP address among its subject alternative names, so that clients refuse it: they do \
+            "{name} has no DNS name or IP address among its subject alternative names, so clients refuse it: they do \
              not look at its common name; have it issued with subjectAltName"
         ));
     }
     oddities
 }
 
-/// The certificates that lead nowhere: none of those before was signed by them.
+/// Warns of the certificates that are not part of the chain: they signed none of those before.
 fn unrelated(
     leaf: &Certificate<'_>,
     chain: &[CertificateDer<'_>],
@@ -214,13 +216,16 @@ fn unrelated(
 ) -> Vec<String> {
     if chain.len() > MAX_CHAIN {
         let place = &file.certificates[0].place;
-        return vec![format!("{place}: here begin {} certificates, all of which every client is sent", chain.len())];
+        return vec![format!(
+            "{place}: here begin {} certificates, and all of them are sent to every client",
+            chain.len()
+        )];
     }
     let (mut others, mut warnings) = (Vec::new(), Vec::new());
     for (der, block) in chain.iter().zip(&file.certificates).skip(1) {
         match Certificate::parse(der) {
             Ok(certificate) => others.push((certificate, &block.place)),
-            Err(error) => warnings.push(format!("{}: {error}; clients are sent it all the same", block.place)),
+            Err(error) => warnings.push(format!("{}: {error}; it is sent to clients all the same", block.place)),
         }
     }
     let algorithms = provider.signature_verification_algorithms;
@@ -234,15 +239,15 @@ fn unrelated(
     }
     warnings.extend(left.iter().map(|(other, place)| {
         format!(
-            "{place}: the certificate of {} is not part of the server's chain, since it signed none of the others; take it \
-             out, or put in the one that is missing between",
+            "{place}: the certificate of {} is not part of the server's chain, since it signed none of the others; remove it, \
+             or add the one that is missing between them",
             Identity::of(other).subject()
         )
     }));
     warnings
 }
 
-/// What clients look for: its alternative names, but for addresses of mail.
+/// The names that clients look for: the alternative names except e-mail addresses.
 fn names(identity: &Identity) -> Vec<String> {
     let addresses = identity.ip_addresses().iter().map(ToString::to_string);
     identity.dns_names().iter().cloned().chain(addresses).chain(identity.uris().iter().cloned()).collect()

@@ -19,9 +19,9 @@ pub(crate) struct Session {
     socket: TcpStream,
     /// The first bytes that ever arrived, to tell a client that speaks plain HTTP.
     first: FirstBytes,
-    /// There may be something to read: it was said so, and no read has found less than it asked for since; or the end.
+    /// There may be something to read, or the end: the poller said so, and no read since has got less than it asked for.
     readable: bool,
-    /// Reading will come to an end, which has to be read too.
+    /// The client has closed its side, so there is an end to be read too.
     hung_up: bool,
 }
 
@@ -41,14 +41,14 @@ pub(crate) enum Received {
 pub(crate) enum Broken {
     /// The client broke the TLS protocol, or its certificate or signature was refused; an alert was sent.
     Tls(TlsFailure),
-    /// The client speaks HTTP without TLS, and does (or does not) want content with its answer.
+    /// The client speaks HTTP without TLS. `wants_content`: its answer is to have a body.
     PlainHttp { wants_content: bool },
     /// The network failed, or the client vanished.
     Network,
 }
 
 impl Session {
-    /// Takes over an accepted socket, which does not block and sends small writes at once.
+    /// Takes over an accepted socket, which is non-blocking and has TCP_NODELAY set.
     pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, rustls::Error> {
         let tls = tls.config().and_then(ServerConnection::new)?;
         // The first bytes may have come already.
@@ -92,18 +92,18 @@ impl Session {
         }
     }
 
-    /// Takes note of what the poller says of the socket.
+    /// Notes what the poller reports of the socket.
     pub(crate) fn notice(&mut self, signal: Signal) {
         self.readable = true;
         self.hung_up |= signal.hung_up;
     }
 
-    /// Whether the socket may hold bytes that have not been read. If not, more will be announced.
+    /// Whether the socket may hold bytes that have not been read. If not, the poller reports when more come.
     pub(crate) fn may_be_readable(&self) -> bool {
         self.readable
     }
 
-    /// Whether nothing has come that was not read: as far as can be told, it may just be arriving.
+    /// Whether the socket holds no unread bytes. Some may be arriving at this moment.
     pub(crate) fn has_nothing_unread(&self) -> bool {
         matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -122,17 +122,17 @@ impl Session {
                 self.readable = false;
                 return Ok(Received::Nothing);
             }
-            // rustls holds no more of one message than 64 KiB.
+            // rustls buffers at most 64 KiB of one message.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(Broken::Tls(TlsFailure::too_long(self.has_negotiated())));
             }
             Err(_) => return Err(Broken::Network),
         }
-        // Computing the handshake takes so long that more may have come meanwhile.
+        // A step of the handshake takes so long that more may have come meanwhile.
         self.readable = tap.filled || self.hung_up || self.tls.is_handshaking();
         match self.tls.process_new_packets() {
             Ok(state) => {
-                // After its close_notify the client need not do anything that would be announced: the next read says `End`.
+                // After its close_notify the client may do nothing more that the poller would report: the next read says `End`.
                 self.readable |= state.peer_has_closed();
                 match state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 {
                     true => Ok(Received::End),
@@ -143,7 +143,7 @@ impl Session {
                 Err(Broken::PlainHttp { wants_content: self.first.wants_content() })
             }
             Err(error) => {
-                // The alert; if it cannot be sent now, the client learns less.
+                // Sends the alert. If it cannot be sent now, the client does not learn why.
                 let _ = self.flush();
                 Err(Broken::Tls(self.failure(error)))
             }
@@ -153,7 +153,7 @@ impl Session {
     /// Moves plaintext that has arrived to the end of `input`.
     pub(crate) fn take_plaintext(&mut self, input: &mut Vec<u8>) {
         let mut reader = self.tls.reader();
-        // rustls hands out its chunks; the error cases (nothing there, end of stream) are told by `receive`.
+        // Chunk by chunk. An error says that nothing is there, or the end of the stream: `receive` reports that.
         while let Ok(chunk) = io::BufRead::fill_buf(&mut reader) {
             if chunk.is_empty() {
                 break;
@@ -164,17 +164,17 @@ impl Session {
         }
     }
 
-    /// Moves plaintext that has arrived into `buffer`; 0 if there is none now.
+    /// Moves plaintext that has arrived into `buffer`; returns how many bytes, 0 if there are none now.
     pub(crate) fn read_plaintext(&mut self, buffer: &mut [u8]) -> usize {
         self.tls.reader().read(buffer).unwrap_or(0)
     }
 
-    /// Hands plaintext to be encrypted; returns how much of it was taken. The rest fits after a `flush`.
+    /// Takes plaintext to be encrypted; returns how many bytes were taken. The rest fits after a `flush`.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> usize {
         self.tls.writer().write(bytes).unwrap_or(0)
     }
 
-    /// Queues the alert that says: nothing more will come (RFC 8446, section 6.1).
+    /// Queues the alert that nothing more will come (RFC 8446, section 6.1).
     pub(crate) fn send_close_notify(&mut self) {
         self.tls.send_close_notify();
     }
@@ -193,17 +193,17 @@ impl Session {
 
     /// Writes to a client that does not speak TLS.
     pub(crate) fn send_unencrypted(&mut self, bytes: &[u8]) {
-        // A few bytes on a fresh socket: they fit, or the client does not deserve them.
+        // A few bytes on a new socket fit into its buffer.
         let _ = (&self.socket).write(bytes);
     }
 
-    /// Says on the TCP level that nothing more will come; the client can still send.
+    /// Ends our side of the TCP connection; the client can still send.
     pub(crate) fn half_close(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Throws away what the client still sends. `Nothing`: it may send more later. `Bytes`: there may be more, but others are
-    /// to have their turn.
+    /// Throws away what the client still sends. `Nothing`: it may send more later. `Bytes`: there may be more, but it is the turn
+    /// of other connections.
     pub(crate) fn discard(&mut self, budget: &mut u64) -> Received {
         let mut scratch = [0; 16 * 1024];
         for _ in 0..64 {
@@ -251,7 +251,7 @@ pub enum TlsVersion {
     Tls12,
     /// RFC 8446.
     Tls13,
-    /// The handshake has not come so far.
+    /// It is not negotiated yet.
     Unknown,
 }
 
@@ -266,7 +266,7 @@ impl TlsVersion {
     }
 }
 
-/// Writes records to the socket. A single one, which most answers are, costs less when it is not written as a list of one.
+/// Writes records to the socket. Most answers are a single record, and `write` costs less than `writev` with one.
 struct Records<'s>(&'s TcpStream);
 
 impl Write for Records<'_> {

@@ -1,8 +1,8 @@
-//! What rustls asks about a client's certificate during the handshake.
+//! What rustls asks about a client's certificate in the handshake.
 //!
-//! The verifier keeps no state and gives no verdict (unless asked to refuse in the handshake): it asks for a
-//! certificate, names the CAs so that browsers can choose, lets every chain through to the verdict, and proves that
-//! the client has the key. That proof is never skipped.
+//! The verifier asks for a certificate, names the CAs so that browsers can choose, and checks that the client has the
+//! key. That check is never skipped. It lets every chain through to the verdict, which is reached later, for each request
+//! (unless clients are to be refused in the handshake). It keeps no state.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Verifier {
     hints: Arc<[DistinguishedName]>,
     algorithms: WebPkiSupportedAlgorithms,
     judge: Judge,
-    /// Judge in the handshake already, and answer a refusal with a TLS alert.
+    /// Clients are judged in the handshake already, and a refusal is a TLS alert.
     strict: bool,
     /// Is told the verdict, where sessions are resumed.
     gate: Option<Arc<TicketGate>>,
