@@ -89,7 +89,7 @@ impl BodyDecoder {
         }
     }
 
-    /// For a body of known length: has `read` fill `output` with what belongs to the body, without a copy between.
+    /// For a body of known length: has `read` write as much as belongs to the body into `output`, without a copy in between.
     pub(crate) fn read_directly(&mut self, output: &mut [u8], read: impl FnOnce(&mut [u8]) -> usize) -> usize {
         let State::Length { left } = self.state else { return 0 };
         let room = up_to(left, output.len());
@@ -98,7 +98,7 @@ impl BodyDecoder {
         n
     }
 
-    /// So many bytes of a body of known length have come.
+    /// This many more bytes of a body of known length have come.
     fn took(&mut self, n: usize) {
         self.received += n as u64;
         if let State::Length { left } = &mut self.state {

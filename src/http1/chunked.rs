@@ -40,7 +40,7 @@ enum State {
     Data {
         left: u64,
     },
-    /// Before the line end that follows the data: so many of its two bytes have come.
+    /// In the line end that follows the data; `seen` of its two bytes have come.
     DataEnd {
         seen: usize,
     },
@@ -65,7 +65,7 @@ impl ChunkedDecoder {
         Self { state: State::Size, line: Vec::new(), extra: 0 }
     }
 
-    /// Uses as much of `input` as it can, until `output` is full or the body is over.
+    /// Uses as much of `input` as possible, until `output` is full or the body is over.
     pub(crate) fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, HttpError> {
         let (mut consumed, mut produced) = (0, 0);
         while let Some(&byte) = input.get(consumed) {
@@ -112,7 +112,7 @@ impl ChunkedDecoder {
             (_, b'\n') => return Err(HttpError::bad("a bare line feed in a chunk line")),
             (_, b'\r') => {}
             (_, byte) if !is_value_byte(byte) => return Err(HttpError::bad("a control character in a chunk line")),
-            // Wrong from its first character on; no need to wait for the line's end.
+            // Wrong already at its first character; there is no need to wait for the line's end.
             (None, byte) if matches!(self.state, State::Size) && !byte.is_ascii_hexdigit() => {
                 return Err(HttpError::bad("a chunk size that is not a plain number"));
             }
@@ -153,7 +153,7 @@ impl ChunkedDecoder {
     }
 }
 
-/// `1*HEXDIG`, of which leading zeros mean nothing.
+/// `1*HEXDIG`; leading zeros are allowed.
 fn chunk_size(digits: &[u8]) -> Result<u64, HttpError> {
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
     if digits.is_empty() || digits.len() - zeros > PLAIN_DIGITS {
@@ -163,19 +163,19 @@ fn chunk_size(digits: &[u8]) -> Result<u64, HttpError> {
     Ok(digits.iter().fold(0, |size, byte| size << 4 | digit(byte)))
 }
 
-/// So many digits of base 16 always fit a u64. More of them are zeros in front, and count as extra.
+/// This many hexadecimal digits always fit a u64. More can only be leading zeros, which count as extra.
 const PLAIN_DIGITS: usize = 16;
 
-/// Extensions mean nothing to us, but have to be what they seem.
+/// Extensions are ignored, but have to be well formed.
 fn check_extensions(mut rest: &[u8]) -> Result<(), HttpError> {
     while !rest.is_empty() {
-        rest = skip_extension(rest).ok_or(HttpError::bad("a chunk extension that is none"))?;
+        rest = skip_extension(rest).ok_or(HttpError::bad("not a valid chunk extension"))?;
     }
     Ok(())
 }
 
-/// `BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ]` (RFC 9112, section 7.1.1): there is white space around the
-/// signs, but none after the last word.
+/// `BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ]` (RFC 9112, section 7.1.1): white space is allowed around the
+/// signs, but not at the end.
 fn skip_extension(bytes: &[u8]) -> Option<&[u8]> {
     let name = skip_space(bytes).strip_prefix(b";")?;
     let after = skip_token(skip_space(name))?;
@@ -198,7 +198,7 @@ fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
     (length > 0).then(|| &bytes[length..])
 }
 
-/// After the opening quote, to after the closing one.
+/// From after the opening quote to after the closing one.
 fn skip_quoted(bytes: &[u8]) -> Option<&[u8]> {
     let mut at = 0;
     loop {

@@ -1,8 +1,8 @@
-//! Bytes that header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
+//! What header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
 
 use super::error::HttpError;
 
-/// A character of a token: methods, field names, codings.
+/// A character of a token. Methods, field names and codings are tokens.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -16,7 +16,7 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
-/// Checks the form of one field line, without its line end: a name, a colon at once, a value.
+/// Checks the form of one field line, without its line end: a name, directly after it a colon, then a value.
 pub(super) fn check_field_line(line: &[u8]) -> Result<(), HttpError> {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return Err(HttpError::bad("a field line without a colon"));
@@ -29,7 +29,7 @@ pub(super) fn check_field_line(line: &[u8]) -> Result<(), HttpError> {
         return Err(HttpError::bad("a space before the colon of a field"));
     }
     if !is_token(name) {
-        return Err(HttpError::bad("a field name that is no token"));
+        return Err(HttpError::bad("a field name that is not a token"));
     }
     if !value.iter().copied().all(is_value_byte) {
         return Err(HttpError::bad("a control character in a field value"));

@@ -5,18 +5,18 @@ use http::{Method, StatusCode, Version};
 
 use super::error::HttpError;
 
-/// How the end of a body is told.
+/// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// There is no body.
     None,
-    /// The body has so many bytes.
+    /// The body has this many bytes.
     Length(u64),
     /// The body comes in chunks.
     Chunked,
 }
 
-/// Reads the framing of a request from its fields. Every doubt is an error.
+/// Reads the framing of a request from its fields. Whatever is doubtful is an error.
 pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) -> Result<Framing, HttpError> {
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
@@ -44,7 +44,7 @@ pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) 
     }
 }
 
-/// In HTTP/1.0 the end of such a request's content cannot be told without a length.
+/// In HTTP/1.0 the end of such a request's content cannot be found without a length.
 fn has_content_by_custom(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }

@@ -1,7 +1,7 @@
 //! The head of a request: request line and fields (RFC 9112, sections 2 to 5).
 //!
-//! The one file that speaks to `httparse`. What that parser lets pass and we do not is checked here first, byte by byte
-//! in the order of arrival, so that the answer is the same however the bytes were split.
+//! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, byte by byte in
+//! the order of arrival, so that the answer is the same however the bytes were split.
 
 use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
@@ -28,7 +28,7 @@ impl Default for HeadLimits {
     }
 }
 
-/// There is room on the stack for so many fields.
+/// There is room on the stack for this many fields.
 const MOST_FIELDS: usize = 100;
 
 /// A head that is acceptable.
@@ -39,7 +39,7 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// The client wants to send another request on this connection.
     pub(crate) keep_alive: bool,
-    /// The client waits for leave to send the body.
+    /// The client waits for `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Head {
 /// not quadratic, time.
 #[derive(Debug, Default)]
 pub(crate) struct HeadParser {
-    /// Bytes looked at, and found to be possible in a head.
+    /// How many bytes were looked at and may be part of a head.
     scanned: usize,
     /// Where the current line began.
     line: usize,
@@ -64,7 +64,7 @@ impl HeadParser {
         Ok(Some((head, end)))
     }
 
-    /// Whether what `parse` refused, or what it has seen so far, is a HEAD request: see [`is_head_request`].
+    /// Whether the bytes that `parse` has accepted so far are those of a HEAD request: see [`is_head_request`].
     pub(crate) fn is_head_request(&self, received: &[u8]) -> Option<bool> {
         is_head_request(received.get(..self.scanned)?)
     }
@@ -110,7 +110,7 @@ impl HeadParser {
                     }
                 }
             } else if self.lines == 0 && at - self.line > limits.max_target + LONGEST_METHOD {
-                // The request line is not over and too long already, whatever comes.
+                // The request line is not complete, but too long already.
                 return Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long"));
             }
         }
@@ -121,9 +121,8 @@ impl HeadParser {
 /// A method is no longer than this; the longest registered one has 17 letters.
 const LONGEST_METHOD: usize = 32;
 
-/// Whether the client that sent this asks with HEAD, as far as can be told of what may be no request at all, or not the
-/// whole of one: the answer to HEAD has no content, whatever the status (RFC 9110, section 9.3.2). `None`: so little is
-/// there that it still can be.
+/// Whether these bytes, which may be only a part of a request or none at all, begin like a HEAD request: the answer to HEAD
+/// has no content, whatever the status (RFC 9110, section 9.3.2). `None`: there are too few bytes to say.
 pub(crate) fn is_head_request(received: &[u8]) -> Option<bool> {
     let line = received.trim_ascii_start();
     match line.iter().position(|byte| !byte.is_ascii_graphic()) {
@@ -144,7 +143,7 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), HttpError>
         return Err(HttpError::bad("a request line that is not method, target and version"));
     };
     if !is_token(method) || method.len() > LONGEST_METHOD {
-        return Err(HttpError::bad("a method that is no token"));
+        return Err(HttpError::bad("a method that is not a token"));
     }
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(HttpError::bad("a target with characters that do not belong there"));
@@ -192,7 +191,7 @@ fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     else {
         return Err(HttpError::bad("a head that cannot be read"));
     };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| HttpError::bad("a method that is no token"))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| HttpError::bad("a method that is not a token"))?;
     check_method(&method)?;
     let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let target = target::parse(&method, target.as_bytes())?;
@@ -200,7 +199,7 @@ fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     let mut headers = HeaderMap::with_capacity(request.headers.len());
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| HttpError::bad("a field name that is no token"))?;
+            .map_err(|_| HttpError::bad("a field name that is not a token"))?;
         let value =
             HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
         headers.append(name, value);
@@ -218,7 +217,7 @@ fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     Ok(Head { parts, framing, keep_alive, expects_continue })
 }
 
-/// RFC 9112, section 3.2: exactly one `Host`, and the same as in an absolute target. HTTP/1.0 may leave it out.
+/// RFC 9112, section 3.2: exactly one `Host`, equal to the host of an absolute target. In HTTP/1.0 it may be missing.
 fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), HttpError> {
     let mut hosts = fields.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -233,7 +232,7 @@ fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_
     Ok(())
 }
 
-/// RFC 9110, section 10.1.1. The only expectation there is; HTTP/1.0 clients cannot have it.
+/// RFC 9110, section 10.1.1: it is the only expectation that is defined; that of an HTTP/1.0 client is ignored.
 fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, HttpError> {
     if version == Version::HTTP_10 {
         return Ok(false);

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as bytes: heads, framing, chunks, responses (RFC 9110, RFC 9112). No I/O and no clock.
 //!
-//! Strict: whatever is doubtful is refused with 400 and the connection is closed, because a byte that two programs read
-//! differently is how requests are smuggled.
+//! Strict: whatever is doubtful is refused with 400 and the connection is closed, because requests are smuggled by bytes that
+//! two programs read differently.
 
 mod body;
 pub(crate) mod chunked;

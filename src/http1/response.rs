@@ -1,11 +1,11 @@
-//! The head of a response, as bytes. The framing is ours: what a handler says of it is dropped.
+//! The head of a response, as bytes. The server decides on the framing: what a handler says about it is dropped.
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{StatusCode, Version};
 
 use super::error::HttpError;
 
-/// The interim response that gives leave to send a body (RFC 9110, section 15.2.1).
+/// The interim response that asks the client to send the body (RFC 9110, section 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How long a response's body is.
@@ -20,7 +20,7 @@ pub(crate) enum BodyLength {
 pub(crate) enum Transfer {
     /// Not at all.
     None,
-    /// So many bytes.
+    /// With this many bytes.
     Length(u64),
     /// In chunks.
     Chunked,
@@ -28,20 +28,20 @@ pub(crate) enum Transfer {
     UntilClose,
 }
 
-/// What of the request and the connection shapes a response.
+/// What the head of a response depends on beside the response itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResponseContext<'a> {
     pub(crate) request_version: Version,
     pub(crate) head_request: bool,
-    /// The connection could be kept.
+    /// The connection can be kept open.
     pub(crate) keep_alive: bool,
     /// The value of `Date`.
     pub(crate) date: &'a str,
 }
 
-/// Appends the head to `out`; returns how the body goes and whether the connection is kept.
+/// Appends the head to `out`; returns how the body is sent and whether the connection is kept.
 ///
-/// An error means that a handler made a response that cannot be sent; the client is to get a 500.
+/// An error means that a handler made a response that cannot be sent; the client gets a 500.
 pub(crate) fn write_head(
     parts: &http::response::Parts,
     body: BodyLength,
@@ -99,8 +99,8 @@ fn would_be_chunked(status: StatusCode, body: BodyLength, context: &ResponseCont
     matches!(body, BodyLength::Unknown) && context.request_version == Version::HTTP_11 && !is_bodiless(status)
 }
 
-/// The value of `Content-Length`, if there is to be one. A response to HEAD says what GET would send: the handler may
-/// say it without having the body. The same goes for 304; a 204 has none (RFC 9110, section 8.6).
+/// The value of `Content-Length`, if the response has one. In a response to HEAD it is the length that GET would send, which
+/// the handler may give without the body. The same goes for 304; a 204 has none (RFC 9110, section 8.6).
 fn content_length(parts: &http::response::Parts, body: BodyLength, context: &ResponseContext<'_>) -> Option<String> {
     if parts.status == StatusCode::NO_CONTENT {
         return None;
@@ -134,7 +134,7 @@ fn asks_for_close(value: &HeaderValue) -> bool {
     value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-/// Fields that the server alone writes.
+/// Fields that only the server writes.
 fn is_ours(name: &HeaderName) -> bool {
     matches!(
         *name,

@@ -1,4 +1,4 @@
-//! The request target, in a normal form, so that a path means the same to a rule and to a handler (RFC 3986).
+//! The request target in a normal form, so that a path means the same to a rule and to a handler (RFC 3986).
 
 use std::net::Ipv6Addr;
 
@@ -15,15 +15,15 @@ pub(super) struct Target<'t> {
     pub(super) authority: Option<Authority<'t>>,
 }
 
-/// A host and the port of it, in an absolute target or in `Host`. Two are equal that name the same place.
+/// A host and its port, in an absolute target or in `Host`. Two are equal if they name the same place.
 #[derive(Debug)]
 pub(super) struct Authority<'t> {
     host: &'t str,
     port: u16,
 }
 
-/// Reads a target of one of the forms that a server like this one is asked for (RFC 9112, section 3.2): origin form
-/// (`/path?query`), absolute form (`https://host/path`; `http:` names another resource, RFC 9110, section 4.2), and `*` with OPTIONS.
+/// Reads a target in one of the forms that an origin server gets (RFC 9112, section 3.2): origin form (`/path?query`), absolute
+/// form (`https://host/path`; `http:` names another resource, RFC 9110, section 4.2), and `*` with OPTIONS.
 pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>, HttpError> {
     if target == b"*" {
         return match *method == Method::OPTIONS {
@@ -41,22 +41,22 @@ pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>,
         _ => normalise(&[b"/", rest].concat())?,
     };
     let path_and_query =
-        PathAndQuery::try_from(normal.as_slice()).map_err(|_| HttpError::bad("a target that is no path"))?;
+        PathAndQuery::try_from(normal.as_slice()).map_err(|_| HttpError::bad("a target that is not a path"))?;
     Ok(Target { uri: Uri::from(path_and_query), authority })
 }
 
-/// A path as requests are seen, or why a request for it is refused.
+/// The form in which rules and handlers see a path, or why a request for it is refused.
 pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
     if path.contains(['?', '#']) {
         return Err("a path with a query");
     }
     let normal = normalise(path.as_bytes()).map_err(|rejection| rejection.reason)?;
-    String::from_utf8(normal).map_err(|_| "a path that is no text")
+    String::from_utf8(normal).map_err(|_| "a path that is not text")
 }
 
 impl<'t> Authority<'t> {
-    /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and has to be there, as for
-    /// `https` it must (RFC 9110, section 4.2.2); a port that is empty or left out is 443 (RFC 3986, section 3.2.3).
+    /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and must not be empty (RFC 9110,
+    /// section 4.2.2); a port that is empty or missing is 443 (RFC 3986, section 3.2.3).
     pub(super) fn parse(value: &'t [u8]) -> Result<Self, HttpError> {
         if value.contains(&b'@') {
             return Err(HttpError::bad("user information in a host"));
@@ -68,7 +68,7 @@ impl<'t> Authority<'t> {
         };
         match read_port(port) {
             Some(port) if is_host(host) => Ok(Self { host, port }),
-            _ => Err(HttpError::bad("a host that is none")),
+            _ => Err(HttpError::bad("not a valid host")),
         }
     }
 }
@@ -79,7 +79,7 @@ impl PartialEq for Authority<'_> {
     }
 }
 
-/// `*DIGIT`, and a number that a port can have.
+/// `*DIGIT`, up to 65535.
 fn read_port(port: &str) -> Option<u16> {
     match port {
         "" => Some(443),
@@ -88,8 +88,8 @@ fn read_port(port: &str) -> Option<u16> {
     }
 }
 
-/// `IP-literal / IPv4address / reg-name` (RFC 3986, section 3.2.2), but nothing encoded: names of that kind are read in
-/// more than one way.
+/// `IP-literal / IPv4address / reg-name` (RFC 3986, section 3.2.2), but without encoded characters: programs read such names
+/// in different ways.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
@@ -109,8 +109,8 @@ fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), HttpError> {
     Ok((Authority::parse(authority)?, rest))
 }
 
-/// Path and query in a normal form: what may stand in a path as it is, is decoded, and the rest is encoded, so that a path is
-/// seen in one way whoever decodes it. Refuses what two programs could read differently.
+/// Path and query in a normal form: every character of the path is decoded if a path may contain it, and encoded if not. So a
+/// path has one form, whoever decodes it. Refuses what two programs could read differently.
 fn normalise(target: &[u8]) -> Result<Vec<u8>, HttpError> {
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -149,9 +149,9 @@ fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// What is sent in a path as it is, though RFC 3986 has it encoded: `|`, `[`, `]` and, until lately, `^` by browsers (URL
-/// Standard, path percent-encode set), the others by frameworks. To no program does one of these mean anything. Not among
-/// them: `"`, `<`, `>` and `#`, which no browser sends; and the backslash, which is a slash to some programs.
+/// Characters that are sent in paths without encoding, though RFC 3986 requires it: `|`, `[`, `]` and, until recently, `^` by
+/// browsers (URL Standard, path percent-encode set), the others by frameworks. None of them has a meaning to any program. Not
+/// among them are `"`, `<`, `>` and `#`, which no browser sends, and the backslash, which some programs read as a slash.
 const SENT_RAW_IN_PATHS: &[u8] = b"|[]{}^`";
 
 /// With digits in upper case (RFC 3986, section 6.2.2.1).
@@ -166,7 +166,7 @@ fn check_segments(path: &[u8]) -> Result<(), HttpError> {
     };
     let mut segments = after.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        // What follows a semicolon, some programs take away before they look at the rest (RFC 3986, section 3.3).
+        // Some programs remove what follows a semicolon before they look at the rest (RFC 3986, section 3.3).
         let name = segment.split(|byte| *byte == b';').next().unwrap_or(segment);
         match name {
             b"." | b".." => return Err(HttpError::bad("a path with . or ..")),
@@ -180,9 +180,9 @@ fn check_segments(path: &[u8]) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// A query is the application's own affair, and no rule looks at it: it stays as it was sent, encoded well or not. But a `#`
-/// would end it for some programs; and `Uri` does not hold `"`, `<` and `>`, which no browser sends (URL Standard, query
-/// percent-encode set), so these are encoded.
+/// Only the application reads the query, and no rule depends on it: it stays as it was sent, encoded correctly or not. But `#` is
+/// refused, since some programs take it as the end; and `"`, `<` and `>`, which no browser sends (URL Standard, query
+/// percent-encode set), are encoded, since `Uri` does not accept them.
 fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     for &byte in query {
         match byte {
@@ -194,13 +194,13 @@ fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// The byte that the two digits after a percent sign stand for, and what follows them.
+/// The byte that the two digits after a percent sign encode, and what follows them.
 fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     if let [high, low, rest @ ..] = after_percent
         && let (Some(high), Some(low)) = (value(*high), value(*low))
     {
-        // Two digits of base 16 fit a byte.
+        // Two hexadecimal digits fit a byte.
         return Ok(((high * 16 + low) as u8, rest));
     }
     Err(HttpError::bad("a percent sign that encodes nothing"))
