@@ -16,6 +16,18 @@ pub(super) fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
+/// The members of a list (RFC 9110, section 5.6.1).
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// `1*DIGIT` and nothing else: no sign, no list, no space, no other base. `None` also if it is too large.
+pub(super) fn number(value: &[u8]) -> Option<u64> {
+    // 19 digits always fit a u64.
+    let is_plain = !value.is_empty() && value.len() <= 19 && value.iter().all(u8::is_ascii_digit);
+    is_plain.then(|| value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
 /// Checks the form of one field line, without its line end: a name, directly after it a colon, then a value.
 pub(super) fn check_field_line(line: &[u8]) -> Result<(), HttpError> {
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {

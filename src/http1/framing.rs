@@ -4,6 +4,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
 use super::error::HttpError;
+use super::fields::{members, number};
 
 /// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub(super) fn of_request(method: &Method, version: Version, fields: &HeaderMap) 
             if lengths.next().is_some() {
                 return Err(HttpError::bad("more than one Content-Length"));
             }
-            content_length(length.as_bytes()).map(Framing::Length)
+            let length = number(length.as_bytes());
+            length.map(Framing::Length).ok_or(HttpError::bad("a Content-Length that is not a plain number"))
         }
         (None, Some(coding)) => {
             if codings.next().is_some() {
@@ -49,17 +51,8 @@ fn has_content_by_custom(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-/// `1*DIGIT` and nothing else: no sign, no list, no space, no other base.
-fn content_length(value: &[u8]) -> Result<u64, HttpError> {
-    // 19 digits always fit a u64.
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(HttpError::bad("a Content-Length that is not a plain number"));
-    }
-    Ok(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
-}
-
 fn transfer_encoding(value: &[u8]) -> Result<Framing, HttpError> {
-    let mut codings: Vec<_> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+    let mut codings: Vec<_> = members(value).collect();
     let last = codings.pop().unwrap_or_default();
     if !last.eq_ignore_ascii_case(b"chunked") {
         return Err(HttpError::bad("a Transfer-Encoding that is not chunked"));

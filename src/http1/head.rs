@@ -7,7 +7,7 @@ use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue}
 use http::{Method, StatusCode, Version};
 
 use super::error::HttpError;
-use super::fields::{check_field_line, is_token};
+use super::fields::{check_field_line, is_token, members};
 use super::framing::{self, Framing};
 use super::target::{self, Authority};
 
@@ -250,7 +250,7 @@ fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, HttpEr
 fn keep_alive(fields: &HeaderMap, version: Version) -> bool {
     let mut keep = version == Version::HTTP_11;
     for value in fields.get_all(CONNECTION) {
-        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        for option in members(value.as_bytes()) {
             if option.eq_ignore_ascii_case(b"close") {
                 return false;
             }

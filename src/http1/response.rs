@@ -1,9 +1,10 @@
 //! The head of a response, as bytes. The server decides on the framing: what a handler says about it is dropped.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 use http::{StatusCode, Version};
 
 use super::error::HttpError;
+use super::fields::{members, number};
 
 /// The interim response that asks the client to send the body (RFC 9110, section 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -121,17 +122,12 @@ fn content_length(parts: &http::response::Parts, body: BodyLength, context: &Res
 
 fn sole_length(parts: &http::response::Parts) -> Option<u64> {
     let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next().filter(|_| lengths.next().is_none())?.as_bytes();
-    let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(length).ok().filter(|_| digits)?.parse().ok()
+    number(lengths.next().filter(|_| lengths.next().is_none())?.as_bytes())
 }
 
 fn asks_to_close(parts: &http::response::Parts) -> bool {
-    parts.headers.get_all(header::CONNECTION).iter().any(asks_for_close)
-}
-
-fn asks_for_close(value: &HeaderValue) -> bool {
-    value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    let mut options = parts.headers.get_all(header::CONNECTION).iter().flat_map(|value| members(value.as_bytes()));
+    options.any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
 /// Fields that only the server writes.
