@@ -1,4 +1,4 @@
-//! What a running server can be told from outside, and how it is told.
+//! The handles by which a running server is stopped, and given new trust.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -25,7 +25,7 @@ pub(crate) struct Control {
     provider: Arc<CryptoProvider>,
     handshakes: Handshakes,
     pub(crate) clock: Clock,
-    /// Ends the accepting, and so begins the draining.
+    /// Ends accepting, and so begins draining.
     pub(crate) stop: StopSignal,
     pub(crate) bell: Bell,
 }
@@ -58,14 +58,14 @@ impl Control {
         unpoisoned(self.certificate.read()).clone()
     }
 
-    /// All or nothing: what can fail comes before anything is changed. `None`: the certificate stays.
+    /// All or nothing: everything that can fail is done before anything is changed. `None`: the certificate stays.
     pub(crate) fn replace(&self, trust: Trust, certificate: Option<ServerCertificate>) -> Result<(), Error> {
-        // Held to the end, so that of two replacements at once one is whole.
+        // Held to the end, so that two replacements at the same time do not mix.
         let mut in_force = unpoisoned(self.certificate.write());
         let certificate = certificate.unwrap_or_else(|| in_force.clone());
         let judge = Judge { trust: Arc::clone(&self.trust), clock: self.clock.clone() };
         let tls = set_up(&self.provider, &certificate, &trust, judge, self.handshakes)?;
-        // The verdict first: from here on nobody is let in by the old trust, whatever configuration shook hands.
+        // The trust first: from here on nobody is let in by the old one, whatever configuration was used in the handshake.
         self.trust.replace(trust);
         self.tls.replace(tls);
         *in_force = certificate;
@@ -104,7 +104,7 @@ pub(crate) struct Asked {
     pub(crate) stop: bool,
     pub(crate) reload: bool,
     pub(crate) replaced: bool,
-    /// Says the caretaker: it has stopped.
+    /// Set by the caretaker: it has stopped.
     pub(crate) is_over: bool,
 }
 
@@ -114,14 +114,14 @@ impl Bell {
         self.rung.notify_all();
     }
 
-    /// Waits until the caretaker has stopped. `false`: the time was up first; it may hang in a file system.
+    /// Waits until the caretaker has stopped. `false`: the time was up first; the caretaker may hang in a file system.
     pub(crate) fn wait_until_over(&self, time: Duration) -> bool {
         let asked = lock(&self.asked);
         let wait = self.rung.wait_timeout_while(asked, time, |asked| !asked.is_over);
         unpoisoned(wait).0.is_over
     }
 
-    /// Waits until it is rung, at most for `time`. To stop is asked for ever, the rest once.
+    /// Waits until it is rung, at most for `time`. A request to stop stays, the others are reported once.
     pub(crate) fn wait(&self, time: Duration) -> Asked {
         let asked = lock(&self.asked);
         let silent = |asked: &mut Asked| !asked.stop && !asked.reload && !asked.replaced;
@@ -136,8 +136,8 @@ impl Bell {
 pub struct ShutdownHandle(pub(crate) Arc<Control>);
 
 impl ShutdownHandle {
-    /// Begins the draining and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it
-    /// again changes nothing; calling it before `serve` makes `serve` return at once.
+    /// Begins draining and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it again
+    /// changes nothing; calling it before `serve` makes `serve` return at once.
     pub fn shutdown(&self) {
         self.0.stop.raise();
     }
@@ -151,13 +151,13 @@ impl fmt::Debug for ShutdownHandle {
 
 /// Replaces what a running server trusts. Clones act on the same server.
 ///
-/// What replaces it counts for new connections and for the next request of every open one; idle connections whose clients
-/// are now refused are closed.
+/// The new trust counts for new connections and for the next request on every open one; idle connections of clients that are
+/// now refused are closed.
 #[derive(Clone)]
 pub struct TrustHandle(pub(crate) Arc<Control>);
 
 impl TrustHandle {
-    /// From now on `trust` decides.
+    /// Puts `trust` in force.
     ///
     /// # Errors
     /// TLS cannot be set up with it; the old one stays in force.
@@ -173,13 +173,13 @@ impl TrustHandle {
         self.0.replace(trust, Some(certificate))
     }
 
-    /// Has a server that watches its files ([`Server::watching`](crate::Server::watching)) read them now, changed or not. It
-    /// does so soon, on a thread of its own, and tells its observer how it went. Other servers have nothing to read.
+    /// Makes a server that watches its files ([`Server::watching`](crate::Server::watching)) read them soon, changed or not. It
+    /// does so on a thread of its own, and reports the result to its observer. Other servers have nothing to read.
     pub fn reload(&self) {
         self.0.bell.ring(|asked| asked.reload = true);
     }
 
-    /// What decides now.
+    /// The trust in force.
     pub fn current(&self) -> Arc<Trust> {
         self.0.trust.current()
     }

@@ -1,5 +1,5 @@
-//! Takes care of a running server: reads its files when they have changed, closes the connections of clients that are now
-//! refused, and warns of what is about to expire.
+//! Maintains a running server: reads its files when they have changed, closes the connections of clients that are now refused,
+//! and warns of what is about to expire.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,15 +12,15 @@ use crate::error::Error;
 use crate::observer::Event;
 use crate::panic::caught;
 
-/// How often dates are looked at.
+/// How often dates are checked.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often files that could not be read are tried again, though nothing has changed: a list from the future becomes one of
-/// the present.
+/// How often files that could not be read are tried again, though nothing has changed: a list that is not valid yet becomes
+/// valid.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// So often are idle connections looked through after a change of trust: what was about to be parked in the first sweep is
-/// there in the second.
+/// How many times idle connections are looked through after a change of trust: one that was about to be parked in the first
+/// sweep is found in the second.
 const SWEEPS: u32 = 2;
 
 pub(crate) struct Caretaker<'s> {
@@ -66,11 +66,11 @@ impl Caretaker<'_> {
         }
     }
 
-    /// Reads the files, all or none. The same failure is told once, or when somebody asked.
+    /// Reads the files, all or none. The same failure is reported once, and again only if somebody asked for the reload.
     fn reload(&self, before: Option<Failed>, asked: bool) -> Option<Failed> {
         let observer = &self.pool.context.observer;
         let begun = Instant::now();
-        // A bug in a parser must not be the end of all reading.
+        // A bug in a parser must not end all reloads.
         let read = caught(|| self.try_reload())
             .unwrap_or_else(|message| Err(Error::new(format!("reading them panicked: {message}"))));
         match read {
@@ -108,7 +108,7 @@ impl Caretaker<'_> {
     }
 }
 
-/// Says, whatever ends the caretaker, that it is over.
+/// Reports the end of the caretaker, whatever ends it.
 struct Over<'s>(&'s Bell);
 
 impl Drop for Over<'_> {
@@ -124,7 +124,7 @@ struct Failed {
 }
 
 impl Failed {
-    /// Until the next try: long lists take a while to read, and trying is not all there is to do.
+    /// How long to wait for the next try. Long lists take a while to read, and a thread has other things to do.
     fn pause(&self) -> Duration {
         RETRY.max(self.took * 20)
     }

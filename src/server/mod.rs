@@ -1,4 +1,4 @@
-//! The server: built, started, stopped.
+//! A server is built, started and stopped here.
 
 pub(crate) mod builder;
 pub(crate) mod handle;
@@ -57,14 +57,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Describes a server that listens on `listener`, shows `certificate`, and lets in whom `trust` vouches for.
+    /// Describes a server that listens on `listener`, shows `certificate`, and lets in the clients that `trust` accepts.
     ///
-    /// Bring your own listener: bound to any port with `:0`, inherited, or with options set.
+    /// The listener is yours: bound to any free port with `:0`, inherited, or with options set.
     pub fn builder(listener: TcpListener, certificate: ServerCertificate, trust: Trust) -> Builder {
         Builder::new(listener, certificate, trust)
     }
 
-    /// Describes a server that listens on `listener` and is made of files, which it reads anew when they change.
+    /// Describes a server that listens on `listener` and takes trust and certificate from files, which it reads anew when they
+    /// change.
     pub fn watching(listener: TcpListener, loaded: Loaded) -> Builder {
         let Loaded { watch, trust, certificate } = loaded;
         Builder { watch: Some(watch), ..Builder::new(listener, certificate, trust) }
@@ -104,12 +105,12 @@ impl Server {
     /// close_notify, running answers are finished, all within the drain timeout.
     ///
     /// # Errors
-    /// Threads or the poller cannot be made. Once it serves, nothing ends it but a shutdown.
+    /// Threads or the poller cannot be made. Once it serves, only a shutdown ends it.
     pub fn serve(self, handler: impl Handler + 'static) -> Result<Stopped, Error> {
         self.serve_after(|| {}, handler)
     }
 
-    /// The same; `ready` is called once connections are accepted: nothing fails after that.
+    /// The same; calls `ready` once connections are accepted: nothing fails after that.
     pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
         let Self { settings, listeners, control, observer, watch, .. } = self;
         let context = Context {
@@ -147,7 +148,7 @@ impl Server {
     }
 }
 
-/// How a server came to its end.
+/// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stopped {
@@ -193,15 +194,15 @@ impl Threads {
         Ok(())
     }
 
-    /// In this order: no more connections (`control.stop` is raised already, and the caretaker is told by its bell); every
-    /// response says that it is the last (`draining`); idle connections are closed until there are none, or the time is up;
-    /// the rest is cut; and the threads end (`pool.stop`).
+    /// In this order: no more connections are accepted (`control.stop` is raised already), and the caretaker is stopped by its
+    /// bell; every response says that it is the last (`draining`); idle connections are closed until there are none, or the time
+    /// is up; the rest is cut; the threads end (`pool.stop`).
     fn drain_and_join(self, pool: &Pool, control: &Control, timeout: Duration) -> Stopped {
         let end = Instant::now() + timeout;
         control.bell.ring(|asked| asked.stop = true);
         pool.listeners.close(&pool.poller);
         pool.context.draining.store(true, Ordering::SeqCst);
-        // Again and again: an answer that was begun before may still become an idle connection.
+        // Again and again: a connection may become idle when the answer that it was sending is over.
         loop {
             pool.close_idle();
             if pool.table.wait_until_empty(Duration::from_millis(50)) || Instant::now() >= end {
@@ -213,14 +214,14 @@ impl Threads {
         if let Some(caretaker) = self.caretaker
             && control.bell.wait_until_over(end.saturating_duration_since(Instant::now()))
         {
-            // Joining fails only if the thread panicked; then it is over too. The same below.
+            // Joining fails only if the thread panicked, and then it has ended too. The same below.
             let _ = caretaker.join();
         }
         if let Some(timekeeper) = self.timekeeper {
             let _ = timekeeper.join();
         }
         for worker in self.workers {
-            // A worker that is still in a handler cannot be made to leave it.
+            // A worker that is still in a handler cannot be stopped.
             if pool.table.wait_until_empty(Duration::ZERO) || worker.is_finished() {
                 let _ = worker.join();
             }

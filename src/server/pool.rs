@@ -1,4 +1,4 @@
-//! The workers: each takes a connection that can go on, drives it until it would wait, and parks it again.
+//! The workers: each takes a connection that can go on, drives it until it would have to wait, and parks it again.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ use crate::sync::Current;
 use crate::tls::acceptor::Tls;
 use crate::tls::session::Session;
 
-/// How often deadlines are looked at; each is met this much late at most.
+/// How often deadlines are checked. None is noticed later than this.
 const TICK: Duration = Duration::from_millis(100);
 
 /// What workers and the timekeeper share.
@@ -28,7 +28,7 @@ pub(crate) struct Pool {
     pub(crate) listeners: Listeners,
     pub(crate) table: ConnectionTable<Connection>,
     pub(crate) poller: Poller,
-    /// Ends the workers and the timekeeper, when the last connection is gone or has to go.
+    /// Ends the workers and the timekeeper, once all connections are closed.
     pub(crate) stop: StopSignal,
 }
 
@@ -44,7 +44,7 @@ impl Pool {
                     None => self.go_on(Token::from_u64(token), signal),
                 },
                 Ok(Ready::Stopped) => return,
-                // The poller is broken for good (it cannot be out of memory each time); nothing can be served without.
+                // The poller cannot be used any more (it is not out of memory each time), and nothing can be served without it.
                 Err(_) if self.context.draining.load(Ordering::Relaxed) => return,
                 Err(_) => std::thread::sleep(TICK),
             }
@@ -52,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// The timekeeper's life: expires what is past its deadline.
+    /// The timekeeper's life: ends what is past its deadline.
     pub(crate) fn keep_time(&self) {
         // Without connections there is nothing to expire and no reason to wake up.
         while self.table.wait_while_empty() {
@@ -87,10 +87,10 @@ impl Pool {
         self.sweep(idle, |connection, _| connection.close_politely());
     }
 
-    /// Does a step with each of the parked connections for which `wanted` says so, and parks those again that stay. It never
-    /// waits, and calls no handler: the threads that sweep have other things to look after.
+    /// Does a step with each parked connection that is `wanted`, and parks those again that stay. It never waits and calls no
+    /// handler: the threads that call this have other things to do.
     fn sweep(&self, wanted: impl Fn(&Connection, Waiting) -> bool, step: fn(&mut Connection, &Context) -> Next) {
-        // Some at a time: those that are taken cannot be served meanwhile.
+        // Only some at a time: those that are taken cannot be served meanwhile.
         const MOST: usize = 16;
         loop {
             let taken = self.table.take_where(MOST, &wanted);
@@ -99,7 +99,7 @@ impl Pool {
             }
             for (token, mut connection) in taken {
                 match self.step(&mut connection, step) {
-                    // Whatever there is to do next, a worker has to do it: there is always room to write, so one is told.
+                    // Whatever is to be done next, a worker has to do it. There is always room to write, so one is woken at once.
                     Next::Classified => self.park_for_a_worker(token, connection, Interest::Writable),
                     Next::Wait(interest) => self.park_for_a_worker(token, connection, interest),
                     Next::Close => self.close(token, connection),
@@ -134,8 +134,8 @@ impl Pool {
         self.context.concurrency.stop();
     }
 
-    /// A listener has a connection to accept. Where there is no room for it, it waits in the backlog: the listener is not
-    /// listened to until there is.
+    /// A listener has a connection to accept. If there is no room for it, it waits in the backlog, and the poller does not
+    /// watch the listener until there is.
     fn accept(&self, number: usize) {
         let token = match self.table.enter(Instant::now(), Connection::is_quiet) {
             Entry::Admitted(token) => token,
@@ -163,13 +163,13 @@ impl Pool {
                 let connection = Box::new(Connection::new(session, remote, &self.context));
                 self.drive(token, connection);
             }
-            // TLS has no randomness, or no memory.
+            // There are no random bytes, or there is no memory.
             Err(_) => self.leave(token),
         }
     }
 
-    /// Closes a connection in favour of another. If its client is authorised it was idle for a while, so that its last answer
-    /// has arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
+    /// Closes a connection in favour of another. If its client is authorised it was idle for a while, so its last answer has
+    /// arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
     fn evict(&self, mut evicted: Box<Connection>) {
         self.shed(evicted.link.remote);
         if evicted.link.is_authorised() {
@@ -209,9 +209,9 @@ impl Pool {
         }
     }
 
-    /// Has the poller tell when the connection can go on.
+    /// Has the poller report when the connection can go on.
     fn arm(&self, connection: &mut Connection, token: Token, interest: Interest) -> io::Result<()> {
-        // A client that was answered asks again, most likely.
+        // Most likely a client that was answered sends another request.
         let is_idle = connection.phase() == Phase::Idle && interest == Interest::Readable;
         let (link, token) = (&mut connection.link, token.as_u64());
         let socket = &link.session;
@@ -267,7 +267,7 @@ impl Pool {
         caught(work).map_err(told).ok()
     }
 
-    /// `Some`: it can go on already.
+    /// `Some`: it can already go on.
     fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
         let waiting = connection.waiting();
         let (mut back, signal) = self.table.park(token, connection, waiting)?;
@@ -280,7 +280,7 @@ impl Pool {
         self.leave(token);
     }
 
-    /// With it goes the reader of a body that is given up, and that is not ours.
+    /// Guarded, since the reader of a body that was given up is dropped too, and that is not our code.
     fn let_go(&self, connection: Box<Connection>) {
         self.guarded(connection.link.remote, || drop(connection));
     }

@@ -1,4 +1,4 @@
-//! The files that a server is made of, and whether they have changed.
+//! The files that a server takes trust and certificate from, and whether they have changed.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -11,22 +11,23 @@ use crate::error::Error;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::{Trust, TrustBuilder, client_name};
 
-/// How often the files are looked at. What has changed is read when it has been at rest for as long.
+/// How often the files are checked. What has changed is read when it has not changed again for as long.
 pub(crate) const TICK: Duration = Duration::from_millis(150);
 
-/// What does not come to rest is read after this time.
+/// What keeps changing is read after this time.
 const PATIENCE: Duration = Duration::from_millis(600);
 
-// What is promised: within a second. A look, the wait for rest, and a look on a thread that was late.
+// The promise is: within a second. That is a check, the wait, and a check on a thread that was late.
 const _: () = assert!(PATIENCE.as_millis() + 2 * TICK.as_millis() < 1000);
 
-/// Looking at the files in a directory may take one part in so many of a thread's time.
+/// Checking the files in a directory may take at most one part in `SHARE` of a thread's time.
 const SHARE: u32 = 50;
 
-/// The files that a server is made of. It reads them anew, all or none, within a second after one of them has changed.
+/// The files that a server takes trust and certificate from. It reads them anew, all or none, within a second after one of
+/// them has changed.
 ///
-/// They may be written in place, replaced by a rename, or reached over symbolic links that are turned elsewhere. If one
-/// cannot be read or is not valid, what was read before stays in force.
+/// They may be written in place, replaced by a rename, or be symbolic links that change. If one cannot be read or is not
+/// valid, what was read before stays in force.
 ///
 /// ```no_run
 /// use mtls_min::{Files, Server, Trust};
@@ -60,14 +61,14 @@ impl Files {
     /// # Errors
     /// As [`TrustBuilder::build`] and [`ServerCertificate::from_pem_files`].
     pub fn load(self) -> Result<Loaded, Error> {
-        // Before the files are read, so that no change between is missed.
+        // Before the files are read, so that no change in between is missed.
         let watch = Watch::new(self);
         let trust = watch.files.trust.build()?;
         let certificate = watch.files.load_certificate()?;
         Ok(Loaded { watch, trust, certificate })
     }
 
-    /// The same for what takes the place of `before`.
+    /// The same again, for what replaces `before`.
     pub(crate) fn reload(&self, before: &Trust, now: SystemTime) -> Result<(Trust, ServerCertificate), Error> {
         Ok((self.trust.clone().now(now).rebuild(before)?, self.load_certificate()?))
     }
@@ -86,7 +87,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Whom they say to trust.
+    /// The trust that they describe.
     pub fn trust(&self) -> &Trust {
         &self.trust
     }
@@ -99,19 +100,19 @@ impl Loaded {
 
 /// Notices that files have changed.
 ///
-/// It looks at them again and again, which works on every system, on network file systems and through symbolic links
-/// wherever they lead; looking at a handful of files takes microseconds.
+/// It checks them again and again, which works on every system, on network file systems and through symbolic links wherever
+/// they lead; checking a handful of files takes microseconds.
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) files: Files,
     directory: Option<Directory>,
     seen: u64,
-    /// A change that has not come to rest yet, and when it was first seen.
+    /// A change that may not be complete yet, and when it was first seen.
     unsettled: Option<(u64, Instant)>,
 }
 
 impl Watch {
-    /// From now on: to be made before the files are read.
+    /// From now on. Call this before the files are read.
     pub(crate) fn new(files: Files) -> Self {
         let directory = files.trust.directory().map(Directory::new);
         let mut watch = Self { files, directory, seen: 0, unsettled: None };
@@ -119,7 +120,7 @@ impl Watch {
         watch
     }
 
-    /// Whether there is a change to read: one that has come to rest, or does not do so for too long.
+    /// Whether there is a change to read: one that is complete, or has gone on for too long.
     pub(crate) fn has_changed(&mut self) -> bool {
         let now = self.look();
         if now == self.seen {
@@ -128,7 +129,7 @@ impl Watch {
         }
         match self.unsettled {
             Some((before, since)) if before == now || since.elapsed() >= PATIENCE => {
-                // What changes while it is read differs from `now`, and is noticed by the next look.
+                // A change while the files are read makes them differ from `now`, and the next check notices it.
                 self.seen = now;
                 self.unsettled = None;
                 true
@@ -152,7 +153,7 @@ impl Watch {
     }
 }
 
-/// What tells a changed file: device, inode, size, and the times of the last change of content and of anything.
+/// What changes with a file: device, inode, size, and the times of the last change of its content and of its metadata.
 fn stamp(path: &Path) -> Option<[u64; 7]> {
     let metadata = fs::metadata(path).ok()?;
     let signed = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
@@ -160,8 +161,8 @@ fn stamp(path: &Path) -> Option<[u64; 7]> {
     Some([metadata.dev(), metadata.ino(), metadata.size(), mtime, mtime_nsec, ctime, ctime_nsec])
 }
 
-/// A directory whose files count. That one was added, removed or renamed is seen at once; a change within one of very many
-/// files only when all of them can be looked at again.
+/// A directory whose files count. If one is added, removed or renamed, that is seen at once; a change within one of very many
+/// files is seen only when it is time to check all of them again.
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
