@@ -1,5 +1,6 @@
 //! The time of day, by which certificates are judged, and how times are written.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -66,6 +67,26 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<SystemTime> {
     humantime::parse_rfc3339_weak(&text).ok()
 }
 
+/// Lets each thing be reported once a day.
+#[derive(Debug, Default)]
+pub(crate) struct Daily {
+    today: u64,
+    reported: HashSet<String>,
+}
+
+impl Daily {
+    /// At most this many things are reported in a day.
+    const MOST: usize = 10_000;
+
+    /// Whether to report this now, because it was not reported today.
+    pub(crate) fn is_due(&mut self, what: &str, now: SystemTime) -> bool {
+        if self.today != day(now) {
+            *self = Self { today: day(now), reported: HashSet::new() };
+        }
+        self.reported.len() < Self::MOST && self.reported.insert(what.to_owned())
+    }
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
@@ -82,5 +103,26 @@ mod tests {
         assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(at(999_999_999_999), "9999-12-31T23:59:59Z");
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn each_thing_is_reported_once_a_day_and_again_on_the_next() {
+        let mut daily = Daily::default();
+        let mut due = |things: &[&'static str], hours: u64| {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600);
+            things.iter().copied().filter(|thing| daily.is_due(thing, now)).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&["a"], 1), ["a"]);
+        assert_eq!(due(&["a", "b"], 2), ["b"]);
+        assert_eq!(due(&["a", "b"], 23), [""; 0]);
+        assert_eq!(due(&["a", "b"], 24), ["a", "b"]);
+        assert_eq!(due(&["a", "b"], 47), [""; 0]);
+    }
+
+    #[test]
+    fn no_more_than_so_many_things_are_remembered_in_a_day() {
+        let mut daily = Daily::default();
+        let due = (0..=Daily::MOST).filter(|number| daily.is_due(&number.to_string(), SystemTime::UNIX_EPOCH));
+        assert_eq!(due.count(), Daily::MOST);
     }
 }

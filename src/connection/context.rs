@@ -1,13 +1,12 @@
 //! What every connection of a server shares.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Clock, day, days};
+use crate::clock::{Clock, Daily, day, days};
 use crate::config::{Gate, Limits, Timeouts};
 use crate::handler::Handler;
 use crate::observer::Observer;
@@ -57,26 +56,18 @@ impl RequestIds {
 
 /// Reports clients whose certificates expire soon, each once a day.
 #[derive(Debug, Default)]
-pub(crate) struct ExpiryNotices(Mutex<(u64, HashSet<String>)>);
+pub(crate) struct ExpiryNotices(Mutex<Daily>);
 
 impl ExpiryNotices {
     /// How long before the expiry the reports begin.
     pub(crate) const BEFORE: Duration = days(14);
-
-    /// At most this many clients are reported in a day.
-    const MOST: usize = 10_000;
 
     /// Whether to report this client now.
     pub(crate) fn are_due(&self, identity: &Identity, now: SystemTime) -> bool {
         if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
             return false;
         }
-        let today = day(now);
-        let mut told = lock(&self.0);
-        if told.0 != today {
-            *told = (today, HashSet::new());
-        }
-        told.1.len() < Self::MOST && told.1.insert(identity.sha256().to_owned())
+        lock(&self.0).is_due(identity.sha256(), now)
     }
 
     /// When this client may have to be reported next, if it stays connected.

@@ -1,13 +1,12 @@
 //! Maintains a running server: reads its files when they have changed, closes the connections of clients that are now refused,
 //! and warns of what is about to expire.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::handle::{Bell, Control};
 use super::pool::Pool;
 use super::watch::{TICK, Watch};
-use crate::clock::day;
+use crate::clock::Daily;
 use crate::error::Error;
 use crate::observer::Event;
 use crate::panic::caught;
@@ -33,7 +32,7 @@ impl Caretaker<'_> {
     /// Until it is asked to stop.
     pub(crate) fn care(mut self) {
         let _over = Over(&self.control.bell);
-        let mut warned = Warned::default();
+        let mut warned = Daily::default();
         let mut failed: Option<Failed> = None;
         let mut generation = self.control.trust.generation();
         let mut sweeps = 0;
@@ -98,12 +97,12 @@ impl Caretaker<'_> {
         self.control.replace(trust, Some(certificate))
     }
 
-    fn warn(&self, warned: &mut Warned) {
+    fn warn(&self, warned: &mut Daily) {
         let now = self.control.clock.now();
         let mut warnings = self.control.trust.current().warnings(now);
         warnings.extend(self.control.certificate().expiry_warning(now));
-        for warning in warned.new_ones(warnings, now) {
-            self.pool.context.observer.event(&Event::Warning { text: &warning });
+        for text in warnings.iter().filter(|warning| warned.is_due(warning, now)) {
+            self.pool.context.observer.event(&Event::Warning { text });
         }
     }
 }
@@ -127,36 +126,5 @@ impl Failed {
     /// How long to wait for the next try. Long lists take a while to read, and a thread has other things to do.
     fn pause(&self) -> Duration {
         RETRY.max(self.took * 20)
-    }
-}
-
-/// Each warning is given once a day.
-#[derive(Default)]
-struct Warned(HashMap<String, u64>);
-
-impl Warned {
-    fn new_ones(&mut self, warnings: Vec<String>, now: SystemTime) -> Vec<String> {
-        let today = day(now);
-        self.0.retain(|_, day| *day == today);
-        warnings.into_iter().filter(|warning| self.0.insert(warning.clone(), today).is_none()).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_warning_is_given_once_a_day_and_again_on_the_next() {
-        let mut warned = Warned::default();
-        let mut given = |warnings: &[&str], hours: u64| {
-            let warnings = warnings.iter().map(ToString::to_string).collect();
-            warned.new_ones(warnings, SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600))
-        };
-        assert_eq!(given(&["a"], 1), ["a"]);
-        assert_eq!(given(&["a", "b"], 2), ["b"]);
-        assert_eq!(given(&["a", "b"], 23), [""; 0]);
-        assert_eq!(given(&["a", "b"], 24), ["a", "b"]);
-        assert_eq!(given(&["a", "b"], 47), [""; 0]);
     }
 }
