@@ -16,7 +16,7 @@ pub(super) struct Linger {
     budget: u64,
 }
 
-/// Ends our side; the client's may still be sending, and closing now could destroy our last words on their way.
+/// Ends our side. The client may still be sending, and closing now could destroy our last bytes on their way.
 pub(super) fn half_close(link: &mut Link, context: &Context) -> Turn {
     link.session.half_close();
     Stage::Linger(Linger { budget: context.limits.linger }).enter(link, context).go_on()
@@ -37,8 +37,8 @@ impl Stage {
     pub(super) fn halt(self, halt: Halt, link: &mut Link, context: &Context) -> Turn {
         match halt {
             Halt::Wait(interest) => {
-                // No answer has acknowledged the client's last flight, and what it sends next may be waiting for that. Between
-                // requests the answer does it.
+                // The client may wait for its last flight to be acknowledged before it sends on. Between requests the answer
+                // acknowledges.
                 if interest == Interest::Readable && matches!(self, Stage::Handshake | Stage::Head(_)) {
                     link.session.acknowledge_at_once();
                 }

@@ -142,7 +142,7 @@ fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) 
     (response, asked)
 }
 
-/// What the client is told of a body that could not be read.
+/// The answer to a request whose body could not be read, and the reason for the log.
 fn explain(failure: Failure, link: &Link, context: &Context) -> HttpError {
     match failure {
         Failure::Rejected(error) => error,

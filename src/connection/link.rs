@@ -18,7 +18,7 @@ use crate::trust::Verdict;
 pub(crate) struct Link {
     pub(crate) session: Session,
     pub(crate) remote: SocketAddr,
-    /// Plaintext that nobody has used yet.
+    /// Plaintext that is not used yet.
     pub(super) input: Vec<u8>,
     judged: Judged,
     /// When the stage began, and when its client last made progress.

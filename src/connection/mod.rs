@@ -193,7 +193,7 @@ impl Stage {
 
     /// The deadline has passed.
     fn expire(self, link: &mut Link, context: &Context) -> Turn {
-        // That an idle connection, or one that is over, comes to its end is no surprise.
+        // The end of an idle connection, or of one that is over, is not worth an event.
         if matches!(self, Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
             link.report_timeout(self.phase(), context);
         }

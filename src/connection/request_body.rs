@@ -29,9 +29,9 @@ pub(crate) struct Upload<'c> {
 /// Why a body could not be read.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It is not acceptable: the client is told.
+    /// It is not acceptable: the client gets the status.
     Rejected(HttpError),
-    /// The client is too slow: it is told.
+    /// The client is too slow: it gets a 408.
     TimedOut,
     /// TLS cannot go on.
     Broken(TlsFailure),

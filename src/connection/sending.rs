@@ -40,7 +40,7 @@ pub(super) struct Asked {
     /// Whether `parts` is what the client sent.
     pub(super) readable: bool,
     pub(super) verdict: Verdict,
-    /// What a refused client was told.
+    /// The id in the page that a refused client gets.
     pub(super) request_id: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Sending {
         }
     }
 
-    /// The client may have taken enough of the answer for the next period to begin.
+    /// At the end of a period: the next one begins if the client has taken enough of the answer.
     pub(super) fn next_period(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
         if self.pace.next_period(self.answer.sent, Instant::now(), &context.timeouts) {
             link.deadline = self.pace.deadline;
@@ -100,7 +100,7 @@ impl Sending {
         if self.keep {
             return idle(link, context);
         }
-        // The client will hear all of it, unless bytes of its own that nobody reads cross our last words.
+        // The client will get all of it, unless it has sent bytes that nobody reads: they would make the system reset the connection.
         let small = self.answer.sent <= QUICK_FAREWELL;
         match self.client_is_done && small && link.input.is_empty() && link.session.has_nothing_unread() {
             true => Stage::Answer(self).close(),
@@ -161,7 +161,7 @@ impl Asked {
     }
 }
 
-/// Until the next request.
+/// The connection is kept for the next request.
 fn idle(link: &mut Link, context: &Context) -> Turn {
     let idle = Stage::Idle.enter(link, context);
     link.take_plaintext();

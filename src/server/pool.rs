@@ -151,7 +151,7 @@ impl Pool {
             Err(Failed { error, pause }) => {
                 self.leave(token);
                 self.context.observer.event(&Event::AcceptFailed { error: &error, pause });
-                // Who sees to it that it is tried again.
+                // The timekeeper tries again.
                 self.table.wake();
             }
         }

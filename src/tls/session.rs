@@ -17,7 +17,7 @@ use crate::reactor::{self, Signal};
 pub(crate) struct Session {
     tls: ServerConnection,
     socket: TcpStream,
-    /// The first bytes that ever arrived, to tell a client that speaks plain HTTP.
+    /// The first bytes that arrived, to recognise a client that speaks plain HTTP.
     first: FirstBytes,
     /// There may be something to read, or the end: the poller said so, and no read since has got less than it asked for.
     readable: bool,

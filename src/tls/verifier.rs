@@ -26,7 +26,7 @@ pub(crate) struct Verifier {
     judge: Judge,
     /// Clients are judged in the handshake already, and a refusal is a TLS alert.
     strict: bool,
-    /// Is told the verdict, where sessions are resumed.
+    /// Opened for an authorised client, where sessions are resumed.
     gate: Option<Arc<TicketGate>>,
 }
 
