@@ -37,7 +37,7 @@ impl Stage {
     pub(super) fn halt(self, halt: Halt, link: &mut Link, context: &Context) -> Turn {
         match halt {
             Halt::Wait(interest) => {
-                // The client may wait for its last flight to be acknowledged before it sends on. Between requests the answer
+                // The client may wait for its last flight to be acknowledged before it sends more. Between requests the answer
                 // acknowledges.
                 if interest == Interest::Readable && matches!(self, Stage::Handshake | Stage::Head(_)) {
                     link.session.acknowledge_at_once();
