@@ -31,6 +31,7 @@ mod connection;
 mod crypto;
 mod deadline;
 mod error;
+mod escape;
 mod file;
 mod handler;
 mod hex;

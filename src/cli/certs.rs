@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::CommandLine;
 use super::password::Password;
-use super::{CommandLine, quoted};
 use crate::clock::{timestamp, whole_days};
 use crate::error::Error;
+use crate::escape::shell;
 use crate::pki::{ClientRequest, Directory, Entry, KeyKind, Overview, Reason, Renewal, Usage};
 
 /// Make a CA and certificates, renew and revoke them. Nothing is overwritten unasked.
@@ -182,7 +183,7 @@ fn in_dir(text: &str, dir: &str) -> String {
 }
 
 fn dir_option(dir: &str) -> String {
-    if dir == "certs" { String::new() } else { format!(" --dir {}", quoted(dir)) }
+    if dir == "certs" { String::new() } else { format!(" --dir {}", shell(dir)) }
 }
 
 fn work(certs: &Certs) -> Result<(), Error> {
@@ -228,7 +229,7 @@ fn work(certs: &Certs) -> Result<(), Error> {
             [] => print_result!("{} was revoked before; the revocation list is signed anew\n", revoke.name),
             serials => {
                 print_result!("revoked {}, serial {}\n", revoke.name, serials.join(", "));
-                print_result!("a server with --crl {} heeds it within a second\n", quoted(&crl_in(&certs.dir)));
+                print_result!("a server with --crl {} heeds it within a second\n", shell(&crl_in(&certs.dir)));
             }
         },
         What::List(list) => show(&directory.list()?, list.json, &certs.dir, now),
@@ -249,13 +250,13 @@ fn say_made(files: &[PathBuf]) {
 }
 
 fn say_what_next(dir: &str) {
-    let file = |name: &str| quoted(&format!("{dir}/{name}"));
+    let file = |name: &str| shell(&format!("{dir}/{name}"));
     let files = match dir {
         "certs" => String::new(),
         _ => format!(" --cert {} --key {}", file("server-crt.pem"), file("server-key.pem")),
     };
     let option = dir_option(dir);
-    let (ca, ca_key, crl) = (file("ca.pem"), file("ca-key.pem"), quoted(&crl_in(dir)));
+    let (ca, ca_key, crl) = (file("ca.pem"), file("ca-key.pem"), shell(&crl_in(dir)));
     print_result!(
         "
 Next, a certificate for a client, and the server:

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, quoted, serve};
+use super::{CommandLine, serve};
 use crate::error::Error;
+use crate::escape::shell;
 #[cfg(not(feature = "pki"))]
 use {
     crate::x509::identity::Identity,
@@ -87,7 +88,7 @@ fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>) 
         Some(password) => format!("its password is {password}"),
         None => "its password is the one it was made with".to_owned(),
     };
-    let file = |name: &str| quoted(&format!("{dir}/{name}"));
+    let file = |name: &str| shell(&format!("{dir}/{name}"));
     let (ca, certificate, key) = (file("ca.pem"), file("client1-crt.pem"), file("client1-key.pem"));
     let legacy = match Path::new(dir).join("client1.legacy.p12").exists() {
         true => format!(" ({dir}/client1.legacy.p12 on macOS, old Windows and Android)"),

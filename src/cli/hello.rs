@@ -7,8 +7,9 @@ use http::{Method, StatusCode};
 
 use crate::clock::{timestamp, whole_days};
 use crate::connection::context::ExpiryNotices;
+use crate::escape;
 use crate::handler::Response;
-use crate::handler::pages::{self, escaped};
+use crate::handler::pages;
 use crate::handler::request::Request;
 use crate::trust::Verdict;
 use crate::x509::identity::Identity;
@@ -53,7 +54,7 @@ fn who_you_are(identity: &Identity, now: SystemTime) -> String {
     rows.push(("Serial number", identity.serial().to_owned()));
     rows.push(("SHA-256", identity.sha256().to_owned()));
     let rows: String =
-        rows.iter().map(|(term, value)| format!("<dt>{term}</dt><dd>{}</dd>\n", escaped(value))).collect();
+        rows.iter().map(|(term, value)| format!("<dt>{term}</dt><dd>{}</dd>\n", escape::html(value))).collect();
     let soon = match identity.expires_in(now).is_some_and(|left| left < ExpiryNotices::BEFORE) {
         true => "<p><strong>It expires soon: ask for a new one.</strong></p>\n",
         false => "",
@@ -63,7 +64,7 @@ fn who_you_are(identity: &Identity, now: SystemTime) -> String {
         "hello world",
         &format!(
             "<p>You are <strong>{}</strong>. Your certificate was accepted.</p>\n{soon}<dl>\n{rows}</dl>",
-            escaped(&identity.display_name())
+            escape::html(&identity.display_name())
         ),
     )
 }

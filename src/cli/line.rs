@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::x509::rfc4514::is_deceptive;
+use crate::escape::{push_json, push_prose};
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,17 +64,15 @@ impl Line {
 
     /// Text that is not a field: prose, of which no more than `most` characters count.
     pub(super) fn prose(&mut self, value: &str, most: usize) {
-        for c in cut(value, most) {
-            push_escaped(c, false, &mut self.text);
-        }
+        push_prose(value, most, &mut self.text);
     }
 
     /// Text that is not a field, in quotation marks: what a client says it asks for.
     pub(super) fn request(&mut self, method: &str, target: &str) {
         self.text.push('"');
-        push_bounded(method, MOST, &mut self.text);
+        push_json(method, MOST, &mut self.text);
         self.text.push(' ');
-        push_bounded(target, MOST, &mut self.text);
+        push_json(target, MOST, &mut self.text);
         self.text.push('"');
     }
 
@@ -112,7 +110,7 @@ impl Line {
     pub(super) fn bounded_field(&mut self, name: &str, value: &str, most: usize) {
         self.name(name);
         self.text.push('"');
-        push_bounded(value, most, &mut self.text);
+        push_json(value, most, &mut self.text);
         self.text.push('"');
     }
 
@@ -136,47 +134,6 @@ impl Line {
 /// Whether a value is written in full.
 pub(super) fn fits(value: &str) -> bool {
     value.len() <= MOST || value.chars().nth(MOST).is_none()
-}
-
-/// A JSON string (RFC 8259, section 7), with what could mislead a reader escaped too.
-pub(super) fn quoted(value: &str) -> String {
-    let mut out = String::with_capacity(value.len() + 2);
-    out.push('"');
-    push_bounded(value, usize::MAX, &mut out);
-    out.push('"');
-    out
-}
-
-/// What is to be between quotation marks.
-fn push_bounded(value: &str, most: usize, out: &mut String) {
-    let is_plain = |byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-    // Nearly every value of nearly every line.
-    if value.len() <= most && value.bytes().all(is_plain) {
-        return out.push_str(value);
-    }
-    for c in cut(value, most) {
-        push_escaped(c, true, out);
-    }
-}
-
-fn cut(value: &str, most: usize) -> impl Iterator<Item = char> {
-    let is_longer = value.len() > most && value.chars().nth(most).is_some();
-    value.chars().take(most).chain(is_longer.then_some('…'))
-}
-
-fn push_escaped(c: char, in_quotation_marks: bool, out: &mut String) {
-    match c {
-        '"' | '\\' if in_quotation_marks => {
-            out.push('\\');
-            out.push(c);
-        }
-        c if is_deceptive(c) => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-        c => out.push(c),
-    }
 }
 
 #[cfg(test)]

@@ -244,15 +244,6 @@ fn usage_error(message: &str, guess: Option<&str>, command: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// As a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
-    match !word.is_empty() && word.bytes().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 /// A time in seconds, fractions allowed.
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let (least, most) = (SECONDS.start(), SECONDS.end());

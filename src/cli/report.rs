@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use http::Method;
 use rustls::pki_types::CertificateDer;
 
-use super::line::quoted;
 use crate::clock::{timestamp, whole_days};
+use crate::escape::json as json_string;
 use crate::trust::{Decision, Judgement, Refusal, RefusalCode, Trust, Verdict, decide, judge, not_allowed};
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::Identity;
@@ -39,7 +39,7 @@ impl Fact {
 
     /// One that is words for programs too.
     fn words(name: &'static str, text: String) -> Self {
-        let json = quoted(&text);
+        let json = json_string(&text);
         Self { name, text, json }
     }
 }
@@ -116,9 +116,9 @@ impl Report {
             Outcome::Anyone(code) => ("anyone", Some(code)),
             Outcome::Refused(code) => ("refused", Some(code)),
         };
-        let mut members = vec![("decision", quoted(decision))];
-        members.extend(code.map(|code| ("code", quoted(code.as_str()))));
-        members.push(("subject", quoted(&self.subject)));
+        let mut members = vec![("decision", json_string(decision))];
+        members.extend(code.map(|code| ("code", json_string(code.as_str()))));
+        members.push(("subject", json_string(&self.subject)));
         members.extend(self.facts.iter().map(|fact| (fact.name, fact.json.clone())));
         object(members) + "\n"
     }
@@ -141,12 +141,12 @@ fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: Sy
         Fact::new(
             "certificate",
             format!("sha256 {sha256}, serial {serial}"),
-            object([("sha256", quoted(sha256)), ("serial", quoted(serial))]),
+            object([("sha256", json_string(sha256)), ("serial", json_string(serial))]),
         ),
         Fact::new(
             "dates",
             format!("{from} to {until}: {state}"),
-            object([("not_before", quoted(&from)), ("not_after", quoted(&until))]),
+            object([("not_before", json_string(&from)), ("not_after", json_string(&until))]),
         ),
         Fact::new(
             "usage",
@@ -163,7 +163,7 @@ fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: Sy
 /// The alternative names, if there are any, as rules name them.
 fn names_fact(identity: &Identity) -> Option<Fact> {
     let names = identity.alternative_names();
-    let json = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",");
+    let json = names.iter().map(|name| json_string(name)).collect::<Vec<_>>().join(",");
     (!names.is_empty()).then(|| Fact::new("names", names.join(", "), format!("[{json}]")))
 }
 
@@ -171,8 +171,11 @@ fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
     let text = match (verdict, anchor) {
         (_, Some(anchor)) => {
             let (subject, sha256, until) = (anchor.subject(), anchor.sha256(), timestamp(anchor.not_after()));
-            let json =
-                object([("subject", quoted(subject)), ("sha256", quoted(sha256)), ("not_after", quoted(&until))]);
+            let json = object([
+                ("subject", json_string(subject)),
+                ("sha256", json_string(sha256)),
+                ("not_after", json_string(&until)),
+            ]);
             return Fact::new("anchor", format!("{subject}, sha256 {sha256}, valid until {until}"), json);
         }
         (Verdict::Authorised(identity), None) => match identity.known_as() {
@@ -191,12 +194,12 @@ fn revocation_fact(certificate: &Certificate<'_>, trust: &Trust) -> Fact {
     let Some(crl) = trust.crl_for(certificate) else {
         return Fact::new("revocation", "no list of its issuer is loaded".to_owned(), "null".to_owned());
     };
-    let number = crl.number().map_or_else(|| "null".to_owned(), |number| quoted(&number));
+    let number = crl.number().map_or_else(|| "null".to_owned(), |number| json_string(&number));
     let (made, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
     let (entry, entry_json) = match crl.entry(certificate.serial) {
         Some((date, reason)) => (
             format!("revoked on {}, reason {reason}", timestamp(date)),
-            object([("date", quoted(&timestamp(date))), ("reason", quoted(reason))]),
+            object([("date", json_string(&timestamp(date))), ("reason", json_string(reason))]),
         ),
         None => ("no entry".to_owned(), "null".to_owned()),
     };
@@ -205,9 +208,9 @@ fn revocation_fact(certificate: &Certificate<'_>, trust: &Trust) -> Fact {
         format!("{crl}, as of {made}, {} revoked, next due on {due}: {entry}", crl.revoked()),
         object([
             ("number", number),
-            ("issuer", quoted(crl.issuer().subject())),
-            ("this_update", quoted(&made)),
-            ("next_update", quoted(&due)),
+            ("issuer", json_string(crl.issuer().subject())),
+            ("this_update", json_string(&made)),
+            ("next_update", json_string(&due)),
             ("revoked", crl.revoked().to_string()),
             ("entry", entry_json),
         ]),

@@ -10,11 +10,11 @@ use super::link::Link;
 use super::response_body::{Answer, GivenUp, Progress};
 use super::{Stage, Turn};
 use crate::deadline::{Pace, Phase};
+use crate::escape::visible;
 use crate::http1::Head;
 use crate::observer::{Access, Event};
 use crate::reactor::Interest;
 use crate::trust::Verdict;
-use crate::x509::identity::visible;
 
 /// A response on its way.
 pub(super) struct Sending {

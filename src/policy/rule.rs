@@ -4,9 +4,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::escape::visible;
 use crate::hex::{from_hex, hex};
 use crate::x509::distinguished_name::{exact_form_of, normal_form_of};
-use crate::x509::identity::{Attribute, Identity, visible};
+use crate::x509::identity::{Attribute, Identity};
 use crate::x509::rfc4514;
 
 use super::authority;

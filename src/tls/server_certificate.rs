@@ -13,10 +13,11 @@ use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use crate::clock::{days, timestamp};
 use crate::crypto;
 use crate::error::Error;
+use crate::escape::visible;
 use crate::file::FileKind;
 use crate::trust::may_have_signed;
 use crate::x509::certificate::Certificate;
-use crate::x509::identity::{Identity, visible};
+use crate::x509::identity::Identity;
 use crate::x509::pem::{Block, Bundle, PemProblem};
 
 /// A certificate chain and its private key: what the server shows to its clients.

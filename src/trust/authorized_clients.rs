@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 
 use crate::error::Error;
+use crate::escape::visible;
 use crate::file::FileKind;
 use crate::x509::certificate::Certificate;
-use crate::x509::identity::{sha256, visible};
+use crate::x509::identity::sha256;
 use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
 use super::{Digest, Pin, Trust};

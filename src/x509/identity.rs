@@ -12,8 +12,8 @@ use super::certificate::Certificate;
 pub use super::distinguished_name::Attribute;
 use super::distinguished_name::{exact_form_of, normal_form, read};
 use super::rfc4514;
-pub(crate) use super::rfc4514::visible;
 use crate::error::Error;
+use crate::escape::visible;
 use crate::hex::hex;
 
 /// Who a certificate says its holder is: read once, owned, cheap to clone.

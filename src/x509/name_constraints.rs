@@ -16,7 +16,7 @@ use super::certificate::Certificate;
 use super::distinguished_name::normal_form;
 use super::extensions::{GeneralName, NameConstraints, NameKind};
 use super::identity::name_text;
-use super::rfc4514::visible;
+use crate::escape::visible;
 
 /// At most this many pairs of a name and a constraint are compared for one chain; each 64 octets of a pair count as one more.
 pub(crate) const MOST_COMPARISONS: usize = 250_000;

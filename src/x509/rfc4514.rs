@@ -1,9 +1,8 @@
-//! Names as text (RFC 4514), and text that cannot mislead whoever reads it. What is shown of a name is read as that name.
-
-use std::fmt::Write as _;
+//! Names as text (RFC 4514). What is shown of a name is read as that name.
 
 use super::der::Reader;
 use super::distinguished_name::{Attribute, oid_of};
+use crate::escape::push_visible;
 use crate::hex::from_hex;
 
 /// A name as text, the last relative name first. Control characters and those that change the direction of text are escaped
@@ -32,20 +31,6 @@ pub(crate) fn write(names: &[Vec<Attribute>]) -> String {
 pub(crate) fn parse(text: &str) -> Result<Vec<Vec<Attribute>>, String> {
     let relative = unescaped_parts(text, ',').into_iter().rev();
     relative.map(|relative| unescaped_parts(relative, '+').into_iter().map(parse_attribute).collect()).collect()
-}
-
-/// A value for people to read: control characters and those that change the direction of text are shown as `\XX`.
-pub(crate) fn visible(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        push_visible(c, &mut out);
-    }
-    out
-}
-
-/// Whether a character, shown as it is, could do something to a terminal or make a reader see another text.
-pub(crate) fn is_deceptive(c: char) -> bool {
-    c.is_control() || is_misleading(c)
 }
 
 /// The parts between separators that no backslash stands before.
@@ -139,24 +124,6 @@ fn push_escaped(value: &str, out: &mut String) {
     }
 }
 
-fn push_visible(c: char, out: &mut String) {
-    if is_deceptive(c) {
-        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\\{byte:02X}");
-        }
-    } else {
-        out.push(c);
-    }
-}
-
-/// Characters that cannot be seen, or that make the text around them look like another: line and paragraph separators,
-/// directions, joiners, the byte order mark, tags.
-fn is_misleading(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,8 +151,6 @@ mod tests {
     #[test]
     fn what_would_mislead_a_reader_is_shown_as_bytes() {
         assert_eq!(shown(&[(CN, "a\nb\0c\u{1b}[31m")]), r"CN=a\0Ab\00c\1B[31m");
-        assert_eq!(visible("abc\u{202e}fdp.exe"), r"abc\E2\80\AEfdp.exe");
-        assert_eq!(visible("Zoë Müller"), "Zoë Müller");
     }
 
     #[test]
