@@ -12,16 +12,6 @@ pub(super) enum Form {
     Json,
 }
 
-impl argh::FromArgValue for Form {
-    fn from_arg_value(value: &str) -> Result<Self, String> {
-        match value {
-            "text" => Ok(Form::Text),
-            "json" => Ok(Form::Json),
-            _ => Err("not a form of log: text or json".to_owned()),
-        }
-    }
-}
-
 /// So many characters of a value are written; then comes an ellipsis.
 pub(super) const MOST: usize = 256;
 

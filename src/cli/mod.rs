@@ -120,7 +120,7 @@ struct CommandLine {
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     drain_timeout: Option<std::time::Duration>,
     /// access log on stdout as text or json (default text)
-    #[argh(option, arg_name = "form")]
+    #[argh(option, arg_name = "form", from_str_fn(form))]
     log: Option<line::Form>,
 }
 
@@ -251,6 +251,14 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
     valid
         .map(std::time::Duration::from_secs_f64)
         .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
+}
+
+fn form(text: &str) -> Result<line::Form, String> {
+    match text {
+        "text" => Ok(line::Form::Text),
+        "json" => Ok(line::Form::Json),
+        _ => Err("not a form of log: text or json".to_owned()),
+    }
 }
 
 fn workers(text: &str) -> Result<usize, String> {

@@ -67,7 +67,6 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/cli/certs.rs",
                 "src/cli/check.rs",
                 "src/cli/demo.rs",
-                "src/cli/line.rs",
                 "src/cli/trust.rs",
             ],
         ),
