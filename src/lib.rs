@@ -36,6 +36,8 @@ mod file;
 mod handler;
 mod hex;
 mod http1;
+#[cfg(feature = "cli")]
+mod log;
 mod observer;
 mod panic;
 #[cfg(feature = "pki")]

@@ -18,24 +18,18 @@ macro_rules! print_result {
     }};
 }
 
-mod access;
 mod arguments;
 mod capacity;
 #[cfg(feature = "pki")]
 mod certs;
 mod check;
 mod demo;
-mod events;
 mod hello;
-mod line;
-mod log;
 #[cfg(feature = "pki")]
 mod password;
 mod report;
 mod serve;
-mod strangers;
 mod trust;
-mod writer;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -45,6 +39,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::config::{CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
+use crate::log::Form;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
@@ -121,7 +116,7 @@ struct CommandLine {
     drain_timeout: Option<std::time::Duration>,
     /// access log on stdout as text or json (default text)
     #[argh(option, arg_name = "form", from_str_fn(form))]
-    log: Option<line::Form>,
+    log: Option<Form>,
 }
 
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
@@ -253,10 +248,10 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
         .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
 }
 
-fn form(text: &str) -> Result<line::Form, String> {
+fn form(text: &str) -> Result<Form, String> {
     match text {
-        "text" => Ok(line::Form::Text),
-        "json" => Ok(line::Form::Json),
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
         _ => Err("not a form of log: text or json".to_owned()),
     }
 }

@@ -9,12 +9,10 @@ use signal_hook::iterator::Signals;
 
 use super::CommandLine;
 use super::capacity::{connections_borne, raise_open_files};
-use super::events::summary;
-use super::line::Form;
-use super::log::{Log, announce};
 use crate::clock::timestamp;
 use crate::config::STACK;
 use crate::error::Error;
+use crate::log::{Form, Log, announce, summary};
 use crate::server::handle::{ShutdownHandle, TrustHandle};
 use crate::server::watch::Files;
 use crate::server::{Server, Stopped};

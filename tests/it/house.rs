@@ -124,7 +124,7 @@ fn layers_point_down() {
     let layers: &[&[&str]] = &[
         &["cli"],
         &["server"],
-        &["connection"],
+        &["connection", "log"],
         &["handler", "observer"],
         &["tls"],
         &["pki"],

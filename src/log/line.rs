@@ -6,7 +6,7 @@ use crate::escape::{push_json, push_prose};
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     #[default]
     Text,
     Json,

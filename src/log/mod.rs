@@ -1,5 +1,11 @@
 //! The log of a server that runs: on stdout one line a request, on stderr what else happens.
 
+mod access;
+mod events;
+mod line;
+mod strangers;
+mod writer;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -7,17 +13,17 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use super::line::Form;
-use super::strangers::{Key, LeftOut, Strangers};
-use super::writer::LineWriter;
-use super::{access, events};
+pub(crate) use self::events::summary;
+pub(crate) use self::line::Form;
+use self::strangers::{Key, LeftOut, Strangers};
+use self::writer::LineWriter;
 use crate::config::STACK;
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
 
 /// Writes the log. Clones write the same one.
 #[derive(Debug, Clone)]
-pub(super) struct Log {
+pub(crate) struct Log {
     form: Form,
     requests: LineWriter,
     events: LineWriter,
@@ -26,14 +32,14 @@ pub(super) struct Log {
 
 /// Says something about a server that is about to run, before anything can happen that a line of its log would hold up. That
 /// nobody listens is no reason to stop.
-pub(super) fn announce(form: Form, kind: &'static str, text: &str) {
+pub(crate) fn announce(form: Form, kind: &'static str, text: &str) {
     let _ = io::stderr().lock().write_all(events::notice(form, SystemTime::now(), kind, text).as_bytes());
 }
 
 impl Log {
     /// # Errors
     /// A thread cannot be started, or stdout has no descriptor left.
-    pub(super) fn start(form: Form) -> Result<Self, Error> {
+    pub(crate) fn start(form: Form) -> Result<Self, Error> {
         let failed = |error| Error::new("cannot start the log").caused_by(error);
         let notice = move |kind, text: &str| events::notice(form, SystemTime::now(), kind, text);
         // If stderr cannot be written, there is nowhere to say so.
@@ -55,12 +61,12 @@ impl Log {
     }
 
     /// Says something about the server itself.
-    pub(super) fn say(&self, kind: &'static str, text: &str) {
+    pub(crate) fn say(&self, kind: &'static str, text: &str) {
         self.events.line(&events::notice(self.form, SystemTime::now(), kind, text));
     }
 
     /// Waits a moment for the last lines to be taken.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.strangers.end().iter().for_each(|(key, left_out)| self.write_count(key, left_out));
         self.requests.finish();
         self.events.finish();

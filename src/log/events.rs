@@ -172,7 +172,7 @@ fn short(name: &str) -> String {
 }
 
 /// What is trusted, in a line.
-pub(super) fn summary(trust: &Trust) -> String {
+pub(crate) fn summary(trust: &Trust) -> String {
     let of_kind = |kind| trust.entries().iter().filter(|entry| entry.kind() == kind).count();
     let mut text = format!("{} CAs, {} pinned clients", of_kind(TrustKind::Ca), of_kind(TrustKind::PinnedClient));
     // Writing to a string cannot fail.
