@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// A value for people to read: control characters and those that change the direction of text are shown as `\XX`, byte by
+/// A value for people to read: control characters and those that change the direction of text are shown as a backslash and two digits, byte by
 /// byte, as in names (RFC 4514, section 2.4).
 pub(crate) fn visible(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
@@ -84,7 +84,7 @@ fn cut(value: &str, most: usize) -> impl Iterator<Item = char> {
     value.chars().take(most).chain(is_longer.then_some('…'))
 }
 
-/// A deceptive character as `\uXXXX` (RFC 8259, section 7), any other as it is.
+/// A deceptive character as `\u` and four digits (RFC 8259, section 7), any other as it is.
 fn push_unicode(c: char, out: &mut String) {
     if is_deceptive(c) {
         for unit in c.encode_utf16(&mut [0; 2]) {
