@@ -49,7 +49,6 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
 }
 
 /// The same with milliseconds, for the log.
-#[cfg(feature = "cli")]
 pub(crate) fn log_time(time: SystemTime) -> impl fmt::Display {
     humantime::format_rfc3339_millis(writable(time))
 }

@@ -11,7 +11,7 @@
 //!
 //! The files can be read anew while the server runs ([`Server::watching`]), or trust be replaced by hand ([`TrustHandle`]).
 //! [`Policy`] has the rules, and [`judge`] is the judge, for whoever wants to ask it alone. What happens is told to an
-//! [`Observer`]; without one the server is silent. How it works inside is told in `docs/architecture.md`.
+//! [`Observer`]; without one the server is silent. [`log`] has observers that write a log. How it works inside is told in `docs/architecture.md`.
 //!
 //! # Features
 //! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
@@ -36,8 +36,7 @@ mod file;
 mod handler;
 mod hex;
 mod http1;
-#[cfg(feature = "cli")]
-mod log;
+pub mod log;
 mod observer;
 mod panic;
 #[cfg(feature = "pki")]

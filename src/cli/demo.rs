@@ -37,11 +37,13 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         return Err(Error::new("the demo brings its own certificates, so --ca, --cert and --key do not go with it")
             .hint("leave `demo` out to serve with yours"));
     }
-    let signals = serve::signals()?;
-    let password = make(&demo.dir)?;
     let in_dir = |name: &str| Path::new(&demo.dir).join(name).display().to_string();
     let mut line =
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
+    // Before anything is made.
+    serve::addresses(&line.listen)?;
+    let signals = serve::signals()?;
+    let password = make(&demo.dir)?;
     // There is one once somebody was revoked.
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
         line.crl = vec![in_dir("crl.pem")];

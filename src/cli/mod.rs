@@ -39,7 +39,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::config::{CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
-use crate::log::Form;
+use crate::log::Format;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
@@ -115,8 +115,8 @@ struct CommandLine {
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     drain_timeout: Option<std::time::Duration>,
     /// access log on stdout as text or json (default text)
-    #[argh(option, arg_name = "form", from_str_fn(form))]
-    log: Option<Form>,
+    #[argh(option, arg_name = "form", from_str_fn(log_format))]
+    log: Option<Format>,
 }
 
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
@@ -248,10 +248,10 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
         .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
 }
 
-fn form(text: &str) -> Result<Form, String> {
+fn log_format(text: &str) -> Result<Format, String> {
     match text {
-        "text" => Ok(Form::Text),
-        "json" => Ok(Form::Json),
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
         _ => Err("not a form of log: text or json".to_owned()),
     }
 }

@@ -1,6 +1,9 @@
 //! `mtls-min`: serve until a signal comes.
 
+use std::fs::File;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
@@ -12,7 +15,8 @@ use super::capacity::{connections_borne, raise_open_files};
 use crate::clock::timestamp;
 use crate::config::STACK;
 use crate::error::Error;
-use crate::log::{Form, Log, announce, summary};
+use crate::log::{AccessLog, Format, summary};
+use crate::observer::{Event, Observer};
 use crate::server::handle::{ShutdownHandle, TrustHandle};
 use crate::server::watch::Files;
 use crate::server::{Server, Stopped};
@@ -29,22 +33,22 @@ pub(super) fn signals() -> Result<Signals, Error> {
 
 /// Serves; `ready` is told the addresses once it listens.
 pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
+    let addresses = addresses(&line.listen)?;
     let files = Files::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),
     );
-    // Everything is checked before the port opens. Why it cannot be opened is prose, and the last that is said; all else is said
-    // in the form of the log.
+    // Everything is checked before the port opens. Why it cannot be opened is prose, and the last that is said; all else goes
+    // through the log.
     let loaded = files.load()?;
-    let form = line.log.unwrap_or_default();
-    say_certificates(form, loaded.trust(), loaded.certificate());
-    say_unread_lists(form, line, loaded.trust());
-    let max_connections = max_connections(form, line.max_connections);
-    let mut listeners = listeners(&line.listen)?.into_iter();
+    let log = start_log(line.log.unwrap_or_default())?;
+    say_certificates(&log, loaded.trust(), loaded.certificate());
+    say_unread_lists(&log, line, loaded.trust());
+    let max_connections = max_connections(&log, line.max_connections);
+    let mut listeners = listeners(&addresses)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let log = Log::start(form)?;
     let mut builder = Server::watching(first, loaded).max_connections(max_connections).observer(log.clone());
     for listener in listeners {
         builder = builder.also_listen(listener);
@@ -78,12 +82,12 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     }
     let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone())
         .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
-    let addresses = server.local_addrs().to_vec();
+    let listening_on = server.local_addrs().to_vec();
     let listening = || {
-        for address in &addresses {
-            announce(form, "listening", &format!("listening on {address}"));
+        for address in &listening_on {
+            log.notice("listening", &format!("listening on {address}"));
         }
-        ready(&addresses);
+        ready(&listening_on);
     };
     let stopped = server.serve_after(listening, super::hello::hello);
     handle.close();
@@ -94,31 +98,38 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
             Stopped::Drained => "stopped, every answer was finished".to_owned(),
             Stopped::Cut { connections } => format!("stopped at the drain timeout, {connections} connections were cut"),
         };
-        log.say("stopped", &text);
+        log.notice("stopped", &text);
     }
-    log.finish();
+    log.flush();
     stopped.map(|_| ())
 }
 
-fn say_certificates(form: Form, trust: &Trust, certificate: &ServerCertificate) {
+/// The stdout of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.
+fn start_log(format: Format) -> Result<AccessLog, Error> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let stdout = stdout.map_err(|error| Error::new("cannot start the log").caused_by(error))?;
+    AccessLog::split(format, stdout, io::stderr())
+}
+
+fn say_certificates(log: &AccessLog, trust: &Trust, certificate: &ServerCertificate) {
     for entry in trust.entries() {
-        say_certificate(form, &entry.kind().to_string(), entry.identity());
+        say_certificate(log, &entry.kind().to_string(), entry.identity());
     }
-    announce(form, "certificate", &format!("server {}", certificate.summary()));
+    log.notice("certificate", &format!("server {}", certificate.summary()));
     if trust.authorized_clients().is_some() || trust.crls().next().is_some() || trust.policy().len() > 0 {
-        announce(form, "in_force", &format!("in force: {}", summary(trust)));
+        log.notice("in_force", &format!("in force: {}", summary(trust)));
     }
     for warning in certificate.warnings() {
-        warn(form, warning);
+        warn(log, warning);
     }
 }
 
-fn warn(form: Form, text: &str) {
-    announce(form, "warning", &format!("warning: {text}"));
+fn warn(log: &AccessLog, text: &str) {
+    log.event(&Event::Warning { text });
 }
 
 /// A list that lies beside a CA was made to be read.
-fn say_unread_lists(form: Form, line: &CommandLine, trust: &Trust) {
+fn say_unread_lists(log: &AccessLog, line: &CommandLine, trust: &Trust) {
     // With --crl-required a list that is not there is told of by itself.
     if trust.crls().next().is_some() || line.crl_required {
         return;
@@ -126,18 +137,18 @@ fn say_unread_lists(form: Form, line: &CommandLine, trust: &Trust) {
     let default = ["certs/ca.pem".to_owned()];
     let authorities = if line.ca.is_empty() && line.authorized_clients.is_none() { &default[..] } else { &line.ca };
     for list in authorities.iter().map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists()) {
-        warn(form, &format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()));
+        warn(log, &format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()));
     }
 }
 
-fn say_certificate(form: Form, kind: &str, identity: &Identity) {
+fn say_certificate(log: &AccessLog, kind: &str, identity: &Identity) {
     let (subject, sha256, until) = (identity.shown_subject(), identity.sha256(), timestamp(identity.not_after()));
-    announce(form, "certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
+    log.notice("certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
 /// As many connections as asked for, or as the memory bears; but no more than the system lets this process have: each needs a
 /// descriptor.
-fn max_connections(form: Form, asked: Option<usize>) -> usize {
+fn max_connections(log: &AccessLog, asked: Option<usize>) -> usize {
     const OTHERS: u64 = 32;
     /// Who did not ask for a number is told only if there are fewer.
     const MANY: usize = 1024;
@@ -145,12 +156,13 @@ fn max_connections(form: Form, asked: Option<usize>) -> usize {
     let files = raise_open_files().unwrap_or(u64::MAX);
     let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(4);
     if possible < asked.unwrap_or(wanted.min(MANY)) {
-        warn(form, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
+        warn(log, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
     }
     wanted.min(possible)
 }
 
-fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
+/// The addresses that are asked for; not in use yet.
+pub(super) fn addresses(asked: &[String]) -> Result<Vec<SocketAddr>, Error> {
     let default = ["127.0.0.1:4433".to_owned()];
     let asked = if asked.is_empty() { &default[..] } else { asked };
     let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
@@ -159,6 +171,10 @@ fn listeners(asked: &[String]) -> Result<Vec<TcpListener>, Error> {
             return Err(Error::new(format!("--listen {address} is there twice")).hint("leave one of them out"));
         }
     }
+    Ok(addresses)
+}
+
+fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
     (0..addresses.len()).map(|at| listen(addresses[at], &addresses[..at])).collect()
 }
 
@@ -183,11 +199,11 @@ fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Err
             other.port() == address.port() && (other.ip().is_unspecified() || address.ip().is_unspecified())
         };
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse if before.iter().any(covers) => {
+            io::ErrorKind::AddrInUse if before.iter().any(covers) => {
                 "an unspecified address (0.0.0.0 or [::]) covers all others of its port: leave the other --listen out"
             }
-            std::io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
-            std::io::ErrorKind::PermissionDenied => {
+            io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
+            io::ErrorKind::PermissionDenied => {
                 "ports below 1024 are reserved; choose another, or grant CAP_NET_BIND_SERVICE"
             }
             _ => "choose another address with --listen",
@@ -201,26 +217,28 @@ fn heed_signals(
     mut signals: Signals,
     shutdown: ShutdownHandle,
     trust: TrustHandle,
-    log: Log,
-) -> std::io::Result<JoinHandle<()>> {
+    log: AccessLog,
+) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("signals".to_owned()).stack_size(STACK).spawn(move || {
         let mut stopping = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP => trust.reload(),
-                SIGUSR1 | SIGUSR2 => log.say("signal", "this signal means nothing here; SIGHUP reads the files anew"),
+                SIGUSR1 | SIGUSR2 => {
+                    log.notice("signal", "this signal means nothing here; SIGHUP reads the files anew")
+                }
                 _ => {}
             }
             if ![SIGINT, SIGTERM].contains(&signal) {
                 continue;
             }
             if stopping {
-                log.say("stopped", "stopped at once");
-                log.finish();
+                log.notice("stopped", "stopped at once");
+                log.flush();
                 std::process::exit(128 + signal);
             }
             stopping = true;
-            log.say("stopping", "stopping; running answers are finished, a second signal ends at once");
+            log.notice("stopping", "stopping; running answers are finished, a second signal ends at once");
             shutdown.shutdown();
         }
     })

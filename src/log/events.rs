@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::access::{leaves_out, refused, remote};
-use super::line::{Form, Line, MOST, MOST_OF_OURS};
+use super::line::{Format, Line, MOST, MOST_OF_OURS};
 use super::strangers::{Key, Kind, LeftOut};
 use crate::clock::{log_time, whole_days};
 use crate::observer::Event;
@@ -58,19 +58,19 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     }
 }
 
-pub(super) fn line(form: Form, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
-    written(form, now, &said(event), left_out)
+pub(super) fn line(format: Format, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
+    written(format, now, &said(event), left_out)
 }
 
 /// Something about the server itself.
-pub(super) fn notice(form: Form, now: SystemTime, kind: &'static str, text: &str) -> String {
-    written(form, now, &Said::of_ours(kind, text), &LeftOut::default())
+pub(super) fn notice(format: Format, now: SystemTime, kind: &'static str, text: &str) -> String {
+    written(format, now, &Said::of_ours(kind, text), &LeftOut::default())
 }
 
 /// What was left out, where no further line of the kind has come.
-pub(super) fn left_out(form: Form, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+pub(super) fn left_out(format: Format, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
     let Kind { name, code, .. } = key.kind;
-    let mut line = begun(form, now, name);
+    let mut line = begun(format, now, name);
     match (line.is_text(), key.address) {
         (true, Some(address)) => line.plain(format_args!("{address}: {name}")),
         (true, None) => line.plain(format_args!("other addresses: {name}")),
@@ -83,8 +83,8 @@ pub(super) fn left_out(form: Form, now: SystemTime, key: &Key, left_out: &LeftOu
     line.end()
 }
 
-fn begun(form: Form, now: SystemTime, kind: &'static str) -> Line {
-    let mut line = Line::new(form);
+fn begun(format: Format, now: SystemTime, kind: &'static str) -> Line {
+    let mut line = Line::new(format);
     if line.is_text() {
         line.plain(format_args!("{} mtls-min: ", log_time(now)));
     } else {
@@ -94,9 +94,9 @@ fn begun(form: Form, now: SystemTime, kind: &'static str) -> Line {
     line
 }
 
-fn written(form: Form, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
+fn written(format: Format, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
     let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
-    let mut line = begun(form, now, said.kind);
+    let mut line = begun(format, now, said.kind);
     if line.is_text() {
         if let Some(remote) = said.remote {
             line.plain(format_args!("{remote}: "));
@@ -166,7 +166,7 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
 }
 
 fn short(name: &str) -> String {
-    let mut line = Line::new(Form::Text);
+    let mut line = Line::new(Format::Text);
     line.prose(name, MOST);
     line.end().trim_end().to_owned()
 }

@@ -4,11 +4,13 @@ use std::fmt::{Display, Write as _};
 
 use crate::escape::{push_json, push_prose};
 
-/// How the log is written.
+/// How a log is written. Defaults to text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Format {
+    /// Lines for people.
     #[default]
     Text,
+    /// Lines for programs, one JSON object each.
     Json,
 }
 
@@ -20,29 +22,29 @@ pub(super) const MOST_OF_OURS: usize = 4096;
 
 /// A line being written. As text its fields are ` name=value`, as JSON members of one object.
 pub(super) struct Line {
-    form: Form,
+    format: Format,
     text: String,
 }
 
 impl Line {
-    pub(super) fn new(form: Form) -> Self {
+    pub(super) fn new(format: Format) -> Self {
         // Most lines fit.
         let mut text = String::with_capacity(256);
-        if form == Form::Json {
+        if format == Format::Json {
             text.push('{');
         }
-        Self { form, text }
+        Self { format, text }
     }
 
     pub(super) fn is_text(&self) -> bool {
-        self.form == Form::Text
+        self.format == Format::Text
     }
 
     /// One of two names: programs are told more exactly.
     pub(super) fn named(&self, text: &'static str, json: &'static str) -> &'static str {
-        match self.form {
-            Form::Text => text,
-            Form::Json => json,
+        match self.format {
+            Format::Text => text,
+            Format::Json => json,
         }
     }
 
@@ -69,18 +71,18 @@ impl Line {
     /// A field whose value is one word of our own making: a code, an address, a time.
     pub(super) fn word(&mut self, name: &str, value: impl Display) {
         self.name(name);
-        let _ = match self.form {
-            Form::Text => write!(self.text, "{value}"),
-            Form::Json => write!(self.text, "\"{value}\""),
+        let _ = match self.format {
+            Format::Text => write!(self.text, "{value}"),
+            Format::Json => write!(self.text, "\"{value}\""),
         };
     }
 
     /// A field whose value is several words of our own making.
     pub(super) fn words(&mut self, name: &str, values: &[String]) {
         self.name(name);
-        let (open, separator, close) = match self.form {
-            Form::Text => ("", ",", ""),
-            Form::Json => ("[\"", "\",\"", "\"]"),
+        let (open, separator, close) = match self.format {
+            Format::Text => ("", ",", ""),
+            Format::Json => ("[\"", "\",\"", "\"]"),
         };
         self.plain(format_args!("{open}{}{close}", values.join(separator)));
     }
@@ -105,15 +107,15 @@ impl Line {
     }
 
     fn name(&mut self, name: &str) {
-        let _ = match self.form {
-            Form::Text => write!(self.text, " {name}="),
-            Form::Json if self.text.len() > 1 => write!(self.text, ",\"{name}\":"),
-            Form::Json => write!(self.text, "\"{name}\":"),
+        let _ = match self.format {
+            Format::Text => write!(self.text, " {name}="),
+            Format::Json if self.text.len() > 1 => write!(self.text, ",\"{name}\":"),
+            Format::Json => write!(self.text, "\"{name}\":"),
         };
     }
 
     pub(super) fn end(mut self) -> String {
-        if self.form == Form::Json {
+        if self.format == Format::Json {
             self.text.push('}');
         }
         self.text.push('\n');
@@ -136,10 +138,10 @@ mod tests {
             let fitting = unit.repeat(MOST);
             assert!(fits(&fitting) && !fits(&(fitting.clone() + "x")));
             for (value, wanted) in [(fitting.clone(), fitting.clone()), (fitting.clone() + "x", fitting + "…")] {
-                let mut line = Line::new(Form::Text);
+                let mut line = Line::new(Format::Text);
                 line.field("a", &value);
                 assert_eq!(line.end(), format!(" a=\"{wanted}\"\n"));
-                let mut line = Line::new(Form::Json);
+                let mut line = Line::new(Format::Json);
                 line.field("a", &value);
                 assert_eq!(line.end(), format!("{{\"a\":\"{wanted}\"}}\n"));
             }
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_value_ends_it_or_the_line() {
-        let mut line = Line::new(Form::Text);
+        let mut line = Line::new(Format::Text);
         line.request("GET", "/a\" 200\\?\n\u{202e}\u{e0041}");
         line.field("subject", "CN=a\\,b\"");
         line.prose(": one\ntwo \"three\" \\", MOST);

@@ -1,4 +1,48 @@
-//! The log of a server that runs: on stdout one line a request, on stderr what else happens.
+//! The logs: observers that write a line for each request and for each event.
+//!
+//! [`AccessLog`] writes text for people or JSON for programs; it is the log of the command `mtls-min`. With the feature `log`,
+//! `Facade` hands the same text to the `log` crate.
+//!
+//! ```no_run
+//! # use mtls_min::{Server, ServerCertificate, Trust, log::AccessLog};
+//! # fn builder() -> Result<mtls_min::Builder, Box<dyn std::error::Error>> {
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let certificate = ServerCertificate::from_pem_files("crt.pem", "key.pem")?;
+//! # let trust = Trust::from_pem_files(["ca.pem"])?;
+//! let log = AccessLog::text(std::io::stderr())?;
+//! let builder = Server::builder(listener, certificate, trust).observer(log);
+//! # Ok(builder) }
+//! ```
+//!
+//! # What a line holds
+//! A request, as text:
+//!
+//! ```text
+//! 2026-11-23T20:41:39.363Z 127.0.0.1:39872 "GET /" 200 81B 34us TLSv1.3 subject="CN=alice"
+//! 2026-11-23T20:41:39.371Z 127.0.0.1:39874 "GET /" 401 276B 26us TLSv1.3 refused=no_certificate because="the client sent …" repair="have the client …" ref=dc4092909c2e
+//! ```
+//!
+//! As JSON, an object with `time`, `remote`, `method`, `target`, `status`, `bytes`, `microseconds` and `tls`; then `subject` and
+//! `sha256` of an authorised client, or `refused` (the code), `because` and `repair`, and `reference`, the id that the client was
+//! told. A refused client's own certificate is `unverified_subject`. `verdict` in place of `refused` is a verdict that refused
+//! nothing, since the request was for anyone. `note` is why the server itself answered, or gave up.
+//!
+//! An event, as text, is a time, `mtls-min:` and a sentence; as JSON, `time`, `event` (its kind), `message`, and where there are
+//! any, `remote`, `code` and `repair`.
+//!
+//! # Limits
+//! - A value is cut after 256 characters, and ends with `…`. Control characters, and those that change the direction of text,
+//!   are escaped. A line is one line, whatever a client sends.
+//! - **Strangers** (clients that are not authorised) cannot flood it: of the lines of one kind that one address causes, four are
+//!   written at once and then one a second. The rest are counted: the next line of the kind, or one of its own within three
+//!   seconds, has the count as `left_out`, and the first 16 ids that those clients were told as `left_out_refs` (in JSON,
+//!   `left_out_references`). An address of IPv6 is its network of 64 bits. Beyond 1,024 addresses and kinds, the rest of each
+//!   kind share a count. Lines of authorised clients are never left out.
+//! - Lines are written by a thread of its own, some 10 ms after they were made. If the writer stalls, up to 1 MiB of lines wait;
+//!   the line that finds no room waits 0.2 s once, and from then on lines are dropped, until there is room. Lines that were
+//!   dropped or could not be written are counted, and a line says how many, where they would have been.
+//! - The last lines are written when the last clone of the log is dropped, as the server does when it has stopped, and by
+//!   [`AccessLog::flush`]. Both wait at most a second for each writer. A process that is killed loses the last 10 ms.
 
 mod access;
 mod events;
@@ -6,88 +50,157 @@ mod line;
 mod strangers;
 mod writer;
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
+#[cfg(feature = "cli")]
 pub(crate) use self::events::summary;
-pub(crate) use self::line::Form;
+pub use self::line::Format;
 use self::strangers::{Key, LeftOut, Strangers};
-use self::writer::LineWriter;
+use self::writer::{LineWriter, Lost};
 use crate::config::STACK;
 use crate::error::Error;
 use crate::observer::{Access, Event, Observer};
 
-/// Writes the log. Clones write the same one.
+/// Writes a line for each request and for each event; see [the module](self) for what a line holds and for its limits.
+///
+/// Clones write the same log.
 #[derive(Debug, Clone)]
-pub(crate) struct Log {
-    form: Form,
-    requests: LineWriter,
-    events: LineWriter,
-    strangers: Arc<Strangers>,
+pub struct AccessLog(Arc<Running>);
+
+impl AccessLog {
+    /// Lines of text for people.
+    ///
+    /// A `writer` without a buffer of its own ([`Stderr`](io::Stderr), [`File`](std::fs::File)) is best: lines come to it in
+    /// batches, and what it keeps back cannot be counted when it is lost. It is flushed after each batch.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn text(writer: impl Write + Send + 'static) -> Result<Self, Error> {
+        Self::to_one(Format::Text, writer)
+    }
+
+    /// Lines of JSON for programs, one object a line. The rest is as for [`text`](Self::text).
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn json(writer: impl Write + Send + 'static) -> Result<Self, Error> {
+        Self::to_one(Format::Json, writer)
+    }
+
+    /// Writes the requests to one writer and the events to another, as the command does with stdout and stderr. If the
+    /// requests cannot be written, an event says so.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn split(
+        format: Format,
+        requests: impl Write + Send + 'static,
+        events: impl Write + Send + 'static,
+    ) -> Result<Self, Error> {
+        let events = events_writer(format, events)?;
+        let to_say = events.clone();
+        let unwritable = move |error: &io::Error| {
+            let text = format!("the access log cannot be written, so its lines are lost and counted: {error}");
+            to_say.line(&events::notice(format, SystemTime::now(), "access_log_failed", &text));
+        };
+        let words = move |lost: Lost<'_>| access::lost(format, SystemTime::now(), &lost);
+        let requests = LineWriter::start(requests, words, unwritable).map_err(cannot_start)?;
+        Self::start(Log { format, requests, events, strangers: Strangers::default() })
+    }
+
+    /// Writes an event of your own, such as where the server listens. `kind` is a word of letters and `_`, for programs.
+    pub fn notice(&self, kind: &'static str, text: &str) {
+        let Log { format, events, .. } = &*self.0.log;
+        events.line(&events::notice(*format, SystemTime::now(), kind, text));
+    }
+
+    /// Writes what was left out so far, and waits until all lines are written; at most a second for each writer.
+    pub fn flush(&self) {
+        let Log { requests, events, strangers, .. } = &*self.0.log;
+        self.0.log.write_counts(&strangers.take_counts());
+        requests.flush();
+        events.flush();
+    }
+
+    fn to_one(format: Format, writer: impl Write + Send + 'static) -> Result<Self, Error> {
+        let events = events_writer(format, writer)?;
+        Self::start(Log { format, requests: events.clone(), events, strangers: Strangers::default() })
+    }
+
+    fn start(log: Log) -> Result<Self, Error> {
+        let log = Arc::new(log);
+        let counting = Arc::clone(&log);
+        let thread = thread::Builder::new().name("log-counts".to_owned()).stack_size(STACK);
+        let count_writer = thread.spawn(move || counting.write_counts_when_due()).map_err(cannot_start)?;
+        Ok(Self(Arc::new(Running { log, count_writer: Some(count_writer) })))
+    }
 }
 
-/// Says something about a server that is about to run, before anything can happen that a line of its log would hold up. That
-/// nobody listens is no reason to stop.
-pub(crate) fn announce(form: Form, kind: &'static str, text: &str) {
-    let _ = io::stderr().lock().write_all(events::notice(form, SystemTime::now(), kind, text).as_bytes());
+impl Observer for AccessLog {
+    fn request(&self, access: &Access<'_>) {
+        let log = &self.0.log;
+        if let Some(left_out) = log.turn(access::stranger(access), access.request_id) {
+            log.requests.line(&access::line(log.format, access, &left_out));
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let log = &self.0.log;
+        if let Some(left_out) = log.turn(events::stranger(event), None) {
+            log.events.line(&events::line(log.format, SystemTime::now(), event, &left_out));
+        }
+    }
+}
+
+/// A log whose threads end with it.
+#[derive(Debug)]
+struct Running {
+    log: Arc<Log>,
+    count_writer: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Log { requests, events, strangers, .. } = &*self.log;
+        let counts = strangers.end();
+        // It ends when the strangers do.
+        let _ = self.count_writer.take().map(JoinHandle::join);
+        self.log.write_counts(&counts);
+        requests.end();
+        events.end();
+    }
+}
+
+#[derive(Debug)]
+struct Log {
+    format: Format,
+    requests: LineWriter,
+    events: LineWriter,
+    strangers: Strangers,
 }
 
 impl Log {
-    /// # Errors
-    /// A thread cannot be started, or stdout has no descriptor left.
-    pub(crate) fn start(form: Form) -> Result<Self, Error> {
-        let failed = |error| Error::new("cannot start the log").caused_by(error);
-        let notice = move |kind, text: &str| events::notice(form, SystemTime::now(), kind, text);
-        // If stderr cannot be written, there is nowhere to say so.
-        let events = LineWriter::start(io::stderr(), move |lost| notice("lines_lost", &lost.to_string()), |_| {})
-            .map_err(failed)?;
-        let said = events.clone();
-        let unwritable = move |error: &io::Error| {
-            let text = format!("the access log cannot be written, so its lines are lost and counted: {error}");
-            said.line(&notice("access_log_failed", &text));
-        };
-        let stdout = unbuffered_stdout().map_err(failed)?;
-        let requests = LineWriter::start(stdout, move |lost| access::lost(form, SystemTime::now(), &lost), unwritable)
-            .map_err(failed)?;
-        let log = Self { form, requests, events, strangers: Arc::default() };
-        let counting = log.clone();
-        let thread = thread::Builder::new().name("log-counts".to_owned()).stack_size(STACK);
-        thread.spawn(move || counting.write_counts()).map_err(failed)?;
-        Ok(log)
-    }
-
-    /// Says something about the server itself.
-    pub(crate) fn say(&self, kind: &'static str, text: &str) {
-        self.events.line(&events::notice(self.form, SystemTime::now(), kind, text));
-    }
-
-    /// Waits a moment for the last lines to be taken.
-    pub(crate) fn finish(&self) {
-        self.strangers.end().iter().for_each(|(key, left_out)| self.write_count(key, left_out));
-        self.requests.finish();
-        self.events.finish();
-    }
-
-    /// Counts of lines that were left out are written though no further line comes.
-    fn write_counts(&self) {
+    /// Counts of lines that were left out are written even if no further line comes.
+    fn write_counts_when_due(&self) {
         while let Some(due) = self.strangers.wait_for_due() {
-            due.iter().for_each(|(key, left_out)| self.write_count(key, left_out));
+            self.write_counts(&due);
         }
     }
 
-    fn write_count(&self, key: &Key, left_out: &LeftOut) {
+    fn write_counts(&self, counts: &[(Key, LeftOut)]) {
         let now = SystemTime::now();
-        match key.kind.is_request {
-            true => self.requests.line(&access::left_out(self.form, now, key, left_out)),
-            false => self.events.line(&events::left_out(self.form, now, key, left_out)),
+        for (key, left_out) in counts {
+            match key.kind.is_request {
+                true => self.requests.line(&access::left_out(self.format, now, key, left_out)),
+                false => self.events.line(&events::left_out(self.format, now, key, left_out)),
+            }
         }
     }
 
-    /// `None`: this line is left out. The lines that nobody can cause at will are all written.
+    /// `None`: this line is left out. Lines that no client can cause at will are all written.
     fn turn(&self, stranger: Option<Key>, request_id: Option<&str>) -> Option<LeftOut> {
         match stranger {
             Some(key) => self.strangers.turn(key, request_id, Instant::now()),
@@ -96,21 +209,12 @@ impl Log {
     }
 }
 
-impl Observer for Log {
-    fn request(&self, access: &Access<'_>) {
-        if let Some(left_out) = self.turn(access::stranger(access), access.request_id) {
-            self.requests.line(&access::line(self.form, access, &left_out));
-        }
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        if let Some(left_out) = self.turn(events::stranger(event), None) {
-            self.events.line(&events::line(self.form, SystemTime::now(), event, &left_out));
-        }
-    }
+fn events_writer(format: Format, writer: impl Write + Send + 'static) -> Result<LineWriter, Error> {
+    let words = move |lost: Lost<'_>| events::notice(format, SystemTime::now(), "lines_lost", &lost.to_string());
+    // If it cannot be written, there is nowhere to say so.
+    LineWriter::start(writer, words, |_| {}).map_err(cannot_start)
 }
 
-/// That of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.
-fn unbuffered_stdout() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
+fn cannot_start(error: io::Error) -> Error {
+    Error::new("cannot start the log").caused_by(error)
 }

@@ -87,13 +87,18 @@ impl Strangers {
         (!table.is_over).then(|| table.due(Instant::now()))
     }
 
-    /// It is over: what has been left out and not told yet.
-    pub(super) fn end(&self) -> Vec<(Key, LeftOut)> {
+    /// What has been left out and not told yet.
+    pub(super) fn take_counts(&self) -> Vec<(Key, LeftOut)> {
         let mut table = self.lock();
-        table.is_over = true;
+        let counts = table.entries.iter_mut().filter(|(_, entry)| entry.left_out.count > 0);
+        counts.map(|(key, entry)| (key.clone(), std::mem::take(&mut entry.left_out))).collect()
+    }
+
+    /// The same; nobody waits for counts any more.
+    pub(super) fn end(&self) -> Vec<(Key, LeftOut)> {
+        self.lock().is_over = true;
         self.changed.notify_all();
-        let entries = std::mem::take(&mut table.entries);
-        entries.into_iter().map(|(key, entry)| (key, entry.left_out)).filter(|(_, left)| left.count > 0).collect()
+        self.take_counts()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

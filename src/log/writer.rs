@@ -107,7 +107,13 @@ impl LineWriter {
     }
 
     /// Waits until all is written, but not for a reader that has stalled.
-    pub(super) fn finish(&self) {
+    pub(super) fn flush(&self) {
+        let waits = |state: &mut State| !state.is_idle && !state.is_done;
+        let _ = self.0.changed.wait_timeout_while(self.0.lock(), FAREWELL, waits);
+    }
+
+    /// The same, and ends the thread: no line comes after it.
+    pub(super) fn end(&self) {
         let mut state = self.0.lock();
         state.is_over = true;
         self.0.changed.notify_all();
@@ -126,6 +132,8 @@ impl Shared {
             let mut state = self.lock();
             while state.lines.is_empty() && state.dropped == 0 && !state.is_over {
                 state.is_idle = true;
+                // Whoever waits until all is written.
+                self.changed.notify_all();
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if !state.is_over {
@@ -206,8 +214,8 @@ impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
                 Err(error) => return Err((error, written)),
             }
         }
-        // Neither stream has a buffer of its own.
-        Ok(())
+        // If it has a buffer of its own, nobody can tell how much of this batch is lost: all of it counts.
+        patiently(|| self.stream.flush()).map_err(|error| (error, 0))
     }
 }
 
@@ -250,8 +258,20 @@ mod tests {
         let reading = read(reader);
         let wanted: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
-        log.finish();
+        log.end();
         assert_eq!(reading.join().unwrap(), wanted);
+    }
+
+    #[test]
+    fn when_flush_returns_all_is_written() {
+        let disk = Arc::new(Mutex::new((Vec::new(), usize::MAX)));
+        let log = LineWriter::start(io::BufWriter::new(Disk(Arc::clone(&disk))), told, |_| {}).unwrap();
+        for number in 1..=3 {
+            log.line("line\n");
+            log.flush();
+            assert_eq!(disk.lock().unwrap().0.len(), number * "line\n".len());
+        }
+        log.end();
     }
 
     #[test]
@@ -262,7 +282,7 @@ mod tests {
         let line = "x".repeat(1023) + "\n";
         let wanted = line.repeat(8 * MOST / line.len());
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
-        log.finish();
+        log.end();
         assert!(reading.join().unwrap() == wanted);
     }
 
@@ -296,7 +316,7 @@ mod tests {
         let reading = read(reader);
         let wanted: String = (0..100).map(|number| format!("line {number}\n")).collect();
         wanted.split_inclusive('\n').for_each(|line| log.line(line));
-        log.finish();
+        log.end();
         assert_eq!(reading.join().unwrap(), wanted);
     }
 
@@ -349,7 +369,7 @@ mod tests {
         }
         assert!(log.0.lock().dropped > 0);
         // The end does not wait for ever.
-        log.finish();
+        log.end();
         let text = read(reader).join().unwrap();
         let (lines, last) = text.trim_end().rsplit_once('\n').unwrap();
         let kept = lines.lines().count();

@@ -197,7 +197,6 @@ impl Policy {
     }
 
     /// How many lines it has.
-    #[cfg(feature = "cli")]
     pub(crate) fn len(&self) -> usize {
         self.lines.values().map(Vec::len).sum()
     }

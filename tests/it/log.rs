@@ -248,7 +248,7 @@ fn an_error_before_the_start_is_prose_whatever_the_form_of_the_log() {
 #[test]
 fn nothing_bypasses_the_log_of_a_server() {
     let source = include_str!("../../src/cli/serve.rs");
-    assert!(!source.contains("tell!("), "use `announce` before the server runs, `Log::say` while it does");
+    assert!(!source.contains("tell!("), "use the log's `notice`");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The tests that need nothing but this crate: a server in this process, real sockets, certificates made on the spot.
 //! Tests against other programs (curl, openssl, a browser) are in `tests/peers`.
 
+mod access_log;
 mod authorized_clients;
 mod availability;
 mod busy;
