@@ -3,6 +3,7 @@
 //! A file is there whole or not at all, and none is overwritten.
 
 use mtls_min::http::{Method, StatusCode};
+use mtls_min::log::AccessLog;
 use mtls_min::{Request, Response, Server, ServerCertificate, Trust};
 use std::fs::{self, File};
 use std::io;
@@ -15,7 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(arguments.next().unwrap_or_else(|| "uploads".to_owned()));
     let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
     let trust = Trust::from_pem_files(["certs/ca.pem"])?;
-    let server = Server::builder(TcpListener::bind(address)?, certificate, trust).max_body(1 << 30).build()?;
+    let server = Server::builder(TcpListener::bind(address)?, certificate, trust)
+        .max_body(1 << 30)
+        .observer(AccessLog::text(io::stderr())?)
+        .build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
     server.serve(move |request: &mut Request<'_>| match take(request, &root) {
         Ok(status) => respond(status),

@@ -3,6 +3,7 @@
 //! `cargo run --example whoami`, then `curl --cacert certs/ca.pem --cert … --key … https://localhost:4433/`.
 
 use mtls_min::http::{HeaderValue, header};
+use mtls_min::log::AccessLog;
 use mtls_min::{Identity, Request, Response, Server, ServerCertificate, Trust};
 use std::net::TcpListener;
 use std::time::UNIX_EPOCH;
@@ -11,7 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4433".to_owned());
     let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
     let trust = Trust::from_pem_files(["certs/ca.pem"])?;
-    let server = Server::builder(TcpListener::bind(address)?, certificate, trust).build()?;
+    let server = Server::builder(TcpListener::bind(address)?, certificate, trust)
+        .observer(AccessLog::text(std::io::stderr())?)
+        .build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
     server.serve(|request: &mut Request<'_>| {
         let mut response = Response::new(json(request.peer()).into());

@@ -18,6 +18,7 @@
 //! - `ring`: crypto by ring, for the smallest build. One of the two is needed.
 //! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
 //! - `cli` (default): the command `mtls-min`.
+//! - `log`: an observer for the `log` crate (`log::Facade`).
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-rs` (the default) or `ring`");

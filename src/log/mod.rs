@@ -46,6 +46,8 @@
 
 mod access;
 mod events;
+#[cfg(feature = "log")]
+mod facade;
 mod line;
 mod strangers;
 mod writer;
@@ -57,6 +59,8 @@ use std::time::{Instant, SystemTime};
 
 #[cfg(feature = "cli")]
 pub(crate) use self::events::summary;
+#[cfg(feature = "log")]
+pub use self::facade::Facade;
 pub use self::line::Format;
 use self::strangers::{Key, LeftOut, Strangers};
 use self::writer::{LineWriter, Lost};

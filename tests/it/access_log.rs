@@ -38,6 +38,7 @@ fn logged(log: AccessLog) {
     let mut plain = std::net::TcpStream::connect(server.addr).unwrap();
     plain.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     io::copy(&mut plain, &mut io::sink()).unwrap();
+    drop(plain);
     server.stop();
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::client::{GET, TLS13, config, connect, exchange, get};
+use crate::support::client::{GET, TLS13, config, connect, eventually, exchange, get};
 use crate::support::command::{Serving, example};
 use crate::support::files::TempDir;
 use crate::support::pki::Ca;
@@ -70,4 +70,29 @@ fn upload_streams_to_disk_and_overwrites_nothing() {
     let directory = dir.path().join("uploads").join(fingerprint);
     assert_eq!(fs::read_to_string(directory.join("big.txt")).unwrap(), body);
     assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "no partial file is left");
+}
+
+#[test]
+fn observer_counts_by_code_and_writes_the_log_too() {
+    let (dir, ca) = site();
+    let serving = Serving::start(&example("observer"), dir.path(), &["127.0.0.1:0"]);
+    assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
+    let alice = ca.client("alice");
+    eventually(|| {
+        let counts = get(serving.addr, Some(&alice), &TLS13).unwrap().body;
+        counts.contains("401 no_certificate: 1\n") && counts.contains("200: ")
+    });
+    eventually(|| serving.stderr().contains(" refused=no_certificate "));
+}
+
+/// A server that refuses in silence cannot be set up.
+#[test]
+fn every_example_logs_whom_it_refuses() {
+    for name in ["hello", "whoami", "gate_open", "upload", "observer"] {
+        let (dir, _) = site();
+        let serving = Serving::start(&example(name), dir.path(), &["127.0.0.1:0"]);
+        get(serving.addr, None, &TLS13).unwrap();
+        // `gate_open` lets everyone in, and says the verdict.
+        eventually(|| serving.stderr().contains("=no_certificate "));
+    }
 }

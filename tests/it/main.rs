@@ -32,6 +32,8 @@ mod http;
 mod lists;
 #[cfg(feature = "cli")]
 mod log;
+#[cfg(feature = "log")]
+mod log_crate;
 mod name_constraints;
 #[cfg(feature = "cli")]
 mod names;
