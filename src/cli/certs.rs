@@ -7,6 +7,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::CommandLine;
 use super::password::Password;
+use super::words::of_command;
 use crate::clock::{timestamp, whole_days};
 use crate::error::Error;
 use crate::escape::shell;
@@ -165,7 +166,7 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             Error::new("the options of the server do not go with certs").hint("certs --dir names the directory")
         );
     }
-    work(certs).map_err(|error| match error.first_hint().map(|hint| in_dir(hint, &certs.dir)) {
+    work(certs).map_err(|error| match error.first_hint().map(|hint| in_dir(&of_command(hint), &certs.dir)) {
         Some(hint) => error.hint(hint),
         None => error,
     })
@@ -192,7 +193,7 @@ fn work(certs: &Certs) -> Result<(), Error> {
         tell!("waiting for another process that works in {}", path.display());
     });
     // Whoever is told that it waits can end it; a busy machine makes many files slowly.
-    let directory = directory.on_notice(|text| tell!("{text}")).patience(Duration::from_secs(60));
+    let directory = directory.on_notice(|text| tell!("{}", of_command(text))).patience(Duration::from_secs(60));
     match &certs.what {
         What::Init(init) => {
             let hosts = match init.host.is_empty() {

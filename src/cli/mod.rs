@@ -30,6 +30,7 @@ mod password;
 mod report;
 mod serve;
 mod trust;
+mod words;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -37,6 +38,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
+use self::words::of_command;
 use crate::config::{CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
 use crate::log::Format;
@@ -212,12 +214,12 @@ fn run(line: &CommandLine) -> ExitCode {
 }
 
 fn fail(error: &Error, code: ExitCode) -> ExitCode {
-    tell!("{error}");
+    tell!("{}", of_command(&error.to_string()));
     for cause in error.causes() {
-        tell!(plain "  because: {cause}");
+        tell!(plain "  because: {}", of_command(&cause.to_string()));
     }
     if let Some(hint) = error.first_hint() {
-        tell!(plain "  hint: {hint}");
+        tell!(plain "  hint: {}", of_command(hint));
     }
     code
 }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use http::Method;
 use rustls::pki_types::CertificateDer;
 
+use super::words::of_command;
 use crate::clock::{timestamp, whole_days};
 use crate::escape::json as json_string;
 use crate::trust::{Decision, Judgement, Refusal, RefusalCode, Trust, Verdict, decide, judge, not_allowed};
@@ -84,7 +85,7 @@ impl Report {
         }
         if let Some(refusal) = refusal {
             facts.push(Fact::words("because", refusal.detail().to_owned()));
-            facts.push(Fact::words("repair", refusal.repair().to_owned()));
+            facts.push(Fact::words("repair", of_command(refusal.repair()).into_owned()));
         }
         let subject =
             identity.map_or_else(|| "unreadable".to_owned(), |identity| identity.shown_subject().into_owned());

@@ -12,10 +12,11 @@ use signal_hook::iterator::Signals;
 
 use super::CommandLine;
 use super::capacity::{connections_borne, raise_open_files};
+use super::words::of_command;
 use crate::clock::timestamp;
 use crate::config::STACK;
 use crate::error::Error;
-use crate::log::{AccessLog, Format, summary};
+use crate::log::{AccessLog, Format, Style, summary};
 use crate::observer::{Event, Observer};
 use crate::server::handle::{ShutdownHandle, TrustHandle};
 use crate::server::watch::Files;
@@ -108,7 +109,7 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
 fn start_log(format: Format) -> Result<AccessLog, Error> {
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
     let stdout = stdout.map_err(|error| Error::new("cannot start the log").caused_by(error))?;
-    AccessLog::split(format, stdout, io::stderr())
+    AccessLog::split_in(Style { format, words: of_command }, stdout, io::stderr())
 }
 
 fn say_certificates(log: &AccessLog, trust: &Trust, certificate: &ServerCertificate) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use super::line::{Format, Line, MOST, fits};
+use super::line::{Line, MOST, Style, fits};
 use super::strangers::{Key, Kind, LeftOut};
 use super::writer::Lost;
 use crate::clock::log_time;
@@ -27,10 +27,10 @@ fn name(access: &Access<'_>) -> &'static str {
     if access.refusal().is_some() { "refused" } else { "verdict" }
 }
 
-pub(super) fn line(format: Format, access: &Access<'_>, left_out: &LeftOut) -> String {
+pub(super) fn line(style: Style, access: &Access<'_>, left_out: &LeftOut) -> String {
     let Access { time, remote, method, target, status, bytes, .. } = *access;
     let (microseconds, tls) = (access.duration.as_micros(), access.tls.as_str());
-    let mut line = Line::new(format);
+    let mut line = Line::new(style);
     if line.is_text() {
         line.plain(format_args!("{} {remote} ", log_time(time)));
         line.request(method, target);
@@ -50,7 +50,7 @@ pub(super) fn line(format: Format, access: &Access<'_>, left_out: &LeftOut) -> S
         Verdict::Refused(refusal) => {
             refused(&mut line, name(access), refusal);
             if access.refusal().is_some() {
-                line.field("repair", refusal.repair());
+                line.advice("repair", refusal.repair());
             }
         }
     }
@@ -71,8 +71,8 @@ pub(super) fn line(format: Format, access: &Access<'_>, left_out: &LeftOut) -> S
 }
 
 /// What was left out, where no further line of the kind has come.
-pub(super) fn left_out(format: Format, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
-    let mut line = Line::new(format);
+pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+    let mut line = Line::new(style);
     match (line.is_text(), key.address) {
         (true, Some(address)) => line.plain(format_args!("{} {address}", log_time(now))),
         (true, None) => line.plain(format_args!("{} -", log_time(now))),
@@ -87,8 +87,8 @@ pub(super) fn left_out(format: Format, now: SystemTime, key: &Key, left_out: &Le
 }
 
 /// How many lines were lost.
-pub(super) fn lost(format: Format, now: SystemTime, lost: &Lost<'_>) -> String {
-    let mut line = Line::new(format);
+pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>) -> String {
+    let mut line = Line::new(style);
     if line.is_text() {
         line.plain(format_args!("{} - ({lost})", log_time(now)));
     } else {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::access::{leaves_out, refused, remote};
-use super::line::{Format, Line, MOST, MOST_OF_OURS};
+use super::line::{Format, Line, MOST, MOST_OF_OURS, Style};
 use super::strangers::{Key, Kind, LeftOut};
 use crate::clock::{log_time, whole_days};
 use crate::observer::Event;
@@ -58,19 +58,19 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     }
 }
 
-pub(super) fn line(format: Format, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
-    written(format, now, &said(event), left_out)
+pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
+    written(style, now, &said(event), left_out)
 }
 
 /// Something about the server itself.
-pub(super) fn notice(format: Format, now: SystemTime, kind: &'static str, text: &str) -> String {
-    written(format, now, &Said::of_ours(kind, text), &LeftOut::default())
+pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str) -> String {
+    written(style, now, &Said::of_ours(kind, text), &LeftOut::default())
 }
 
 /// What was left out, where no further line of the kind has come.
-pub(super) fn left_out(format: Format, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
     let Kind { name, code, .. } = key.kind;
-    let mut line = begun(format, now, name);
+    let mut line = begun(style, now, name);
     match (line.is_text(), key.address) {
         (true, Some(address)) => line.plain(format_args!("{address}: {name}")),
         (true, None) => line.plain(format_args!("other addresses: {name}")),
@@ -83,8 +83,8 @@ pub(super) fn left_out(format: Format, now: SystemTime, key: &Key, left_out: &Le
     line.end()
 }
 
-fn begun(format: Format, now: SystemTime, kind: &'static str) -> Line {
-    let mut line = Line::new(format);
+fn begun(style: Style, now: SystemTime, kind: &'static str) -> Line {
+    let mut line = Line::new(style);
     if line.is_text() {
         line.plain(format_args!("{} mtls-min: ", log_time(now)));
     } else {
@@ -94,26 +94,27 @@ fn begun(format: Format, now: SystemTime, kind: &'static str) -> Line {
     line
 }
 
-fn written(format: Format, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
+fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
     let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
-    let mut line = begun(format, now, said.kind);
+    let mut line = begun(style, now, said.kind);
+    let message = (style.words)(&said.message);
     if line.is_text() {
         if let Some(remote) = said.remote {
             line.plain(format_args!("{remote}: "));
         }
-        line.prose(&said.message, most);
+        line.prose(&message, most);
     } else {
         if let Some(remote) = said.remote {
             line.word("remote", remote);
         }
-        line.bounded_field("message", &said.message, most);
+        line.bounded_field("message", &message, most);
     }
     match said.failure.and_then(TlsFailure::refusal) {
         Some(refusal) => refused(&mut line, "refused", refusal),
         None => said.code.into_iter().for_each(|code| line.word("code", code)),
     }
     if let Some(failure) = said.failure {
-        line.field("repair", failure.repair());
+        line.advice("repair", failure.repair());
     }
     leaves_out(&mut line, left_out);
     line.end()
@@ -139,7 +140,7 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
         }
         Event::Panicked { remote, message } => Said::by(*remote, "panicked", format!("a handler panicked: {message}")),
         Event::Shed { remote, connections } => {
-            let message = format!("closed, there are {connections} connections (--max-connections)");
+            let message = format!("closed, there are {connections} connections (`Builder::max_connections`)");
             Said::by(*remote, "shed", message)
         }
         Event::AcceptFailed { error, pause } => {

@@ -29,7 +29,7 @@ impl Observer for Facade {
     fn request(&self, access: &Access<'_>) {
         let level = if access.refusal().is_some() { Level::Warn } else { Level::Info };
         if ::log::log_enabled!(target: ACCESS, level) {
-            let line = access::line(Format::Text, access, &LeftOut::default());
+            let line = access::line(Format::Text.into(), access, &LeftOut::default());
             ::log::log!(target: ACCESS, level, "{}", after(&line, " "));
         }
     }
@@ -41,7 +41,7 @@ impl Observer for Facade {
             _ => Level::Warn,
         };
         if ::log::log_enabled!(target: EVENT, level) {
-            let line = events::line(Format::Text, SystemTime::now(), event, &LeftOut::default());
+            let line = events::line(Format::Text.into(), SystemTime::now(), event, &LeftOut::default());
             ::log::log!(target: EVENT, level, "{}", after(&line, " mtls-min: "));
         }
     }

@@ -1,5 +1,6 @@
 //! One line of the log, as text or as JSON, whose values are bounded and cannot be taken for anything else.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use crate::escape::{push_json, push_prose};
@@ -20,29 +21,44 @@ pub(super) const MOST: usize = 256;
 /// The same for what the server says of its own files, which are the operator's.
 pub(super) const MOST_OF_OURS: usize = 4096;
 
+/// A format, and whose words are said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    pub(crate) format: Format,
+    /// Puts what the library says to embedders into other words.
+    pub(crate) words: fn(&str) -> Cow<'_, str>,
+}
+
+impl From<Format> for Style {
+    fn from(format: Format) -> Self {
+        Self { format, words: |text| text.into() }
+    }
+}
+
 /// A line being written. As text its fields are ` name=value`, as JSON members of one object.
 pub(super) struct Line {
-    format: Format,
+    style: Style,
     text: String,
 }
 
 impl Line {
-    pub(super) fn new(format: Format) -> Self {
+    pub(super) fn new(style: impl Into<Style>) -> Self {
+        let style = style.into();
         // Most lines fit.
         let mut text = String::with_capacity(256);
-        if format == Format::Json {
+        if style.format == Format::Json {
             text.push('{');
         }
-        Self { format, text }
+        Self { style, text }
     }
 
     pub(super) fn is_text(&self) -> bool {
-        self.format == Format::Text
+        self.style.format == Format::Text
     }
 
     /// One of two names: programs are told more exactly.
     pub(super) fn named(&self, text: &'static str, json: &'static str) -> &'static str {
-        match self.format {
+        match self.style.format {
             Format::Text => text,
             Format::Json => json,
         }
@@ -71,7 +87,7 @@ impl Line {
     /// A field whose value is one word of our own making: a code, an address, a time.
     pub(super) fn word(&mut self, name: &str, value: impl Display) {
         self.name(name);
-        let _ = match self.format {
+        let _ = match self.style.format {
             Format::Text => write!(self.text, "{value}"),
             Format::Json => write!(self.text, "\"{value}\""),
         };
@@ -80,7 +96,7 @@ impl Line {
     /// A field whose value is several words of our own making.
     pub(super) fn words(&mut self, name: &str, values: &[String]) {
         self.name(name);
-        let (open, separator, close) = match self.format {
+        let (open, separator, close) = match self.style.format {
             Format::Text => ("", ",", ""),
             Format::Json => ("[\"", "\",\"", "\"]"),
         };
@@ -106,8 +122,13 @@ impl Line {
         self.text.push('"');
     }
 
+    /// A field whose value is the library's advice.
+    pub(super) fn advice(&mut self, name: &str, value: &str) {
+        self.field(name, &(self.style.words)(value));
+    }
+
     fn name(&mut self, name: &str) {
-        let _ = match self.format {
+        let _ = match self.style.format {
             Format::Text => write!(self.text, " {name}="),
             Format::Json if self.text.len() > 1 => write!(self.text, ",\"{name}\":"),
             Format::Json => write!(self.text, "\"{name}\":"),
@@ -115,7 +136,7 @@ impl Line {
     }
 
     pub(super) fn end(mut self) -> String {
-        if self.format == Format::Json {
+        if self.style.format == Format::Json {
             self.text.push('}');
         }
         self.text.push('\n');

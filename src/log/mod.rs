@@ -62,6 +62,7 @@ pub(crate) use self::events::summary;
 #[cfg(feature = "log")]
 pub use self::facade::Facade;
 pub use self::line::Format;
+pub(crate) use self::line::Style;
 use self::strangers::{Key, LeftOut, Strangers};
 use self::writer::{LineWriter, Lost};
 use crate::config::STACK;
@@ -104,21 +105,29 @@ impl AccessLog {
         requests: impl Write + Send + 'static,
         events: impl Write + Send + 'static,
     ) -> Result<Self, Error> {
-        let events = events_writer(format, events)?;
+        Self::split_in(format.into(), requests, events)
+    }
+
+    pub(crate) fn split_in(
+        style: Style,
+        requests: impl Write + Send + 'static,
+        events: impl Write + Send + 'static,
+    ) -> Result<Self, Error> {
+        let events = events_writer(style, events)?;
         let to_say = events.clone();
         let unwritable = move |error: &io::Error| {
             let text = format!("the access log cannot be written, so its lines are lost and counted: {error}");
-            to_say.line(&events::notice(format, SystemTime::now(), "access_log_failed", &text));
+            to_say.line(&events::notice(style, SystemTime::now(), "access_log_failed", &text));
         };
-        let words = move |lost: Lost<'_>| access::lost(format, SystemTime::now(), &lost);
+        let words = move |lost: Lost<'_>| access::lost(style, SystemTime::now(), &lost);
         let requests = LineWriter::start(requests, words, unwritable).map_err(cannot_start)?;
-        Self::start(Log { format, requests, events, strangers: Strangers::default() })
+        Self::start(Log { style, requests, events, strangers: Strangers::default() })
     }
 
     /// Writes an event of your own, such as where the server listens. `kind` is a word of letters and `_`, for programs.
     pub fn notice(&self, kind: &'static str, text: &str) {
-        let Log { format, events, .. } = &*self.0.log;
-        events.line(&events::notice(*format, SystemTime::now(), kind, text));
+        let Log { style, events, .. } = &*self.0.log;
+        events.line(&events::notice(*style, SystemTime::now(), kind, text));
     }
 
     /// Writes what was left out so far, and waits until all lines are written; at most a second for each writer.
@@ -130,8 +139,9 @@ impl AccessLog {
     }
 
     fn to_one(format: Format, writer: impl Write + Send + 'static) -> Result<Self, Error> {
-        let events = events_writer(format, writer)?;
-        Self::start(Log { format, requests: events.clone(), events, strangers: Strangers::default() })
+        let style = Style::from(format);
+        let events = events_writer(style, writer)?;
+        Self::start(Log { style, requests: events.clone(), events, strangers: Strangers::default() })
     }
 
     fn start(log: Log) -> Result<Self, Error> {
@@ -147,14 +157,14 @@ impl Observer for AccessLog {
     fn request(&self, access: &Access<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(access::stranger(access), access.request_id) {
-            log.requests.line(&access::line(log.format, access, &left_out));
+            log.requests.line(&access::line(log.style, access, &left_out));
         }
     }
 
     fn event(&self, event: &Event<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(events::stranger(event), None) {
-            log.events.line(&events::line(log.format, SystemTime::now(), event, &left_out));
+            log.events.line(&events::line(log.style, SystemTime::now(), event, &left_out));
         }
     }
 }
@@ -180,7 +190,7 @@ impl Drop for Running {
 
 #[derive(Debug)]
 struct Log {
-    format: Format,
+    style: Style,
     requests: LineWriter,
     events: LineWriter,
     strangers: Strangers,
@@ -198,8 +208,8 @@ impl Log {
         let now = SystemTime::now();
         for (key, left_out) in counts {
             match key.kind.is_request {
-                true => self.requests.line(&access::left_out(self.format, now, key, left_out)),
-                false => self.events.line(&events::left_out(self.format, now, key, left_out)),
+                true => self.requests.line(&access::left_out(self.style, now, key, left_out)),
+                false => self.events.line(&events::left_out(self.style, now, key, left_out)),
             }
         }
     }
@@ -213,8 +223,8 @@ impl Log {
     }
 }
 
-fn events_writer(format: Format, writer: impl Write + Send + 'static) -> Result<LineWriter, Error> {
-    let words = move |lost: Lost<'_>| events::notice(format, SystemTime::now(), "lines_lost", &lost.to_string());
+fn events_writer(style: Style, writer: impl Write + Send + 'static) -> Result<LineWriter, Error> {
+    let words = move |lost: Lost<'_>| events::notice(style, SystemTime::now(), "lines_lost", &lost.to_string());
     // If it cannot be written, there is nowhere to say so.
     LineWriter::start(writer, words, |_| {}).map_err(cannot_start)
 }
