@@ -1,6 +1,7 @@
 //! `mtls-min check`: what the server would decide about a certificate, and why; by the server's own judge, without a
 //! connection.
 
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use argh::{ArgsInfo, FromArgs};
@@ -9,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::report::Report;
 use super::trust::{self, CrlExpired};
-use super::{CommandLine, STDIN, password_file};
+use super::{CommandLine, STDIN, password_in};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
 use crate::file::FileKind;
@@ -61,7 +62,7 @@ pub(super) struct Check {
     method: Method,
     /// file whose first line is the password of the PKCS#12 file
     #[argh(option, arg_name = "file")]
-    password_file: Option<String>,
+    password_file: Option<PathBuf>,
     /// print the decision as JSON
     #[argh(switch)]
     json: bool,
@@ -137,10 +138,10 @@ fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
 }
 
 #[cfg(feature = "pki")]
-fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
     use crate::pki::{WRONG_PASSWORD, pkcs12_certificates};
     // Without a file of the password it may be the empty one.
-    let given = password.map(password_file).transpose()?;
+    let given = password.map(password_in).transpose()?;
     let chain = pkcs12_certificates(bytes, given.as_deref().unwrap_or_default()).map_err(|error| {
         let is_password = error.hint_text() == Some(WRONG_PASSWORD);
         if is_password && given.is_none() {
@@ -154,7 +155,7 @@ fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&str>) -> Result<Vec<C
 }
 
 #[cfg(not(feature = "pki"))]
-fn from_pkcs12(_: &[u8], name: &str, password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    password.map(password_file).transpose()?;
+fn from_pkcs12(_: &[u8], name: &str, password: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
+    password.map(password_in).transpose()?;
     Err(Error::new(format!("{name} is a PKCS#12 file, which this build does not read")).hint(TO_PEM))
 }

@@ -34,6 +34,7 @@ mod words;
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
@@ -224,12 +225,16 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
     code
 }
 
-/// The first line of a file, which may be empty: passwords stand in no argument, where other users could see them.
-fn password_file(file: &str) -> Result<String, Error> {
+/// The first line of a file, which may be empty. A password is never an argument, which other users of the machine could see.
+fn password_in(file: &Path) -> Result<String, Error> {
+    let name = file.display();
     let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::new(format!("cannot read the password file {file}")).caused_by(error))?;
+        .map_err(|error| Error::new(format!("cannot read the password in {name}")).caused_by(error))?;
     let line = text.lines().next().map(str::to_owned);
-    line.ok_or_else(|| Error::new(format!("the password file {file} is empty")))
+    line.ok_or_else(|| {
+        Error::new(format!("the password file {name} is empty"))
+            .hint("its first line is the password; a new one has at least 8 characters")
+    })
 }
 
 fn usage_error(message: &str, guess: Option<&str>, command: &str) -> ExitCode {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
+use super::password_in;
 use crate::error::Error;
 use crate::pki::random_password;
 
@@ -19,7 +20,7 @@ impl Password {
     pub(super) fn get(file: Option<&Path>, ask: bool) -> Result<Self, Error> {
         let text = match (file, ask) {
             (Some(_), true) => return Err(Error::new("--password-file and --ask do not go together")),
-            (Some(file), false) => first_line(file)?,
+            (Some(file), false) => password_in(file)?,
             (None, true) => asked()?,
             (None, false) => return Ok(Self { text: random_password()?, made: true }),
         };
@@ -42,12 +43,6 @@ impl Password {
                 .hint(format!("`mtls-min certs renew {name}` makes others, with another password"))
         })
     }
-}
-
-fn first_line(file: &Path) -> Result<String, Error> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::new(format!("cannot read the password in {}", file.display())).caused_by(error))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 fn asked() -> Result<String, Error> {
