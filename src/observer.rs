@@ -1,4 +1,4 @@
-//! What the server tells its operator: one record a request, and what else happens to connections.
+//! What the server reports to its operator: requests, and events outside of them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -12,20 +12,21 @@ use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, Trust, Verdict};
 use crate::x509::identity::Identity;
 
-/// Is told what happens, from the threads on which it happens: it should be quick. If it panics, what it was told is lost.
+/// Is told of requests and events, on the threads on which they happen, so it should be quick. [`log`](crate::log) has observers
+/// that write a log. If an observer panics, that report is lost, and nothing else happens.
 pub trait Observer: Send + Sync {
-    /// A response has been sent, or given up.
+    /// A response has been sent, or given up. Does nothing by default.
     fn request(&self, access: &Access<'_>) {
         let _ = access;
     }
 
-    /// Something else happened.
+    /// Something else happened. Does nothing by default.
     fn event(&self, event: &Event<'_>) {
         let _ = event;
     }
 }
 
-/// An observer that looks away: the default.
+/// An observer that does nothing: the default of a server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -51,18 +52,18 @@ pub struct Access<'a> {
     pub bytes: u64,
     /// From the complete head of the request to the last byte handed to the system.
     pub duration: Duration,
-    /// The verdict on the client. One that is not authorised may have been served all the same: see
-    /// [`refusal`](Self::refusal).
+    /// The verdict on the client. Even if it is a refusal, the request may have been served: see [`refusal`](Self::refusal).
     pub verdict: &'a Verdict,
-    /// The id that a refused client was told, so that its user can name this line. `None`: it was not refused.
+    /// The id of a refused request, which the client was told (`X-Request-Id`, and on the page), so that its user can quote it.
+    /// `None`: the request was not refused.
     pub request_id: Option<&'a str>,
-    /// Why the server itself answered, not the handler; or why the response was given up.
+    /// Why the server itself answered instead of the handler, or why the response was given up.
     pub note: Option<&'a str>,
 }
 
 impl Access<'_> {
-    /// Why this request was refused, if it was: because of who the client is. `None` where the request is for anyone, was
-    /// authorised, or failed for another reason, whatever the [verdict](Self::verdict) on the client.
+    /// Why this request was refused for who the client is. `None` if the request is for anyone, was authorised, or failed for
+    /// another reason, whatever the [verdict](Self::verdict) on the client.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self.verdict {
             Verdict::Refused(refusal) if self.request_id.is_some() => Some(refusal),
@@ -75,11 +76,11 @@ impl Access<'_> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A TLS handshake failed, for what the client is, has, says or does.
+    /// A TLS handshake failed because of the client.
     HandshakeFailed {
         /// The client's address.
         remote: SocketAddr,
-        /// Why, and the repair; if it is for the client's certificate, the refusal too.
+        /// Why, and the repair; if the certificate was refused, the refusal too.
         failure: &'a TlsFailure,
     },
     /// TLS failed after the handshake.
@@ -96,7 +97,7 @@ pub enum Event<'a> {
         /// The client's address.
         remote: SocketAddr,
     },
-    /// A client was too slow. Not told for idle and lingering connections, whose end is no surprise.
+    /// A client was too slow. Not reported for idle and lingering connections, whose end is expected.
     TimedOut {
         /// The client's address.
         remote: SocketAddr,
@@ -110,48 +111,48 @@ pub enum Event<'a> {
         /// The panic's message.
         message: &'a str,
     },
-    /// There are too many connections: one was closed in favour of a new one (see
-    /// [`Builder::max_connections`](crate::Builder::max_connections)).
+    /// There were too many connections, so one was closed in favour of a new one; see
+    /// [`Builder::max_connections`](crate::Builder::max_connections).
     Shed {
         /// The address of the client whose connection was closed.
         remote: SocketAddr,
         /// How many connections there are.
         connections: usize,
     },
-    /// A connection could not be accepted; the next try is after `pause`.
+    /// A connection could not be accepted.
     AcceptFailed {
-        /// What the system says.
+        /// The error of the system.
         error: &'a std::io::Error,
-        /// How long no connection is accepted.
+        /// How long the server waits before the next try.
         pause: Duration,
     },
-    /// The certificate of an authorised client has less than 14 days left; told once a day for each.
+    /// The certificate of an authorised client has less than 14 days left. Reported once a day for each client.
     ClientExpires {
         /// The client.
         identity: &'a Identity,
         /// How long its certificate is still valid.
         left: Duration,
     },
-    /// The files of the server had changed, and were read: a new trust is in force.
+    /// The files of the server had changed and were read: a new trust is in force.
     Reloaded {
         /// The trust in force from now on.
         trust: &'a Trust,
-        /// What new connections are shown from now on.
+        /// The certificate that new connections are shown from now on.
         certificate: &'a ServerCertificate,
     },
-    /// The files of the server had changed, and one cannot be read or is not valid: what was in force stays in force.
+    /// The files of the server had changed, but one cannot be read or is not valid: the previous trust stays in force.
     ReloadFailed {
-        /// Which file, why, and the mend.
+        /// Which file, why, and how to repair it.
         error: &'a Error,
     },
-    /// Something that the operator should know of in time; told once a day.
+    /// Something that the operator should know in time. Reported once a day.
     Warning {
         /// One sentence.
         text: &'a str,
     },
 }
 
-/// An observer whose panics cost what it would have told, and nothing else.
+/// An observer whose panics are caught.
 pub(crate) struct Guarded(pub(crate) Box<dyn Observer>);
 
 impl Observer for Guarded {

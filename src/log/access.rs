@@ -1,4 +1,4 @@
-//! The lines of the access log: one a request.
+//! The lines for requests.
 
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -11,10 +11,10 @@ use crate::observer::Access;
 use crate::trust::{Refusal, RefusalCode, Verdict};
 use crate::x509::identity::Identity;
 
-/// Whose line this is, if it is that of a client who is not authorised.
+/// The stranger and the kind of line, if the client is not authorised.
 pub(super) fn stranger(access: &Access<'_>) -> Option<Key> {
     let Verdict::Refused(refusal) = access.verdict else { return None };
-    // One that is refused by a rule alone has a valid certificate.
+    // A client that only a rule refuses has a valid certificate.
     if refusal.code() == RefusalCode::NotAllowed {
         return None;
     }
@@ -22,7 +22,7 @@ pub(super) fn stranger(access: &Access<'_>) -> Option<Key> {
     Some(Key::new(access.remote.ip(), kind))
 }
 
-/// A verdict refuses nothing where the request is for anyone, or fails for another reason.
+/// `verdict` where it refused nothing: the request is for anyone, or failed for another reason.
 fn name(access: &Access<'_>) -> &'static str {
     if access.refusal().is_some() { "refused" } else { "verdict" }
 }
@@ -70,7 +70,7 @@ pub(super) fn line(style: Style, access: &Access<'_>, left_out: &LeftOut) -> Str
     line.end()
 }
 
-/// What was left out, where no further line of the kind has come.
+/// A line for the count of lines that were left out, if no further line of the kind has come.
 pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
     let mut line = Line::new(style);
     match (line.is_text(), key.address) {
@@ -86,7 +86,7 @@ pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &Left
     line.end()
 }
 
-/// How many lines were lost.
+/// A line for the count of lines that were lost.
 pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>) -> String {
     let mut line = Line::new(style);
     if line.is_text() {
@@ -98,14 +98,14 @@ pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>) -> String {
     line.end()
 }
 
-/// The address, unless there are too many to name.
+/// The address, unless it is the count of all that are too many to tell apart.
 pub(super) fn remote(line: &mut Line, address: Option<IpAddr>) {
     if let Some(address) = address {
         line.word("remote", address);
     }
 }
 
-/// How many lines before this one were left out, and the ids that their clients were told.
+/// How many lines before this one were left out, and the ids of their requests.
 pub(super) fn leaves_out(line: &mut Line, left_out: &LeftOut) {
     let LeftOut { count, request_ids } = left_out;
     if *count > 0 {
@@ -122,13 +122,13 @@ fn client(line: &mut Line, identity: &Identity) {
     if let Some(name) = identity.known_as() {
         line.field("known_as", name);
     }
-    // A person reads the name, if it is all there.
+    // In text the name is enough, if it is written in full.
     if !line.is_text() || !fits(&subject) {
         line.word("sha256", identity.sha256());
     }
 }
 
-/// The verdict on a client that is not authorised, and what it showed.
+/// The verdict on a client that is not authorised, and the certificate that it showed.
 pub(super) fn refused(line: &mut Line, name: &str, refusal: &Refusal) {
     line.word(name, refusal.code());
     if let Some(identity) = refusal.unverified_certificate() {

@@ -1,4 +1,4 @@
-//! The lines on stderr: what happens outside of requests.
+//! The lines for events: what happens outside of requests.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,9 +17,9 @@ use crate::trust::{Trust, TrustKind};
 struct Said<'e> {
     /// What kind of event, for programs.
     kind: &'static str,
-    /// Whose doing it is, if it is a client's.
+    /// The client that caused it, if one did.
     remote: Option<SocketAddr>,
-    /// Which of the kind, for programs.
+    /// The code of the failure, or the phase, for programs.
     code: Option<&'static str>,
     message: Cow<'e, str>,
     failure: Option<&'e TlsFailure>,
@@ -39,7 +39,7 @@ impl<'e> Said<'e> {
     }
 }
 
-/// Whose line this is, if it is one that a client can cause at will.
+/// The stranger and the kind of line, if a client can cause such lines at will.
 pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     let kind = |name, code| Kind { is_request: false, name, code };
     let of = |remote: &SocketAddr, name, code| Some(Key::new(remote.ip(), kind(name, code)));
@@ -50,7 +50,7 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
         Event::TimedOut { remote, phase } => of(remote, "timed_out", phase.as_str()),
         Event::Panicked { remote, .. } => of(remote, "panicked", ""),
         Event::Shed { remote, .. } => of(remote, "shed", ""),
-        // Clients that take all files that may be open; there is no telling which.
+        // Clients that use up all open files cause it; which ones is unknown.
         Event::AcceptFailed { .. } => Some(Key { address: None, kind: kind("accept_failed", "") }),
         Event::ClientExpires { .. } | Event::Reloaded { .. } | Event::ReloadFailed { .. } | Event::Warning { .. } => {
             None
@@ -62,12 +62,12 @@ pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &
     written(style, now, &said(event), left_out)
 }
 
-/// Something about the server itself.
+/// A line about the server itself.
 pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str) -> String {
     written(style, now, &Said::of_ours(kind, text), &LeftOut::default())
 }
 
-/// What was left out, where no further line of the kind has come.
+/// A line for the count of lines that were left out, if no further line of the kind has come.
 pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
     let Kind { name, code, .. } = key.kind;
     let mut line = begun(style, now, name);

@@ -1,4 +1,4 @@
-//! One line of the log, as text or as JSON, whose values are bounded and cannot be taken for anything else.
+//! One line of a log, as text or as JSON. Its values are cut and escaped, so that they cannot be mistaken for anything else.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -15,17 +15,17 @@ pub enum Format {
     Json,
 }
 
-/// So many characters of a value are written; then comes an ellipsis.
+/// The most characters of a value that are written; then comes an ellipsis.
 pub(super) const MOST: usize = 256;
 
 /// The same for what the server says of its own files, which are the operator's.
 pub(super) const MOST_OF_OURS: usize = 4096;
 
-/// A format, and whose words are said.
+/// A format, and the words for the library's advice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
     pub(crate) format: Format,
-    /// Puts what the library says to embedders into other words.
+    /// Replaces the names of functions, which are for embedders.
     pub(crate) words: fn(&str) -> Cow<'_, str>,
 }
 
@@ -56,7 +56,7 @@ impl Line {
         self.style.format == Format::Text
     }
 
-    /// One of two names: programs are told more exactly.
+    /// The name of a field in this format. In JSON it is spelled out.
     pub(super) fn named(&self, text: &'static str, json: &'static str) -> &'static str {
         match self.style.format {
             Format::Text => text,
@@ -64,18 +64,18 @@ impl Line {
         }
     }
 
-    /// Text that is not a field, of our own making.
+    /// Text that is not a field and needs no escaping.
     pub(super) fn plain(&mut self, value: impl Display) {
         // Writing to a string cannot fail; the same below.
         let _ = write!(self.text, "{value}");
     }
 
-    /// Text that is not a field: prose, of which no more than `most` characters count.
+    /// Text that is not a field, escaped and cut after `most` characters.
     pub(super) fn prose(&mut self, value: &str, most: usize) {
         push_prose(value, most, &mut self.text);
     }
 
-    /// Text that is not a field, in quotation marks: what a client says it asks for.
+    /// The request line in quotation marks, which is not a field.
     pub(super) fn request(&mut self, method: &str, target: &str) {
         self.text.push('"');
         push_json(method, MOST, &mut self.text);
@@ -84,7 +84,7 @@ impl Line {
         self.text.push('"');
     }
 
-    /// A field whose value is one word of our own making: a code, an address, a time.
+    /// A field whose value needs no escaping: a code, an address, a time.
     pub(super) fn word(&mut self, name: &str, value: impl Display) {
         self.name(name);
         let _ = match self.style.format {
@@ -93,7 +93,7 @@ impl Line {
         };
     }
 
-    /// A field whose value is several words of our own making.
+    /// A field with several values that need no escaping.
     pub(super) fn words(&mut self, name: &str, values: &[String]) {
         self.name(name);
         let (open, separator, close) = match self.style.format {

@@ -1,5 +1,5 @@
-//! Keeps those who are not authorised from flooding the log: of the lines of one kind that one address causes, a few are
-//! written at once and then one a second. What is left out is counted, and the count is written.
+//! Keeps strangers (clients that are not authorised) from flooding the log: of the lines of one kind that one address causes, a
+//! few are written at once and then one a second. The others are counted, and the count is written.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 /// How often a line of one kind from one address is written.
 const PACE: Duration = Duration::from_secs(1);
 
-/// So many are written at once, if there were none for as many times the pace: a browser has several connections.
+/// How many are written at once after a pause of as many times the pace: a browser has several connections.
 const AT_ONCE: u32 = 4;
 
-/// So many addresses and kinds are told apart; what comes beyond shares one count for each kind.
+/// The most addresses and kinds that are told apart. Beyond that, each kind has one count for all addresses.
 const MOST: usize = 1024;
 
-/// So many of the ids that refused clients were told are written with a count.
+/// The most request ids that are written with a count.
 const MOST_REQUEST_IDS: usize = 16;
 
-/// Whose lines of which kind.
+/// An address and a kind of line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    /// `None`: those who are too many to be told apart.
+    /// `None`: all addresses beyond those that are told apart.
     pub(super) address: Option<IpAddr>,
     pub(super) kind: Kind,
 }
 
-/// What kind of line: its name, and the code in it.
+/// A kind of line: its name, and the code in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
     /// Whether it is a line of the access log.
@@ -41,7 +41,7 @@ impl Key {
     }
 }
 
-/// Who has an address of IPv6 has 64 bits of them.
+/// Whoever has one address of IPv6 usually has 64 bits of them.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -49,15 +49,15 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The lines that were left out since the last that was written.
+/// The lines of one kind that were left out since the last one that was written.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct LeftOut {
     pub(super) count: u64,
-    /// The first ids that these clients were told.
+    /// The ids of the first of these requests.
     pub(super) request_ids: Vec<String>,
 }
 
-/// Who has had how many lines of late.
+/// How many lines each address and kind has had lately.
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     table: Mutex<Table>,
@@ -65,7 +65,7 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    /// Whether to write a line of this kind now, and then what was left out before it. `None`: it is left out.
+    /// `Some`: the line is to be written, with the count of those left out before it. `None`: it is left out.
     pub(super) fn turn(&self, key: Key, request_id: Option<&str>, now: Instant) -> Option<LeftOut> {
         let mut table = self.lock();
         let turn = table.turn(key, request_id, now);
@@ -75,7 +75,7 @@ impl Strangers {
         turn
     }
 
-    /// Waits until counts are due for which no further line has come. `None`: it is over.
+    /// Waits until counts are due for which no further line has come. `None`: the log has ended.
     pub(super) fn wait_for_due(&self) -> Option<Vec<(Key, LeftOut)>> {
         let mut table = self.lock();
         while table.entries.is_empty() && !table.is_over {
@@ -87,14 +87,14 @@ impl Strangers {
         (!table.is_over).then(|| table.due(Instant::now()))
     }
 
-    /// What has been left out and not told yet.
+    /// All counts that are not written yet.
     pub(super) fn take_counts(&self) -> Vec<(Key, LeftOut)> {
         let mut table = self.lock();
         let counts = table.entries.iter_mut().filter(|(_, entry)| entry.left_out.count > 0);
         counts.map(|(key, entry)| (key.clone(), std::mem::take(&mut entry.left_out))).collect()
     }
 
-    /// The same; nobody waits for counts any more.
+    /// The same, and ends the wait for counts.
     pub(super) fn end(&self) -> Vec<(Key, LeftOut)> {
         self.lock().is_over = true;
         self.changed.notify_all();
@@ -102,7 +102,7 @@ impl Strangers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // Counts are whole at any moment.
+        // The counts are consistent at any moment.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,14 +110,14 @@ impl Strangers {
 #[derive(Debug, Default)]
 struct Table {
     entries: HashMap<Key, Entry>,
-    /// The one who waits for counts waits for the first entry.
+    /// The thread that writes counts waits for the first entry.
     is_asleep: bool,
     is_over: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Each line that is written moves it on by the pace; it is not let get far ahead of the time.
+    /// Each line that is written moves it on by the pace. If it is too far ahead of the clock, no line is written.
     paid_until: Instant,
     left_out: LeftOut,
 }
@@ -127,7 +127,7 @@ impl Entry {
         self.paid_until <= now + PACE * (AT_ONCE - 1)
     }
 
-    /// Two lines could be written, so none has come for as long as the pace that would have told the count.
+    /// Two lines could be written: for one pace no line has come that would have carried the count.
     fn is_due(&self, now: Instant) -> bool {
         self.left_out.count > 0 && self.paid_until <= now + PACE * (AT_ONCE - 2)
     }
@@ -154,7 +154,7 @@ impl Table {
         None
     }
 
-    /// The counts that may be written now; forgets those who have had no line for a while.
+    /// The counts that are to be written now. Entries without a line for a while are forgotten.
     fn due(&mut self, now: Instant) -> Vec<(Key, LeftOut)> {
         let mut due = Vec::new();
         self.entries.retain(|key, entry| {

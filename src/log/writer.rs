@@ -1,9 +1,8 @@
-//! Writes the log from threads of its own, so that a reader that has stalled holds up nothing for longer than a moment: lines
-//! wait for it up to a limit, are dropped beyond it, and the dropped ones are counted. None is dropped because the thread itself
-//! came late. What cannot be written at all (the disk is full, the pipe closed) is lost, and counted too.
+//! Writes lines on a thread of its own, so that a stalled reader holds up the server only for a moment. Lines wait up to a limit;
+//! beyond it they are dropped and counted. None is dropped only because the thread is late. Lines that cannot be written (the
+//! disk is full, the pipe is closed) are lost, and counted too.
 
 use std::fmt;
-
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,19 +10,19 @@ use std::time::Duration;
 
 use crate::config::STACK;
 
-/// So many bytes of lines wait at most.
+/// At most this many bytes of lines wait.
 const MOST: usize = 1024 * 1024;
 
-/// Lines are collected for so long and written together, which costs far less than a write and a wake each.
+/// How long lines are collected and then written together, which costs far less than a write and a wake-up for each.
 const COLLECTING: Duration = Duration::from_millis(10);
 
-/// With so many waiting, the next line waits so long for room. If there is none then, the reader has stalled.
+/// How long a line waits for room. If there is none then, the reader has stalled.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// So long does the end of the process wait for the last lines to be taken.
+/// How long `flush` and the end wait for the last lines to be written.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Takes lines for one stream. Clones write to the same one.
+/// Takes lines for one stream. Clones write to the same stream.
 #[derive(Debug, Clone)]
 pub(super) struct LineWriter(Arc<Shared>);
 
@@ -36,11 +35,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     lines: String,
-    /// How many were dropped since it was last told.
+    /// How many lines were dropped since the last count was written.
     dropped: u64,
-    /// The thread waits for a line.
+    /// The thread waits for a line: all before are written.
     is_idle: bool,
-    /// Nothing was taken for a while: lines that find no room do not wait for any.
+    /// The reader has stalled: lines that find no room do not wait.
     is_stalled: bool,
     /// No more lines come.
     is_over: bool,
@@ -51,7 +50,7 @@ struct State {
 /// How many lines are missing, and why.
 #[derive(Debug)]
 pub(super) enum Lost<'e> {
-    /// Nobody took them in time.
+    /// The reader has stalled.
     Unread(u64),
     /// They could not be written.
     Unwritable(u64, &'e io::Error),
@@ -69,8 +68,8 @@ impl fmt::Display for Lost<'_> {
 }
 
 impl LineWriter {
-    /// `words` makes the line that is written of lines that were lost, where they would have been. `failing` is told when the
-    /// stream cannot be written any more; again only if it could meanwhile.
+    /// `words` makes the line that says how many lines were lost, where they would have been. `failing` is called when the
+    /// stream cannot be written any more, and again only after it could be written meanwhile.
     pub(super) fn start(
         stream: impl Write + Send + 'static,
         words: impl Fn(Lost<'_>) -> String + Send + 'static,
@@ -84,12 +83,12 @@ impl LineWriter {
         Ok(Self(shared))
     }
 
-    /// Writes a line, which has its end, some time soon.
+    /// Takes a line, with its line end, to be written soon.
     pub(super) fn line(&self, line: &str) {
         let has_no_room = |state: &State| state.lines.len() + line.len() > MOST;
         let mut state = self.0.lock();
         if has_no_room(&state) && !state.is_stalled {
-            // With all processors busy, the thread gets to write when those wait who make its lines.
+            // If all processors are busy, the thread gets to write once those that make its lines wait.
             let waits = |state: &mut State| has_no_room(state) && !state.is_stalled;
             let (waited, time) =
                 self.0.changed.wait_timeout_while(state, PATIENCE, waits).unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +122,7 @@ impl LineWriter {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Whatever is there is whole lines.
+        // The state is consistent at any moment: whole lines only.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,23 +131,23 @@ impl Shared {
             let mut state = self.lock();
             while state.lines.is_empty() && state.dropped == 0 && !state.is_over {
                 state.is_idle = true;
-                // Whoever waits until all is written.
+                // Wakes `flush`.
                 self.changed.notify_all();
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             if !state.is_over {
-                // More may come; unless the end does.
+                // More lines may come, unless the end does.
                 let collecting = self.changed.wait_timeout_while(state, COLLECTING, |state| !state.is_over);
                 state = collecting.unwrap_or_else(PoisonError::into_inner).0;
             }
-            // Not kept: what grew in a burst would stay in the midst of its memory.
+            // The buffer is not kept: one that grew in a burst would stay large.
             let lines = std::mem::take(&mut state.lines);
             state.is_stalled = false;
             let (dropped, is_over) = (std::mem::take(&mut state.dropped), state.is_over);
             drop(state);
-            // There is room again.
+            // Wakes those who wait for room.
             self.changed.notify_all();
-            // Whatever becomes of the log, serving goes on.
+            // An error is counted; serving goes on.
             output.write(&lines, dropped);
             if is_over {
                 self.lock().is_done = true;
@@ -158,19 +157,19 @@ impl Shared {
     }
 }
 
-/// The stream, and what could not be written to it.
+/// The stream, and the lines that could not be written to it.
 struct Output<S, W, F> {
     stream: S,
     words: W,
     failing: F,
-    /// Since it could not be written: the first reason, and how many lines are lost.
+    /// While it cannot be written: the first error, and how many lines are lost.
     failed: Option<(io::Error, u64)>,
-    /// The last line that was written has no end.
+    /// The last line was written only in part.
     torn: bool,
 }
 
 impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
-    /// Writes lines, and of how many others were `dropped` after them; before them, how many were lost since it last succeeded.
+    /// Writes lines, and after them how many were `dropped`; before them, how many were lost since the last success.
     fn write(&mut self, lines: &str, dropped: u64) {
         if let Some((error, lost)) = &self.failed {
             let mut told = (self.words)(Lost::Unwritable(*lost, error));
@@ -214,12 +213,12 @@ impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
                 Err(error) => return Err((error, written)),
             }
         }
-        // If it has a buffer of its own, nobody can tell how much of this batch is lost: all of it counts.
+        // A stream with a buffer does not say how much of this batch is lost, so all of it counts.
         patiently(|| self.stream.flush()).map_err(|error| (error, 0))
     }
 }
 
-/// Tries again what cannot be done now: another program that has the same stream may have made it one that does not block.
+/// Tries again if the stream would block: another program that shares it may have made it non-blocking.
 fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match attempt() {
@@ -235,7 +234,7 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    /// What has been written, up to the end.
+    /// Everything that is written, up to the end.
     fn read(mut pipe: io::PipeReader) -> thread::JoinHandle<String> {
         thread::spawn(move || {
             let mut text = String::new();
@@ -286,7 +285,7 @@ mod tests {
         assert!(reading.join().unwrap() == wanted);
     }
 
-    /// Takes some bytes at a time, and every other time none.
+    /// Takes at most 100 bytes at a time, and every other time none.
     struct Reluctant {
         stream: io::PipeWriter,
         refuses: bool,
@@ -343,11 +342,11 @@ mod tests {
         let failing = |error: &io::Error| said.lock().unwrap().push(error.kind());
         let mut output = Output { stream: Disk(Arc::clone(&disk)), words: told, failing, failed: None, torn: false };
         output.write("one\n", 0);
-        // Torn within a letter.
+        // Torn within a character.
         output.write("twö..ü\nthree\n", 0);
         output.write("four\n", 5);
         assert_eq!(*said.lock().unwrap(), [io::ErrorKind::StorageFull]);
-        // Room for a part of the count, then for all.
+        // Room for a part of the count, then for all of it.
         disk.lock().unwrap().1 = 13;
         output.write("five\n", 0);
         disk.lock().unwrap().1 = 1000;
@@ -363,12 +362,12 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let log = LineWriter::start(writer, told, |_| {}).unwrap();
         let line = "x".repeat(1023) + "\n";
-        // Twice what may wait, and what a pipe takes, and what the thread has in hand.
+        // More than twice what may wait, what a pipe takes, and what the thread holds.
         for _ in 0..4 * MOST / line.len() {
             log.line(&line);
         }
         assert!(log.0.lock().dropped > 0);
-        // The end does not wait for ever.
+        // The end does not wait forever.
         log.end();
         let text = read(reader).join().unwrap();
         let (lines, last) = text.trim_end().rsplit_once('\n').unwrap();
