@@ -29,6 +29,8 @@ mod file_formats;
 mod hostile;
 mod house;
 mod http;
+#[cfg(feature = "cli")]
+mod listen;
 mod lists;
 #[cfg(feature = "cli")]
 mod log;
