@@ -1,6 +1,6 @@
-//! Puts the words of the command line into the order that `argh` takes: an option of a command may come after a word of one
-//! of its subcommands, `--option=value` is two words, `help` is a command. What is not known is named, with what comes
-//! nearest and the help that lists it.
+//! Puts the words of the command line into the order that `argh` takes. An option of a command may come after the name of one
+//! of its subcommands, `--option=value` becomes two words, and `help` is a command. An unknown word is named in the error, with
+//! the nearest known word and the help that lists it.
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
@@ -10,15 +10,15 @@ use crate::spelling::distance;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Arguments {
     pub(super) words: Vec<String>,
-    /// The command that they lead to: `mtls-min certs client`.
+    /// The command that they name, for example `mtls-min certs client`.
     pub(super) command: String,
 }
 
-/// Words that mean nothing.
+/// Words that cannot be understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Misuse {
     pub(super) message: String,
-    /// What was meant, perhaps.
+    /// What was perhaps meant.
     pub(super) guess: Option<String>,
     /// As in [`Arguments`].
     pub(super) command: String,
@@ -44,7 +44,7 @@ pub(super) fn in_order(words: &[String], root: &CommandInfoWithArgs) -> Result<A
 struct Line<'i> {
     /// The commands so far, each one a subcommand of the one before.
     levels: Vec<Level<'i>>,
-    /// Of the last of them.
+    /// The positional arguments of the last of them.
     positionals: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ impl<'i> Line<'i> {
                 Some(_) => Err(self.misuse(format!("{name} takes no value"), None)),
             };
         };
-        // What is an option by itself was hardly meant as the value of another; behind `=` it can be one.
+        // A word that is an option was hardly meant as the value of another option; after `=` it can be one.
         let is_option = |next: &str| self.find(next.split('=').next().unwrap_or(next)).is_some();
         value = value.or_else(|| rest.next_if(|next| !is_option(next)));
         let Some(value) = value else {
@@ -208,7 +208,7 @@ fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k s
         .map(|(_, known)| known)
 }
 
-/// No name is longer.
+/// Longer words are compared by their beginning only. No name is longer.
 const MAX_LETTERS: usize = 64;
 
 #[cfg(test)]

@@ -7,20 +7,20 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::resources;
 
-/// So many bytes of memory are counted for each connection: what a client that holds back the end of the longest chain can
-/// make it take. An idle one takes 9 KiB.
+/// Bytes of memory that are reckoned for each connection: the most that a client can make it take, by holding back the end of
+/// the longest chain. An idle connection takes 9 KiB.
 const BYTES_PER_CONNECTION: u64 = 80 * 1024;
 
-/// Connections may take this part of the memory.
+/// Connections may take one part in this many of the memory.
 const SHARE_OF_MEMORY: u64 = 10;
 
-/// More than that by default would be a surprise.
+/// The most connections by default; more would be a surprise.
 const MOST: usize = 16_384;
 
-/// Fewer are of no use, even where there is hardly any memory.
+/// The fewest connections by default, even where there is hardly any memory; fewer are of no use.
 const LEAST: usize = 64;
 
-/// How many connections the memory bears, where nobody asks for a number.
+/// How many connections the memory allows; used if no number is asked for.
 pub(super) fn connections_borne() -> usize {
     connections(memory(Path::new("/")))
 }
@@ -36,8 +36,8 @@ fn connections(memory: Option<u64>) -> usize {
     usize::try_from(borne).unwrap_or(usize::MAX).clamp(LEAST, MOST)
 }
 
-/// The bytes of memory that this process may use: those of the machine, of its control group (version 2 or 1) and those
-/// above that, and of its address space (`ulimit -v`), whichever are fewest. `None`: nobody says. `root` is `/`, but for
+/// The bytes of memory that this process may use: the smallest of the machine's memory, the limits of its control group
+/// (version 2 or 1) and the groups above it, and its address space (`ulimit -v`). `None`: unknown. `root` is `/` except in
 /// tests.
 fn memory(root: &Path) -> Option<u64> {
     let machine =
@@ -48,7 +48,7 @@ fn memory(root: &Path) -> Option<u64> {
 }
 
 /// The smallest limit of a control group and of those above it. `line`: `0::/path` for version 2, `4:memory:/path` for
-/// version 1. In a container the path may be that of the host, of which nothing can be seen but the group at the top.
+/// version 1. In a container the path may be that of the host, where only the group at the top can be seen.
 fn of_group(line: &str, mounted: &Path) -> Option<u64> {
     let mut fields = line.splitn(3, ':');
     let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
@@ -57,7 +57,7 @@ fn of_group(line: &str, mounted: &Path) -> Option<u64> {
         _ if controllers.split(',').any(|name| name == "memory") => (mounted.join("memory"), "memory.limit_in_bytes"),
         _ => return None,
     };
-    // A limit may be a word: `max`.
+    // A limit may be the word `max`.
     let limit = |group: &Path| fs::read_to_string(top.join(group).join(file)).ok()?.trim().parse::<u64>().ok();
     Path::new(path.trim_start_matches('/')).ancestors().filter_map(limit).min()
 }
@@ -94,7 +94,7 @@ mod tests {
         };
         write("proc/meminfo", "MemTotal:       4194304 kB\nMemFree:        1 kB\n");
         assert_eq!(memory(&directory), Some(4 * GIGABYTE));
-        // Version 2: the limit is that of a group above, and a word says that there is none.
+        // Version 2: the limit is that of a group above, and `max` means that there is none.
         write("proc/self/cgroup", "0::/a/b\n");
         write("sys/fs/cgroup/a/b/memory.max", "max\n");
         assert_eq!(memory(&directory), Some(4 * GIGABYTE));

@@ -172,12 +172,12 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
     })
 }
 
-/// What names commands, with the directory in them that is worked in: they are to be typed as they stand.
+/// A text that names commands, with the directory of this run added to each, so that they can be typed as they stand.
 fn in_dir(text: &str, dir: &str) -> String {
     let mut parts = text.split("`mtls-min certs ");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
-        // It may be what the hint is about.
+        // The hint may be about the option itself.
         let option = if part.starts_with("--dir") { String::new() } else { dir_option(dir) };
         format!("{text}`mtls-min certs{option} {part}")
     })
@@ -192,7 +192,7 @@ fn work(certs: &Certs) -> Result<(), Error> {
     let directory = Directory::new(&certs.dir).on_wait(|path| {
         tell!("waiting for another process that works in {}", path.display());
     });
-    // Whoever is told that it waits can end it; a busy machine makes many files slowly.
+    // The user is told of the wait and can end it; a busy machine takes long to make many files.
     let directory = directory.on_notice(|text| tell!("{}", of_command(text))).patience(Duration::from_secs(60));
     match &certs.what {
         What::Init(init) => {
@@ -230,7 +230,7 @@ fn work(certs: &Certs) -> Result<(), Error> {
             [] => print_result!("{} was revoked before; the revocation list is signed anew\n", revoke.name),
             serials => {
                 print_result!("revoked {}, serial {}\n", revoke.name, serials.join(", "));
-                print_result!("a server with --crl {} heeds it within a second\n", shell(&crl_in(&certs.dir)));
+                print_result!("a server with --crl {} applies it within a second\n", shell(&crl_in(&certs.dir)));
             }
         },
         What::List(list) => show(&directory.list()?, list.json, &certs.dir, now),
@@ -274,7 +274,7 @@ fn crl_in(dir: &str) -> String {
 
 fn show(overview: &Overview, json: bool, dir: &str, now: SystemTime) {
     if json {
-        // Names, serial numbers and reasons hold nothing that JSON would have to escape.
+        // Names, serial numbers and reasons contain nothing that must be escaped in JSON.
         let entries: Vec<_> = overview.entries.iter().map(|entry| json_entry(entry, now)).collect();
         let due = overview.crl_due.map_or("null".to_owned(), |due| format!("\"{}\"", timestamp(due)));
         let crl = format!("{{\"number\":{},\"next_update\":{due}}}", overview.crl_number);

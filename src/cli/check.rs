@@ -1,4 +1,4 @@
-//! `mtls-min check`: what the server would decide about a certificate, and why; by the server's own judge, without a
+//! `mtls-min check`: what the server would decide about a certificate, and why. It asks the server's own judge, without a
 //! connection.
 
 use std::path::{Path, PathBuf};
@@ -73,11 +73,11 @@ fn time(text: &str) -> Result<SystemTime, String> {
         .ok_or_else(|| "not a time from 1970 to 9999, like 2026-12-24T18:00:00Z or 2026-12-24".to_owned())
 }
 
-/// `true`: let in.
+/// Returns whether the server would let the request through.
 pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
     let path = seen_path(&check.method, &check.path, &HeadLimits::default()).map_err(|rejection| {
         let HttpError { status, reason } = rejection;
-        // Which may be long.
+        // The path may be long.
         let shown: String = check.path.chars().take(64).collect();
         let (method, status) = (&check.method, status.as_u16());
         Error::new(format!("--method {method} --path {shown} is answered with {status} to everyone: {reason}"))
@@ -87,7 +87,7 @@ pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
             .hint("mtls-min check --help lists them"));
     }
     let now = check.at.unwrap_or_else(SystemTime::now);
-    // Read as by a server that starts now, whatever time the certificate is judged at.
+    // The files are read as by a server that starts now, whatever time the certificate is judged at.
     let trust = trust::builder(&check.with_options_of(line))?.build()?;
     let chain = chain(check)?;
     let report = Report::new(&chain, &trust, &check.method, &path, now);
@@ -117,7 +117,7 @@ impl Check {
     }
 }
 
-/// The certificate first, and then those of the CAs, whatever their order in the file.
+/// Prints the client's certificate first and then those of the CAs, whatever their order in the file.
 const TO_PEM: &str = "let openssl unpack it: (openssl pkcs12 -legacy -in FILE -clcerts -nokeys; \
                       openssl pkcs12 -legacy -in FILE -cacerts -nokeys) | mtls-min check - (OpenSSL 1 needs no -legacy)";
 
@@ -133,14 +133,14 @@ fn chain(check: &Check) -> Result<Vec<CertificateDer<'static>>, Error> {
         return from_pkcs12(&bytes, name, check.password_file.as_deref());
     }
     check_form(&bytes, name, Form::Certificate, "certificate")?;
-    // What is broken is judged too: the server's word for it is malformed.
+    // A broken certificate is judged too: the server calls it malformed.
     Ok(vec![bytes.into()])
 }
 
 #[cfg(feature = "pki")]
 fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
     use crate::pki::{WRONG_PASSWORD, pkcs12_certificates};
-    // Without a file of the password it may be the empty one.
+    // Without a password file, the password may be empty.
     let given = password.map(password_in).transpose()?;
     let chain = pkcs12_certificates(bytes, given.as_deref().unwrap_or_default()).map_err(|error| {
         let is_password = error.hint_text() == Some(WRONG_PASSWORD);

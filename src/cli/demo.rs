@@ -1,4 +1,4 @@
-//! `mtls-min demo`: make throw-away certificates if there are none, serve with them, and say what to type.
+//! `mtls-min demo`: make throw-away certificates if there are none, serve with them, and say what to try.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     serve::addresses(&line.listen)?;
     let signals = serve::signals()?;
     let password = make(&demo.dir)?;
-    // There is one once somebody was revoked.
+    // It is there once a certificate was revoked.
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
         line.crl = vec![in_dir("crl.pem")];
     }
@@ -72,12 +72,12 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
         ))
         .hint("make the certificates with `mtls-min demo` of another build, or with certs/make-certs.sh"));
     }
-    // As where certificates are made: another's CA is not the demo's to serve with.
+    // As in a build that makes certificates: the demo does not serve with a CA that is not its own.
     let text = std::fs::read(file("ca.pem"))
         .map_err(|error| Error::new(format!("cannot read {}", file("ca.pem").display())).caused_by(error))?;
     let ca = CertificateDer::from_pem_slice(&text).ok().and_then(|der| Identity::from_der(&der).ok());
     if ca.is_none_or(|ca| ca.subject() != "CN=mtls-min throw-away CA,O=mtls-min") {
-        return Err(Error::new(format!("{dir} is not the demo's: its ca.pem is no CA that the demo made"))
+        return Err(Error::new(format!("{dir} is not the demo's: its ca.pem is not a CA that the demo made"))
             .hint(format!("--dir names another directory; `mtls-min --ca {dir}/ca.pem` serves with this one")));
     }
     tell!("using the certificates in {dir}");

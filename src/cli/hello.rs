@@ -1,4 +1,4 @@
-//! What the command answers to an authorised client: `hello world`, or to a browser who it is.
+//! What the command answers to an authorised client.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::handler::request::Request;
 use crate::trust::Verdict;
 use crate::x509::identity::Identity;
 
-/// The answer of the command `mtls-min` to an authorised client: `hello world`, or to a browser who it is.
+/// `hello world` as text, or for a browser a page with what its certificate says.
 pub(super) fn hello(request: &mut Request<'_>) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = pages::rejected(StatusCode::METHOD_NOT_ALLOWED);
@@ -25,10 +25,10 @@ pub(super) fn hello(request: &mut Request<'_>) -> Response {
         Verdict::Authorised(identity) if pages::prefers_html(request.headers()) => {
             pages::html(StatusCode::OK, who_you_are(identity, SystemTime::now()))
         }
-        // A stranger gets here only where the policy says `anyone`.
+        // A client without a valid certificate gets here only if the policy says `anyone`.
         Verdict::Authorised(_) | Verdict::Refused(_) => pages::text(StatusCode::OK, "hello world\n"),
     };
-    // The same address answers differently to each client and each preference.
+    // The answer depends on the client and on the `Accept` field.
     response.headers_mut().insert(header::CACHE_CONTROL, pages::NO_STORE);
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
     response

@@ -1,7 +1,7 @@
 //! The command line. Results go to stdout, everything else to stderr; errors say what, where, and how to mend it.
 
-/// Says something on stderr, after the program's name (or without it, for a further line). That nobody listens, or no
-/// longer, is no reason to stop.
+/// Writes to stderr, after the program's name (or without it, for a further line). If stderr cannot be written, the program goes
+/// on.
 macro_rules! tell {
     (plain $($text:tt)*) => {{
         use std::io::Write;
@@ -10,7 +10,7 @@ macro_rules! tell {
     ($($text:tt)*) => { tell!(plain "mtls-min: {}", format_args!($($text)*)) };
 }
 
-/// Prints a result on stdout, likewise.
+/// Writes a result to stdout, likewise.
 macro_rules! print_result {
     ($($text:tt)*) => {{
         use std::io::Write;
@@ -132,12 +132,12 @@ enum Command {
 }
 
 impl CommandLine {
-    /// Whether there is anything but a command.
+    /// Whether there are any options of the server.
     fn has_options(&self) -> bool {
         Self::from_args(&["mtls-min"], &[]).is_ok_and(|bare| Self { command: None, ..self.clone() } != bare)
     }
 
-    /// The same without what says whom to let in.
+    /// The same without the options that say whom to let in.
     fn without_trust(&self) -> Self {
         Self {
             ca: Vec::new(),
@@ -165,12 +165,12 @@ const STDIN: &str = "/dev/stdin";
 /// The exit status of `check`, beside 0 and 1.
 const COULD_NOT_TELL: u8 = 2;
 
-/// Runs the command. Exit code 0: it did what was asked; 1: it could not; 2: it was asked wrongly.
+/// Runs the command. Exit code 0: done; 1: failed; 2: used wrongly.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut words = Vec::new();
     for word in args {
         match word.into_string() {
-            // A single hyphen is standard input, which argh takes for an option.
+            // A single hyphen means standard input, but argh takes it for an option.
             Ok(word) if word == "-" => words.push(STDIN.to_owned()),
             Ok(word) => words.push(word),
             Err(word) => {

@@ -27,10 +27,10 @@ impl Password {
         Ok(Self { text, made: false })
     }
 
-    /// Shows a password that was made, which nobody could find out otherwise.
+    /// Shows a password that was made here. This is the only time it can be seen.
     ///
     /// # Errors
-    /// What is shown goes nowhere.
+    /// Stdout cannot be written.
     pub(super) fn show(&self, name: &str) -> Result<(), Error> {
         if !self.made {
             return Ok(());
@@ -61,11 +61,11 @@ fn asked() -> Result<String, Error> {
     Ok(password)
 }
 
-/// Reads a line from the terminal after `prompt`, without showing it. The keys that would end or stop the process come as
-/// bytes meanwhile, so that the terminal never stays as it is here.
+/// Reads a line from the terminal after `prompt`, without showing it. Meanwhile the keys that would end or stop the process are
+/// read as bytes, so that the terminal is always set back.
 ///
 /// # Errors
-/// There is no terminal. `Interrupted`: Ctrl-C, or another of those keys.
+/// There is no terminal. `Interrupted`: the user pressed Ctrl-C or another of those keys.
 fn read_hidden_line(prompt: &str) -> io::Result<String> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let shown = tcgetattr(&terminal)?;
@@ -80,7 +80,7 @@ fn read_hidden_line(prompt: &str) -> io::Result<String> {
     String::from_utf8(read?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8"))
 }
 
-/// Up to the end of the line, as a terminal takes keys.
+/// Reads keys up to the end of the line, and edits the line as a terminal would.
 fn read_keys(terminal: impl Read) -> io::Result<Vec<u8>> {
     const CTRL_C: u8 = 3;
     const CTRL_D: u8 = 4;
@@ -95,7 +95,7 @@ fn read_keys(terminal: impl Read) -> io::Result<Vec<u8>> {
             CTRL_C | CTRL_D | CTRL_Z | CTRL_BACKSLASH => return Err(io::ErrorKind::Interrupted.into()),
             CTRL_U => line.clear(),
             8 | 127 => {
-                // A whole character: what follows its first byte begins with the bits 10.
+                // A whole character: its bytes after the first begin with the bits 10.
                 while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
             byte if line.len() < MAX_LINE => line.push(byte),
@@ -105,5 +105,5 @@ fn read_keys(terminal: impl Read) -> io::Result<Vec<u8>> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// As a terminal's own limit.
+/// The limit of a terminal itself.
 const MAX_LINE: usize = 4096;

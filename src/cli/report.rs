@@ -1,4 +1,4 @@
-//! What `mtls-min check` prints: the decision, and the facts it rests on, as a tree for people or as JSON for programs.
+//! What `mtls-min check` prints: the decision and the facts that it is based on, as a tree for people or as JSON for programs.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::trust::{Decision, Judgement, Refusal, RefusalCode, Trust, Verdict, de
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::Identity;
 
-/// The decision, and the facts it rests on.
+/// The decision, and the facts that it is based on.
 pub(super) struct Report {
     outcome: Outcome,
     subject: String,
@@ -21,12 +21,12 @@ pub(super) struct Report {
 
 enum Outcome {
     Authorised,
-    /// The certificate is refused, and the path is for everyone.
+    /// The certificate is refused, but the path is open to everyone.
     Anyone(RefusalCode),
     Refused(RefusalCode),
 }
 
-/// One of them, in words and as a JSON value; its name is the key.
+/// A fact in words and as a JSON value; its name is the key of the JSON member.
 struct Fact {
     name: &'static str,
     text: String,
@@ -38,7 +38,7 @@ impl Fact {
         Self { name, text, json }
     }
 
-    /// One that is words for programs too.
+    /// A fact whose JSON value is the same words.
     fn words(name: &'static str, text: String) -> Self {
         let json = json_string(&text);
         Self { name, text, json }
@@ -66,7 +66,7 @@ impl Report {
             (_, None) => Outcome::Authorised,
         };
         let mut facts = Vec::new();
-        // What cannot be read has no facts but the reason.
+        // For a certificate that cannot be read, the reason is the only fact.
         let certificate = chain.first().and_then(|der| Certificate::parse(der).ok());
         let identity = match (&verdict, &certificate) {
             (Verdict::Authorised(identity), _) => Some(identity.clone()),
@@ -161,7 +161,7 @@ fn certificate_facts(identity: &Identity, certificate: &Certificate<'_>, now: Sy
     ]
 }
 
-/// The alternative names, if there are any, as rules name them.
+/// The alternative names, if there are any, as they are written in rules.
 fn names_fact(identity: &Identity) -> Option<Fact> {
     let names = identity.alternative_names();
     let json = names.iter().map(|name| json_string(name)).collect::<Vec<_>>().join(",");
@@ -190,7 +190,7 @@ fn anchor_fact(verdict: &Verdict, anchor: Option<&Identity>) -> Fact {
     Fact::new("anchor", text, "null".to_owned())
 }
 
-/// What the list of its issuer says of the certificate.
+/// What the revocation list of its issuer says about the certificate.
 fn revocation_fact(certificate: &Certificate<'_>, trust: &Trust) -> Fact {
     let Some(crl) = trust.crl_for(certificate) else {
         return Fact::new("revocation", "no list of its issuer is loaded".to_owned(), "null".to_owned());
@@ -218,7 +218,7 @@ fn revocation_fact(certificate: &Certificate<'_>, trust: &Trust) -> Fact {
     )
 }
 
-/// A JSON object of these members, whose values are JSON already.
+/// A JSON object with these members; their values are JSON already.
 fn object<'m>(members: impl IntoIterator<Item = (&'m str, String)>) -> String {
     let members: Vec<_> = members.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", members.join(","))

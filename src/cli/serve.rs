@@ -25,14 +25,14 @@ use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 use crate::x509::identity::Identity;
 
-/// The signals that end nothing from now on: one that has the files read, and those that mean nothing here and are for other
-/// programs of the same script. To be called before anything is read or made, so that none is lost and none ends it.
+/// Catches the signals that must not end the process: SIGHUP reads the files anew, and scripts send SIGUSR1 and SIGUSR2 for
+/// other programs. Called before anything is read or made, so that none is lost.
 pub(super) fn signals() -> Result<Signals, Error> {
     let signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]);
     signals.map_err(|error| Error::new("cannot listen for signals").caused_by(error))
 }
 
-/// Serves; `ready` is told the addresses once it listens.
+/// Serves. Once it listens, `ready` is called with the addresses.
 pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
     let addresses = addresses(&line.listen)?;
     let files = Files::new(
@@ -40,8 +40,8 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),
     );
-    // Everything is checked before the port opens. Why it cannot be opened is prose, and the last that is said; all else goes
-    // through the log.
+    // Everything is checked before the port opens. If it cannot be opened, the reason is prose and comes last; everything else
+    // goes through the log.
     let loaded = files.load()?;
     let log = start_log(line.log.unwrap_or_default())?;
     say_certificates(&log, loaded.trust(), loaded.certificate());
@@ -77,11 +77,11 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     }
     let server = builder.build()?;
     let handle = signals.handle();
-    // Up to here they end the process as usual.
+    // Until now these signals end the process as usual.
     for signal in [SIGTERM, SIGINT] {
         handle.add_signal(signal).map_err(|error| Error::new("cannot listen for signals").caused_by(error))?;
     }
-    let waiter = heed_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone())
+    let waiter = handle_signals(signals, server.shutdown_handle(), server.trust_handle(), log.clone())
         .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
     let listening_on = server.local_addrs().to_vec();
     let listening = || {
@@ -92,7 +92,7 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     };
     let stopped = server.serve_after(listening, super::hello::hello);
     handle.close();
-    // It ends when its handle is closed.
+    // The thread ends when the handle is closed.
     let _ = waiter.join();
     if let Ok(stopped) = &stopped {
         let text = match stopped {
@@ -129,9 +129,9 @@ fn warn(log: &AccessLog, text: &str) {
     log.event(&Event::Warning { text });
 }
 
-/// A list that lies beside a CA was made to be read.
+/// Warns of a revocation list that lies beside a CA but is not read.
 fn say_unread_lists(log: &AccessLog, line: &CommandLine, trust: &Trust) {
-    // With --crl-required a list that is not there is told of by itself.
+    // With --crl-required, a missing list is reported anyway.
     if trust.crls().next().is_some() || line.crl_required {
         return;
     }
@@ -147,11 +147,11 @@ fn say_certificate(log: &AccessLog, kind: &str, identity: &Identity) {
     log.notice("certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
-/// As many connections as asked for, or as the memory bears; but no more than the system lets this process have: each needs a
+/// As many connections as asked for, or as the memory allows; but no more than the limit of open files, since each needs a
 /// descriptor.
 fn max_connections(log: &AccessLog, asked: Option<usize>) -> usize {
     const OTHERS: u64 = 32;
-    /// Who did not ask for a number is told only if there are fewer.
+    /// If no number was asked for, a warning comes only for fewer than this many.
     const MANY: usize = 1024;
     let wanted = asked.unwrap_or_else(connections_borne);
     let files = raise_open_files().unwrap_or(u64::MAX);
@@ -162,14 +162,14 @@ fn max_connections(log: &AccessLog, asked: Option<usize>) -> usize {
     wanted.min(possible)
 }
 
-/// The addresses that are asked for; not in use yet.
+/// Reads the addresses that are asked for, without using them yet.
 pub(super) fn addresses(asked: &[String]) -> Result<Vec<SocketAddr>, Error> {
     let default = ["127.0.0.1:4433".to_owned()];
     let asked = if asked.is_empty() { &default[..] } else { asked };
     let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     for (at, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
         if addresses[..at].contains(address) {
-            return Err(Error::new(format!("--listen {address} is there twice")).hint("leave one of them out"));
+            return Err(Error::new(format!("--listen {address} is given twice")).hint("leave one of them out"));
         }
     }
     Ok(addresses)
@@ -180,7 +180,7 @@ fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
 }
 
 /// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
-/// address tomorrow. `localhost` means one only.
+/// address tomorrow. `localhost` is 127.0.0.1 only.
 fn address(text: &str) -> Result<SocketAddr, Error> {
     let local = |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
     let address = match text.strip_prefix("localhost:") {
@@ -188,12 +188,12 @@ fn address(text: &str) -> Result<SocketAddr, Error> {
         None => text.parse().ok(),
     };
     address.ok_or_else(|| {
-        Error::new(format!("--listen {text} is no address"))
+        Error::new(format!("--listen {text} is not a valid address"))
             .hint("write address:port with an IP address or localhost, like 0.0.0.0:443 or [::]:443")
     })
 }
 
-/// `before`: where this process listens already.
+/// `before` are the addresses on which this process listens already.
 fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Error> {
     TcpListener::bind(address).map_err(|error| {
         let covers = |other: &SocketAddr| {
@@ -213,8 +213,8 @@ fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Err
     })
 }
 
-/// SIGHUP reads the files. Of SIGTERM and SIGINT the first begins the draining, and the second ends the process at once.
-fn heed_signals(
+/// SIGHUP reads the files anew. The first SIGTERM or SIGINT begins the draining; the second ends the process at once.
+fn handle_signals(
     mut signals: Signals,
     shutdown: ShutdownHandle,
     trust: TrustHandle,

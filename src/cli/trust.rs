@@ -1,4 +1,4 @@
-//! What the options say of whom to trust, for the server and for `check` alike.
+//! The options that say whom to trust, for the server and for `check`.
 
 use super::CommandLine;
 use crate::error::Error;
@@ -19,7 +19,7 @@ impl argh::FromArgValue for CrlExpired {
     }
 }
 
-/// Nothing is read yet but the rules, which are words of the command line.
+/// Reads no file yet. Only the rules of --allow are parsed.
 pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
     let mut builder = Trust::builder().policy(Policy::allowing(&line.allow)?);
     if line.ca.is_empty() && line.authorized_clients.is_none() {

@@ -111,7 +111,7 @@ fn an_address_that_is_given_twice_is_told_as_that() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (first, second) in [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("[::1]", "[0:0::1]")] {
         let (code, error) = said(&dir, &format!("--listen {first}:{free} --listen {second}:{free}"));
-        assert!(code == Some(1) && error.contains("is there twice"), "{error}");
+        assert!(code == Some(1) && error.contains("is given twice"), "{error}");
         assert!(!error.contains("another program"), "{error}");
     }
     let (code, error) = said(&dir, &format!("--listen 0.0.0.0:{free} --listen 127.0.0.1:{free}"));

@@ -17,7 +17,7 @@ fn revoking_puts_the_serial_on_the_list_at_once_and_for_good() {
     done(&dir, "client alice");
     let serial = digits(identity(&dir, "alice").serial());
     let said = done(&dir, "revoke alice --reason key-compromise");
-    let hint = "a server with --crl certs/crl.pem heeds it within a second";
+    let hint = "a server with --crl certs/crl.pem applies it within a second";
     assert_eq!(said, format!("revoked alice, serial {serial}\n{hint}\n"));
     let (number, days, entries) = crl(&dir);
     assert_eq!((days, entries), (30, vec![(serial.clone(), 1)]));
