@@ -26,28 +26,34 @@ impl FileKind {
         words: "the CA file",
         limit: 16 * MIB,
         if_missing: Some(if cfg!(feature = "pki") {
-            "`mtls-min demo` makes a set of certificates to try; --ca names another file"
+            "`pki::throwaway` makes a set of certificates to try; `TrustBuilder::pem_file` names another file"
         } else {
-            "certs/make-certs.sh makes a set of certificates to try; --ca names another file"
+            "certs/make-certs.sh makes a set of certificates to try; `TrustBuilder::pem_file` names another file"
         }),
     };
 
-    pub(crate) const INTERMEDIATES: Self =
-        Self { words: "the file of intermediates", limit: 16 * MIB, if_missing: Some("--intermediates names it") };
+    pub(crate) const INTERMEDIATES: Self = Self {
+        words: "the file of intermediates",
+        limit: 16 * MIB,
+        if_missing: Some("`TrustBuilder::intermediates_file` names it"),
+    };
 
     /// Enough for a few million entries.
     pub(crate) const CRL: Self = Self {
         words: "the file of revocation lists",
         limit: 256 * MIB,
         if_missing: Some(
-            "--crl names another file; where `mtls-min certs` keeps the CA, `mtls-min certs crl` signs its list anew",
+            "`TrustBuilder::crl_file` names another file; where `Directory` keeps the CA, `Directory::sign_crl` signs its list \
+             anew",
         ),
     };
 
     pub(crate) const POLICY: Self = Self {
         words: "the policy",
         limit: 16 * MIB,
-        if_missing: Some("--policy names the file; a line of it is a path and who may go there, for example: / any"),
+        if_missing: Some(
+            "`TrustBuilder::policy_file` names the file; a line of it is a path and who may go there, for example: / any",
+        ),
     };
 
     pub(crate) const AUTHORIZED_CLIENT: Self = Self { words: "the authorised client", limit: MIB, if_missing: None };
@@ -56,7 +62,9 @@ impl FileKind {
     pub(crate) const SERVER_CERTIFICATE: Self = Self {
         words: "",
         limit: MIB,
-        if_missing: Some("`mtls-min demo` makes a set of certificates to try; --cert and --key name others"),
+        if_missing: Some(
+            "`pki::throwaway` makes a set of certificates to try; `ServerCertificate::from_pem_files` names others",
+        ),
     };
 
     /// A client's certificate that is to be checked.
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn what_is_missing_and_what_is_not_a_file_have_hints() {
         let hint = |path: &str| FileKind::CA.read(Path::new(path)).unwrap_err().hint_text().map(str::to_owned).unwrap();
-        assert!(hint("/nowhere").contains("--ca names another file"));
+        assert!(hint("/nowhere").contains("`TrustBuilder::pem_file` names another file"));
         for path in ["/", "/dev/null"] {
             assert!(hint(path).contains("not a directory"), "{path}");
         }

@@ -21,7 +21,7 @@ impl argh::FromArgValue for CrlExpired {
 
 /// Reads no file yet. Only the rules of --allow are parsed.
 pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
-    let mut builder = Trust::builder().policy(Policy::allowing(&line.allow)?);
+    let mut builder = Trust::builder().policy(Policy::allowing_at("--allow", &line.allow)?);
     if line.ca.is_empty() && line.authorized_clients.is_none() {
         builder = builder.pem_file("certs/ca.pem");
     }

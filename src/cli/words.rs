@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// What the library says, in the words of the command. `Directory::renew(alice)` in backticks becomes the command with that
 /// argument.
 pub(super) fn of_command(text: &str) -> Cow<'_, str> {
-    if !text.contains("::") && !text.contains("`Directory`") {
+    if !text.contains('`') {
         return text.into();
     }
     let mut out = text.to_owned();
@@ -33,7 +33,7 @@ pub(super) fn of_command(text: &str) -> Cow<'_, str> {
 }
 
 /// Functions of the library, and what the command has for each.
-const WORDS: [(&str, &str); 24] = [
+const WORDS: [(&str, &str); 26] = [
     ("TrustBuilder::pem_file", "--ca"),
     ("TrustBuilder::intermediates_file", "--intermediates"),
     ("TrustBuilder::crl_file", "--crl"),
@@ -46,7 +46,9 @@ const WORDS: [(&str, &str); 24] = [
     ("Builder::workers", "--workers"),
     ("Builder::max_connections", "--max-connections"),
     ("Builder::refuse_in_handshake", "--refuse-in-handshake"),
+    ("Server::builder", "`mtls-min --ca FILE`"),
     ("pki::throwaway", "`mtls-min demo`"),
+    ("throwaway", "`mtls-min demo --dir`"),
     ("Directory", "`mtls-min certs`"),
     ("Directory::new", "`mtls-min certs --dir`"),
     ("Directory::init", "`mtls-min certs init`"),

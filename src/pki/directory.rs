@@ -81,7 +81,7 @@ impl Directory {
     pub fn init(&self, name: &str, hosts: &[&str], any_host: bool, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_hosts(hosts)?;
         if name == THROWAWAY {
-            return Err(Error::new(format!("{name:?} is the name of the demo's CA")).hint("choose another with --name"));
+            return Err(Error::new(format!("{name:?} is the name of the demo's CA")).hint("choose another"));
         }
         let authority = if any_host { Authority::new(name, now)? } else { Authority::for_hosts(name, hosts, now)? };
         fs::create_dir_all(&self.0.path).map_err(|error| {
@@ -90,7 +90,7 @@ impl Directory {
         let lock = Opened::lock(&self.0)?;
         self.check_not_begun()?;
         for file in [CA, CA_KEY, INDEX, CRL, "server-crt.pem", "server-key.pem"] {
-            self.0.check_free(file, "nothing is overwritten; `mtls-min certs --dir` names another directory")?;
+            self.0.check_free(file, "nothing is overwritten; `Directory::new` names another directory")?;
         }
         let (ca, ca_key) = (self.0.path.join(CA), self.0.path.join(CA_KEY));
         write_new(&ca_key, authority.key_pem().as_bytes(), Secrecy::Private)?;
@@ -187,7 +187,7 @@ impl Directory {
             0 => opened.sign_crl_for(days, now),
             _ => {
                 Err(Error::new(format!("{} knows of certificates that are revoked", self.0.path.join(INDEX).display()))
-                    .hint("leave --empty out: `mtls-min certs crl` signs the list of them"))
+                    .hint("`Directory::sign_crl` signs the list of them"))
             }
         }
     }
@@ -233,8 +233,8 @@ impl Directory {
         }
         if there(CA) && there(CA_KEY) && !there(INDEX) {
             return Err(Error::new(format!("there is a CA in {dir} already, without {INDEX}")).hint(
-                "if an init was cut short, `mtls-min certs server --host NAME` and `mtls-min certs crl --empty` make the rest; \
-                 for another CA, `mtls-min certs --dir` names another directory",
+                "if an init was cut short, `Directory::issue_server` and `Directory::sign_first_crl` make the rest; \
+                 for another CA, `Directory::new` names another directory",
             ));
         }
         Ok(())

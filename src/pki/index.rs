@@ -147,10 +147,10 @@ fn not_an_index(text: &str) -> Error {
     if text.lines().next().is_some_and(of_openssl) {
         return Error::new("it is the database of `openssl ca`, which says whom this CA has revoked").hint(
             "go on with `openssl ca`; or copy ca.pem, ca-key.pem and the CA's last list, as crl.pem, into a directory of their \
-             own, where `mtls-min certs crl --adopt` takes the list over",
+             own, where `Directory::adopt_crl` takes the list over",
         );
     }
-    Error::new("it is not, or not all of, an index that `mtls-min certs` wrote")
+    Error::new("it is not, or not all of, an index that `Directory` wrote")
         .hint("get it back from a backup: without it nobody knows what was revoked")
 }
 

@@ -57,8 +57,8 @@ impl Place {
 
     fn no_index(&self) -> Error {
         Error::new(format!("{} is there without {INDEX}", self.path.join(CRL).display())).hint(
-            "if `mtls-min certs` made both, get index.txt back from a backup: it says what was signed and revoked; if the list is \
-             another program's, or there is no backup, `mtls-min certs crl --adopt` makes an index of what the list revokes",
+            "if `Directory` made both, get index.txt back from a backup: it says what was signed and revoked; if the list is \
+             another program's, or there is no backup, `Directory::adopt_crl` makes an index of what the list revokes",
         )
     }
 
@@ -86,7 +86,7 @@ impl Place {
         let path = self.path.join(CRL);
         let wrong = |why: &str| {
             Error::new(format!("{} {why}", path.display())).hint(
-                "if `mtls-min certs` has signed all lists of this CA, move it away: `mtls-min certs crl` then signs the list anew, \
+                "if `Directory` has signed all lists of this CA, move it away: `Directory::sign_crl` then signs the list anew, \
                  from index.txt; otherwise put the CA's last list in its place, complete",
             )
         };

@@ -106,9 +106,9 @@ impl<'d> Opened<'d> {
         let newest = self.check_known(name)?;
         let usage = newest.usage;
         if newest.revoked.is_some() {
-            let again = if usage == Usage::Server { "server --host HOST" } else { "client" };
+            let again = if usage == Usage::Server { "issue_server" } else { "issue_client" };
             return Err(Error::new(format!("{name} is revoked, and is not renewed")).hint(format!(
-                "`mtls-min certs {again} {name}` makes a new one, and keeps the old files under another name"
+                "`Directory::{again}({name})` makes a new one, and keeps the old files under another name"
             )));
         }
         if renewal.revoke_old {
@@ -156,8 +156,8 @@ impl<'d> Opened<'d> {
             "nothing in {dir} says whom this CA has revoked so far, so a first list would let in whomever another program revoked"
         );
         Err(Error::new(error).hint(format!(
-            "put the CA's last list there as {CRL}, and `mtls-min certs crl --adopt` takes it over; if this CA has revoked nobody \
-             yet, `mtls-min certs crl --empty` signs an empty list"
+            "put the CA's last list there as {CRL}, and `Directory::adopt_crl` takes it over; if this CA has revoked nobody \
+             yet, `Directory::sign_first_crl` signs an empty list"
         )))
     }
 
@@ -202,9 +202,9 @@ impl<'d> Opened<'d> {
         let path = self.directory.path.join(certificate_file(name));
         Err(match path.exists() {
             true => Error::new(format!("{} is not a certificate of this CA", path.display()))
-                .hint("or it is known by another name: `mtls-min certs list` shows them"),
+                .hint("or it is known by another name: `Directory::list` shows them"),
             false => Error::new(format!("nothing called {name} is known in {}", self.directory.path.display()))
-                .hint("`mtls-min certs list` shows what there is"),
+                .hint("`Directory::list` shows what there is"),
         })
     }
 
@@ -225,14 +225,14 @@ impl<'d> Opened<'d> {
             }
             return Ok(Some(serial));
         }
-        let again = format!("`mtls-min certs renew {name}` replaces what there is; else move the files away first");
+        let again = format!("`Directory::renew({name})` replaces what there is; else move the files away first");
         for file in files(name) {
             self.directory.check_free(&file, &again)?;
         }
         match is_valid {
             false => Ok(None),
             true => Err(Error::new(format!("{name} has a valid certificate already, though its files are gone"))
-                .hint(format!("put them back, or `mtls-min certs revoke {name}` first"))),
+                .hint(format!("put them back, or `Directory::revoke({name})` first"))),
         }
     }
 
@@ -310,5 +310,5 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 
 fn no_authority(path: &Path) -> Error {
     Error::new(format!("there is no {}", path.display()))
-        .hint("`mtls-min certs init` makes a CA; `mtls-min certs --dir` names another directory")
+        .hint("`Directory::init` makes a CA; `Directory::new` names another directory")
 }

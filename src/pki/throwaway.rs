@@ -102,8 +102,8 @@ impl Making<'_> {
         let Some(other) = others.first() else { return Ok(()) };
         Err(Error::new(format!("{dir} is not the demo's: {other} is there, and no CA that the demo made"))
             .hint(
-                "`mtls-min demo --dir DIR` takes an empty or a new directory; with the CA that is there, `mtls-min certs client NAME` \
-                 makes a client's certificate (--dir names its directory), and `mtls-min --ca FILE` serves",
+                "`throwaway(DIR)` takes an empty or a new directory; with the CA that is there, `Directory::issue_client(NAME)` \
+                 makes a client's certificate, and `Server::builder` serves",
             ))
     }
 
@@ -126,8 +126,8 @@ impl Making<'_> {
         self.check_pairs()?;
         if let Some(missing) = self.missing().filter(|_| self.has(INDEX)) {
             return Err(Error::new(format!("{} is not there", self.path(missing).display())).hint(format!(
-                "in {} the demo makes nothing any more, since `mtls-min certs` has signed there: `mtls-min certs client` and \
-                 `certs server` do; or choose an empty directory with --dir",
+                "in {} the demo makes nothing any more, since `Directory` has signed there: `Directory::issue_client` and \
+                 `Directory::issue_server` do; or choose an empty directory for `throwaway`",
                 self.directory.display()
             )));
         }
@@ -170,7 +170,7 @@ impl Making<'_> {
                 let mend = error.hint_text().unwrap_or("put the right files back").to_owned();
                 Error::new(format!("{} with {CA_KEY} cannot sign what is missing", self.path(CA).display()))
                     .caused_by(error)
-                    .hint(format!("{mend}, or choose an empty directory with --dir"))
+                    .hint(format!("{mend}, or choose an empty directory for `throwaway`"))
             }),
             (false, false) => {
                 let authority = Authority::new(THROWAWAY, now)?;
@@ -184,7 +184,7 @@ impl Making<'_> {
                     "{} is there without {missing}, so nothing can be signed",
                     self.path(there).display()
                 ))
-                .hint(format!("put {missing} back, or choose an empty directory with --dir")))
+                .hint(format!("put {missing} back, or choose an empty directory for `throwaway`")))
             }
         }
     }

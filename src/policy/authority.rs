@@ -17,7 +17,7 @@ pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), S
     }
     match named.len() {
         0 => Err(format!(
-            "can never match: no loaded CA is called that; it is the CA of --ca that is meant: {}",
+            "can never match: no loaded CA is called that; it has to be one of these: {}",
             list(authorities, |ca| ca.subject().to_owned())
         )),
         1 => Ok(()),
@@ -33,7 +33,7 @@ pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), S
 pub(super) fn certificates(sha256: &[u8; 32], authorities: &[&Identity]) -> Result<Vec<[u8; 32]>, String> {
     let ca = authorities.iter().find(|ca| ca.digest() == sha256).ok_or_else(|| {
         format!(
-            "can never match: no loaded CA has this fingerprint; it is the CA of --ca that is meant: {}",
+            "can never match: no loaded CA has this fingerprint; it has to be one of these: {}",
             list(authorities, |ca| format!("{}, sha256 {}", ca.subject(), ca.sha256()))
         )
     })?;

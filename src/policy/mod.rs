@@ -63,6 +63,8 @@ use rule::Rule;
 pub struct Policy {
     /// For paths that no line is for; `None`: any valid certificate.
     everywhere: Option<Who>,
+    /// Where that stands, for messages.
+    place_of_everywhere: &'static str,
     /// By prefix without its last slash, so that of `/` is empty.
     lines: HashMap<String, Vec<Line>>,
     longest: usize,
@@ -95,22 +97,30 @@ impl Policy {
     /// # Errors
     /// A rule cannot be read, or can never match. The error names it.
     pub fn allowing<R: AsRef<str>>(rules: impl IntoIterator<Item = R>) -> Result<Self, Error> {
+        Self::allowing_at("Policy::allowing", rules)
+    }
+
+    /// The same; `place` says in words where the rules stand.
+    pub(crate) fn allowing_at<R: AsRef<str>>(
+        place: &'static str,
+        rules: impl IntoIterator<Item = R>,
+    ) -> Result<Self, Error> {
         let rules = rules.into_iter().map(|rule| {
             let rule = rule.as_ref();
             Rule::parse(rule).map_err(|why| {
-                let error = Error::new(format!("--allow {rule}: {why}"));
+                let error = Error::new(format!("{place} {rule}: {why}"));
                 match rule.contains(':') {
                     true => error,
                     false => error.hint(
-                        "without --allow, everyone with a valid certificate is let in; what is for anyone, without one too, \
-                         is said in lines of --policy",
+                        "without `Policy::allowing`, everyone with a valid certificate is let in; what is for anyone, without \
+                         one too, is said in lines of `TrustBuilder::policy_file`",
                     ),
                 }
             })
         });
         let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
         let everywhere = (!rules.is_empty()).then_some(Who::Rules(rules));
-        Ok(Self { everywhere, ..Self::default() })
+        Ok(Self { everywhere, place_of_everywhere: place, ..Self::default() })
     }
 
     /// Reads a policy by path; `name` stands for the file in errors.
@@ -139,7 +149,7 @@ impl Policy {
     pub fn permission<'a>(&'a self, method: &Method, path: &'a str, identity: Option<&'a Identity>) -> Permission<'a> {
         let (who, place) = match self.line(method, path) {
             Some(line) => (Some(&line.who), line.place.as_str()),
-            None => (self.everywhere.as_ref(), "--allow"),
+            None => (self.everywhere.as_ref(), self.place_of_everywhere),
         };
         match (who, identity) {
             (Some(Who::Anyone), _) => Permission::Anyone,
@@ -158,10 +168,14 @@ impl Policy {
     pub(crate) fn with_rules_elsewhere(mut self, rules: &Self) -> Result<Self, Error> {
         if let Some(everywhere) = &rules.everywhere {
             if let Some(line) = self.lines.get("").and_then(|lines| lines.iter().find(|line| line.method.is_none())) {
-                return Err(Error::new(format!("{} is for every path, and so is --allow", line.place))
-                    .hint("keep one of the two: --allow is for the paths that the policy has no line for"));
+                return Err(Error::new(format!(
+                    "{} is for every path, and so is {}",
+                    line.place, rules.place_of_everywhere
+                ))
+                .hint("keep one of the two: `Policy::allowing` is for the paths that the policy has no line for"));
             }
             self.everywhere = Some(everywhere.clone());
+            self.place_of_everywhere = rules.place_of_everywhere;
         }
         Ok(self)
     }
@@ -171,7 +185,7 @@ impl Policy {
     /// of a CA that several have: it would mean them all.
     pub(crate) fn bind_to(&mut self, authorities: &[&Identity], has_authorized_clients: bool) -> Result<(), Error> {
         let lines = self.lines.values_mut().flatten().map(|line| (&mut line.who, line.place.as_str()));
-        for (who, place) in lines.chain(self.everywhere.as_mut().map(|who| (who, "--allow"))) {
+        for (who, place) in lines.chain(self.everywhere.as_mut().map(|who| (who, self.place_of_everywhere))) {
             let Who::Rules(rules) = who else { continue };
             for rule in rules {
                 let never = |why: &str| Err(format!("can never match: {why}"));
@@ -180,7 +194,7 @@ impl Policy {
                         never("no CA is loaded that could vouch for a name; use sha256: or client:")
                     }
                     () if rule.needs_authorized_clients() && !has_authorized_clients => {
-                        never("it means a file of --authorized-clients, which was not given")
+                        never("it means a file of `TrustBuilder::authorized_clients`, which was not given")
                     }
                     () => rule.bind_to(authorities),
                 };

@@ -68,7 +68,8 @@ impl Rule {
         }
         if let Some(second) = second_rule(value) {
             return Err(format!(
-                "{text:?} looks like two rules: {second:?} is the second; --allow takes one and is given again for the next, a line of a policy joins them by ` or `"
+                "{text:?} looks like two rules: {second:?} is the second; `Policy::allowing` takes each on its own, a line of a \
+                 policy joins them by ` or `"
             ));
         }
         if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {

@@ -85,7 +85,7 @@ fn set_up(
         return Err(Error::new(format!(
             "{place}: where clients are refused in the handshake, it cannot be for anyone"
         ))
-        .hint("leave out --refuse-in-handshake, or write any in place of anyone"));
+        .hint("leave out `Builder::refuse_in_handshake`, or write any in place of anyone"));
     }
     let failed = |error| Error::new("TLS cannot be set up").caused_by(error);
     Tls::new(provider, certificate, trust, judge, handshakes).map_err(failed)

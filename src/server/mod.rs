@@ -141,9 +141,9 @@ impl Server {
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, &control, settings.timeouts.drain);
         started.map(|()| stopped).map_err(|error| {
-            Error::new("cannot start a thread")
-                .caused_by(error)
-                .hint("have fewer workers (--workers), or raise the limit of memory or of threads (ulimit -v, -u)")
+            Error::new("cannot start a thread").caused_by(error).hint(
+                "have fewer workers (`Builder::workers`), or raise the limit of memory or of threads (ulimit -v, -u)",
+            )
         })
     }
 }

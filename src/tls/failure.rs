@@ -88,7 +88,8 @@ impl TlsFailure {
         Self::new(
             "client_left",
             "the client left in the middle of the handshake, after it was sent the server's certificate",
-            "if it comes again and again, it may not trust that certificate: give it the CA that issued it (curl --cacert ca.pem); \
+            "if it comes again and again, it may not trust that certificate: give it the CA that issued it (curl --cacert \
+             ca.pem); \
              a browser does so while its user chooses a certificate",
         )
     }
@@ -110,12 +111,12 @@ impl TlsFailure {
             AlertDescription::CertificateExpired => said(
                 "server_expired",
                 "for the client the server's certificate has expired or is not valid yet",
-                "renew the server's certificate (mtls-min certs renew server), and check the client's clock",
+                "renew the server's certificate (`Directory::renew(server)`), and check the client's clock",
             ),
             AlertDescription::CertificateRevoked => said(
                 "server_revoked",
                 "for the client the server's certificate is revoked",
-                "issue the server a new certificate (mtls-min certs renew server)",
+                "issue the server a new certificate (`Directory::renew(server)`)",
             ),
             AlertDescription::UnsupportedCertificate
             | AlertDescription::BadCertificateStatusResponse
@@ -124,7 +125,7 @@ impl TlsFailure {
                 "server_unsuitable",
                 "the client cannot use the server's certificate",
                 "issue the server a certificate with a key of EC P-256 or RSA 2048, signed with SHA-256, with \
-                 extendedKeyUsage serverAuth (mtls-min certs server)",
+                 extendedKeyUsage serverAuth (`Directory::issue_server`)",
             ),
             AlertDescription::CloseNotify | AlertDescription::UserCanceled => said(
                 "client_gave_up",

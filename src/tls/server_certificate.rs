@@ -139,7 +139,7 @@ fn signing_key(block: &Block<'_>, name: &str, provider: &CryptoProvider) -> Resu
     let is_encrypted = block.pem.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
     if is_encrypted || block.label.starts_with("ENCRYPTED") {
         return Err(Error::new(format!("the key {name} is encrypted")).hint(format!(
-            "decrypt it: (umask 077; openssl pkey -in {name} -out decrypted-key.pem), then --key decrypted-key.pem"
+            "decrypt it: (umask 077; openssl pkey -in {name} -out decrypted-key.pem), then use decrypted-key.pem as the key"
         )));
     }
     let unusable = || Error::new(format!("the key in {name} cannot be used"));
@@ -168,16 +168,13 @@ fn unused_blocks(certificate: &Bundle<'_>, key: &Bundle<'_>, is_one_file: bool) 
     let mut warnings: Vec<_> = dh.collect();
     if !is_one_file {
         warnings.extend(
-            certificate
-                .keys
-                .iter()
-                .map(|block| format!("{}: this private key is not used, since --key names another file", block.place)),
+            certificate.keys.iter().map(|block| {
+                format!("{}: this private key is not used, since the key is in another file", block.place)
+            }),
         );
-        warnings.extend(
-            key.certificates
-                .iter()
-                .map(|block| format!("{}: this certificate is not sent, since --cert names another file", block.place)),
-        );
+        warnings.extend(key.certificates.iter().map(|block| {
+            format!("{}: this certificate is not sent, since the certificate is in another file", block.place)
+        }));
     }
     warnings
 }

@@ -78,7 +78,8 @@ pub(super) fn add_intermediate(
     };
     if let Some(fault) = fault {
         return Err(Error::new(format!("{place}: {} can complete no path: {fault}", identity.subject())).hint(
-            "take it out of the file; a client's own certificate that is to be let in goes with --ca or --authorized-clients",
+            "take it out of the file; a client's own certificate that is to be let in goes with `TrustBuilder::pem_file` or \
+             `TrustBuilder::authorized_clients`",
         ));
     }
     trust.add_authority(authority(&certificate, &identity, false, place)?);
@@ -178,7 +179,7 @@ fn note(
             (!is_self_signed(certificate, algorithms)).then(|| {
                 format!(
                     "the CA {subject} was issued by {}, and is an anchor of its own: what its issuer limits or revokes does not \
-                     count; --intermediates takes it as what it is",
+                     count; `TrustBuilder::intermediates_file` takes it as what it is",
                     identity.issuer()
                 )
             })

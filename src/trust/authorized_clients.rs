@@ -32,7 +32,7 @@ pub(super) fn add(
     let failed = |error: std::io::Error| {
         let error = Error::new(format!("cannot read the directory of authorised clients {}", directory.display()))
             .caused_by(error);
-        error.hint("--authorized-clients names it; the user who runs this has to be able to read it")
+        error.hint("`TrustBuilder::authorized_clients` names it; the user who runs this has to be able to read it")
     };
     let entries = fs::read_dir(directory).map_err(failed)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
@@ -127,7 +127,7 @@ fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
                 (Some(certificate), 0) => certificate,
                 (_, others) => {
                     return Err(Error::new(format!("{place} holds {} certificates", others + 1))
-                        .hint("one file, one client; put the CAs of several clients into --ca"));
+                        .hint("one file, one client; put the CAs of several clients into `TrustBuilder::pem_file`"));
                 }
             }
         }

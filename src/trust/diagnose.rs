@@ -60,7 +60,10 @@ pub(super) fn unsupported(
                 which(certificate, position),
                 which(issuer, position + 1)
             );
-            Problem::new(*code, detail).repaired_by("make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, and issue its certificates anew")
+            Problem::new(*code, detail).repaired_by(
+                "make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, \
+                                                     and issue its certificates anew",
+            )
         }
         Unsupported::Algorithm(name) => {
             let detail =
@@ -68,7 +71,8 @@ pub(super) fn unsupported(
             let problem = Problem::new(RefusalCode::UnsupportedSignature, detail);
             match name.starts_with("RSA-PSS") {
                 true => problem.repaired_by(
-                    "sign the certificate again with SHA-256 and a salt as long as the hash (openssl: -sigopt rsa_pss_saltlen:digest)",
+                    "sign the certificate again with SHA-256 and a salt as long as the hash (openssl: -sigopt \
+                     rsa_pss_saltlen:digest)",
                 ),
                 false => problem,
             }
@@ -112,18 +116,18 @@ fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> O
         let by = format!("{} was signed by {}", which(last, position), name_text(last.issuer));
         Some(match () {
             () if issuer.version != 3 && !issuer.has_extensions => {
-                let detail = format!("{by}, which --ca loads, but it is of version {} and not signed by itself", issuer.version);
+                let detail = format!("{by}, which is loaded, but it is of version {} and not signed by itself", issuer.version);
                 Problem::new(RefusalCode::IssuerNotCa, detail).repaired_by(
                     "make that CA anew with extensions (version 3, basicConstraints CA:TRUE), and issue its certificates anew",
                 )
             }
             () if !issuer.is_ca() => {
-                let detail = format!("{by}, which --ca loads, but it is not marked as a CA");
+                let detail = format!("{by}, which is loaded, but it is not marked as a CA");
                 Problem::new(RefusalCode::IssuerNotCa, detail)
                     .repaired_by("make the certificate of that CA anew with basicConstraints CA:TRUE")
             }
             () => {
-                let detail = format!("{by}, which --ca loads, but its keyUsage lacks keyCertSign");
+                let detail = format!("{by}, which is loaded, but its keyUsage lacks keyCertSign");
                 Problem::new(RefusalCode::IssuerWithoutCertSign, detail)
                     .repaired_by("make the certificate of that CA anew with keyUsage keyCertSign")
             }

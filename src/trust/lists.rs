@@ -145,7 +145,8 @@ fn signers(
             issuer()
         ))
         .hint(
-            "add that CA with --intermediates if a CA of --ca has signed it, or else with --ca; or take the list out",
+            "add that CA with `TrustBuilder::intermediates_file` if a CA of `TrustBuilder::pem_file` has signed it, or else with \
+             `TrustBuilder::pem_file`; or take the list out",
         ));
     }
     let mut signers: Vec<usize> = checks.iter().filter(|(_, check)| *check == Check::Good).map(|(at, _)| *at).collect();
@@ -163,10 +164,10 @@ fn signers(
     signers.retain(|at| !trust.authorities[*at].anchors.is_empty());
     if signers.is_empty() {
         return Err(Error::new(format!(
-            "{place}: this revocation list is of {}, an intermediate that leads to no CA of --ca",
+            "{place}: this revocation list is of {}, an intermediate that leads to no trusted CA",
             issuer()
         ))
-        .hint("add the CA that signed the intermediate with --ca; or take the list out"));
+        .hint("add the CA that signed the intermediate with `TrustBuilder::pem_file`; or take the list out"));
     }
     Ok(signers)
 }
@@ -188,7 +189,7 @@ fn not_signed(checks: impl Iterator<Item = Check>, issuer: &str, place: &str) ->
         .hint("make the CA anew, with a key of EC P-256 or RSA 2048"),
         None => Error::new(format!("{place}: this revocation list has the name of {issuer}, but not its signature")).hint(
             "it is damaged, forged, or signed with another key of a CA that was made anew or has several: get it again, or \
-             load that CA's certificate too, with --intermediates or --ca",
+             load that CA's certificate too, with `TrustBuilder::intermediates_file` or `TrustBuilder::pem_file`",
         ),
     }
 }

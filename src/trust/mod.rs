@@ -182,8 +182,8 @@ impl Trust {
             }
             if anchors.is_empty() {
                 warnings.push(format!(
-                    "{kind} {subject} leads to no CA of trust, so it completes no path; load the CA that issued it (--ca), \
-                     or the intermediate above it (--intermediates)"
+                    "{kind} {subject} leads to no CA of trust, so it completes no path; load the CA that issued it \
+                     (`TrustBuilder::pem_file`), or the intermediate above it (`TrustBuilder::intermediates_file`)"
                 ));
             }
         }

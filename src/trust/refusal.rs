@@ -54,8 +54,8 @@ macro_rules! refusal_codes {
 refusal_codes! {
     NoCertificate, "no_certificate",
         "The client showed no certificate.",
-        "have the client send its certificate (curl --cert FILE --key FILE; a browser: import the .p12 file), issued by \
-         a CA of --ca";
+        "have the client send its certificate (curl --cert FILE --key FILE; a browser: import the .p12 file), issued by a CA of \
+         `TrustBuilder::pem_file`";
     Expired, "expired",
         "A certificate on the path is past its last day.",
         "issue a new certificate, and check the clocks of server and client";
@@ -64,21 +64,23 @@ refusal_codes! {
         "check the server's clock; otherwise wait, or issue the certificate anew";
     SelfSigned, "self_signed",
         "The client's certificate is signed by itself, and it is not one of those that are let in by themselves.",
-        "if you trust this certificate, put it into the directory of --authorized-clients: it is then let in by itself";
+        "if you trust this certificate, put it into the directory of `TrustBuilder::authorized_clients`: it is then let in by \
+         itself";
     UnknownIssuer, "unknown_issuer",
         "The issuer of the client's certificate is not a loaded CA, and nothing says who it is.",
-        "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too, or add \
-         it with --intermediates";
+        "add the issuing CA with `TrustBuilder::pem_file`; if the issuer is an intermediate of your CA, have the client send it \
+         too, or add it with `TrustBuilder::intermediates_file`";
     UnknownRoot, "unknown_root",
         "The client's chain is complete up to a root that is not a loaded CA.",
-        "if you trust this root, add it with --ca; otherwise issue the client a certificate of yours";
+        "if you trust this root, add it with `TrustBuilder::pem_file`; otherwise issue the client a certificate of yours";
     MissingIntermediate, "missing_intermediate",
         "The chain seems to lead to a loaded CA, but a certificate in between was not sent.",
         "have the client send the intermediate too (append it to the client's certificate file), or add it with \
-         --intermediates";
+         `TrustBuilder::intermediates_file`";
     SameNameOtherKey, "same_name_other_key",
         "The issuer has the name of a loaded CA but not its key: the CA was made anew.",
-        "the CA was made anew under its old name: add the old ca.pem with a second --ca, or issue the client a new \
+        "the CA was made anew under its old name: add the old ca.pem with a second `TrustBuilder::pem_file`, or issue the client \
+         a new \
          certificate";
     BadSignature, "bad_signature",
         "Name and key identifier fit a loaded CA, the signature does not: the certificate is damaged or forged.",
@@ -94,7 +96,7 @@ refusal_codes! {
         "issue from the CA itself, or make the CA that is too short anew with a larger pathlen";
     ChainTooLong, "chain_too_long",
         "The chain is longer than this server follows.",
-        "issue client certificates at most six intermediates below a CA of --ca, and send only those";
+        "issue client certificates at most six intermediates below a CA of `TrustBuilder::pem_file`, and send only those";
     WrongUsage, "wrong_usage",
         "The certificate is not meant for authenticating clients.",
         "issue the certificate with keyUsage digitalSignature and extendedKeyUsage clientAuth (or without the \
@@ -104,7 +106,7 @@ refusal_codes! {
         "issue the client a certificate of its own (basicConstraints CA:FALSE); keep the CA's for signing";
     X509V1, "x509_v1",
         "A certificate is of X.509 version 1 (or 2), which has no extensions and so no limits.",
-        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with --accept-v1";
+        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with `TrustBuilder::accept_v1`";
     WeakKey, "weak_key",
         "A key is too short.",
         "make a new key: EC P-256, or RSA of 2048 bits or more";
@@ -131,17 +133,17 @@ refusal_codes! {
         "issue the client a new certificate, if it is to come back";
     CrlMissing, "crl_missing",
         "A CA on the path has no revocation list, and one is required.",
-        "load the CA's revocation list with --crl, or leave out --crl-required";
+        "load the CA's revocation list with `TrustBuilder::crl_file`, or leave out `TrustBuilder::require_crls`";
     CrlExpired, "crl_expired",
         "The revocation list of a CA on the path is stale.",
-        "have the CA sign its revocation list anew (by the program that signed it before, as `mtls-min certs crl`) and \
+        "have the CA sign its revocation list anew (by the program that signed it before, as `Directory::sign_crl`) and \
          put it in place of the old one; it is noticed at once";
     CrlNotYetValid, "crl_not_yet_valid",
         "The revocation list of a CA on the path is from the future: the clock is wrong, here or at the CA.",
         "set the clock, of the server or of the CA; the list counts as soon as the clock has reached its date";
     NotAllowed, "not_allowed",
         "The certificate is valid, but no rule lets its holder do this.",
-        "add a rule that means this client (--allow, or a line of --policy), if it is to be let in";
+        "add a rule that means this client (`Policy::allowing`, or a line of `TrustBuilder::policy_file`), if it is to be let in";
 }
 
 impl fmt::Display for RefusalCode {

@@ -204,7 +204,8 @@ impl Trust {
                 warnings.push(format!("no revocation list of {subject}, and one is required: its clients are refused"));
             } else if self.crls().next().is_some() {
                 warnings.push(format!(
-                    "no revocation list of {subject}: its clients are judged without one (--crl-required refuses them)"
+                    "no revocation list of {subject}: its clients are judged without one (`TrustBuilder::require_crls` refuses \
+                     them)"
                 ));
             }
         }
@@ -255,8 +256,9 @@ const REVOKED_CA: &str =
     "have its client certificates issued by another CA, which is not revoked; this one stays refused";
 
 /// What helps if there are lists, and none for this certificate.
-const OTHER_LIST: &str = "load the list that is for it too with --crl: of its CA's key, and of its distribution point or for all \
-                          certificates; or leave out --crl-required";
+const OTHER_LIST: &str = "load the list that is for it too with `TrustBuilder::crl_file`: of its CA's key, and of its \
+                          distribution point or for all \
+                          certificates; or leave out `TrustBuilder::require_crls`";
 
 /// Whether a list of another key than that which signed a certificate may be relied on (RFC 5280, section 6.3.3 (f)).
 enum Vouched {
@@ -277,8 +279,8 @@ fn not_now(crl: &Crl, from: SystemTime, to: SystemTime, now: SystemTime) -> Prob
 }
 
 /// What helps if the certificate of the key that signs the lists has expired.
-const OTHER_SIGNER: &str = "have the CA sign its revocation list anew, with a key whose certificate is valid, and load both (--crl, \
-                            --intermediates)";
+const OTHER_SIGNER: &str = "have the CA sign its revocation list anew, with a key whose certificate is valid, and load both \
+                            (`TrustBuilder::crl_file`, `TrustBuilder::intermediates_file`)";
 
 /// What the lists of the name of its issuer say of a certificate.
 struct Word<'l, 'c> {

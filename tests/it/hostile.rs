@@ -85,7 +85,7 @@ fn following_the_repair_of_a_self_signed_certificate_lets_in_that_one_and_no_oth
             panic!()
         };
         assert_eq!(refusal.code(), RefusalCode::SelfSigned);
-        assert!(refusal.repair().contains("--authorized-clients"), "{}", refusal.repair());
+        assert!(refusal.repair().contains("`TrustBuilder::authorized_clients`"), "{}", refusal.repair());
         let dir = crate::support::files::TempDir::new();
         dir.write("bob.pem", pem(&der));
         let followed = Trust::builder().authorized_clients(dir.path()).build().unwrap();

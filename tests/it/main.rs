@@ -26,6 +26,7 @@ mod documents;
 mod examples;
 #[cfg(feature = "cli")]
 mod file_formats;
+mod hints;
 mod hostile;
 mod house;
 mod http;

@@ -216,7 +216,7 @@ fn a_list_of_an_intermediate_that_leads_to_no_ca_is_an_error() {
         |ca: &Ca| trusting(&[ca], std::slice::from_ref(&list)).intermediates(below.pem(), "intermediates").build();
     assert!(with(&root).is_ok());
     let error = with(&other).unwrap_err().to_string();
-    assert!(error.contains("crl1") && error.contains("an intermediate that leads to no CA of --ca"), "{error}");
+    assert!(error.contains("crl1") && error.contains("an intermediate that leads to no trusted CA"), "{error}");
 }
 
 /// The way of a CA that was loaded under two encodings, two dates and two keys at once, one of them sent.

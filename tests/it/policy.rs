@@ -33,7 +33,7 @@ fn a_valid_certificate_without_a_rule_gets_403_and_the_log_names_the_nearest_rul
         "cn:alic",
         &ca,
         &ca.client("alice"),
-        "the nearest rule is cn:alic (--allow): the client's common name is alice",
+        "the nearest rule is cn:alic (Policy::allowing): the client's common name is alice",
     );
 }
 

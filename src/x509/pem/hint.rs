@@ -31,8 +31,8 @@ pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
             let file = shell_word(name);
             format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem")
         }
-        "X509 CRL" => "a revocation list goes with --crl".to_owned(),
-        "CERTIFICATE" => "a certificate of a CA goes with --ca".to_owned(),
+        "X509 CRL" => "a revocation list goes with `TrustBuilder::crl_file`".to_owned(),
+        "CERTIFICATE" => "a certificate of a CA goes with `TrustBuilder::pem_file`".to_owned(),
         _ => format!("only {others} belong here"),
     };
     Error::new(format!("{}: a block of the kind {label:?} among the {others}", block.place)).hint(hint)
@@ -129,7 +129,7 @@ fn instead(what: &str, wanted: &str, form: Option<Form>, file: &str, from_pkcs12
         (Some(Form::PrivateKey | Form::EncryptedKey), super::PRIVATE_KEY) => "pkey -inform der",
         (Some(Form::Pkcs12), super::CERTIFICATE | super::PRIVATE_KEY) => from_pkcs12,
         (Some(Form::RevocationList), super::CERTIFICATE) => {
-            return format!("it seems to be {what}, which goes with --crl");
+            return format!("it seems to be {what}, which goes with `TrustBuilder::crl_file`");
         }
         _ => return format!("it seems to be {what}"),
     };

@@ -167,7 +167,7 @@ fn an_init_that_was_cut_short_says_how_to_go_on() {
         fs::remove_file(dir.path().join("certs").join(file)).unwrap();
     }
     let said = fails(&dir, "init");
-    assert!(said.contains("certs server --host NAME") && said.contains("certs crl --empty"), "{said}");
+    assert!(said.contains("certs server --host HOST") && said.contains("certs crl --empty"), "{said}");
     done(&dir, "server --host localhost");
     done(&dir, "crl --empty");
     assert!(done(&dir, "list").contains("server"));

@@ -125,7 +125,7 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         ),
         way(
             "issuer_not_ca",
-            "signed by CN=plain, which --ca loads, but it is not marked as a CA",
+            "signed by CN=plain, which is loaded, but it is not marked as a CA",
             "basicConstraints CA:TRUE",
             &Setup::of(&not_a_ca),
             not_a_ca.client("alice"),
@@ -140,7 +140,7 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         ),
         way(
             "issuer_without_cert_sign",
-            "signed by CN=mute, which --ca loads, but its keyUsage lacks keyCertSign",
+            "signed by CN=mute, which is loaded, but its keyUsage lacks keyCertSign",
             "keyUsage keyCertSign",
             &Setup::of(&mute),
             mute.client("alice"),

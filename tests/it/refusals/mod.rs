@@ -17,6 +17,7 @@ use crate::support::command::run;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, HOUR, Holder, private};
 use crate::support::server::start;
+use crate::support::words::in_words_of_the_command;
 
 /// What the operator has loaded, and with which options.
 #[derive(Clone, Default)]
@@ -122,11 +123,13 @@ fn asked(setup: &Setup, holder: &Holder) -> (String, String, String) {
     let trust = builder.build().unwrap();
     let (code, reason, repair) = match judge(&holder.chain, &trust, SystemTime::now()).verdict {
         Verdict::Refused(refusal) => {
-            (refusal.code().to_string(), refusal.detail().to_owned(), refusal.repair().to_owned())
+            (refusal.code().to_string(), refusal.detail().to_owned(), in_words_of_the_command(refusal.repair()))
         }
-        Verdict::Authorised(_) if setup.allow.is_some_and(|rule| rule != "cn:alice") => {
-            (RefusalCode::NotAllowed.to_string(), "cn:bob".to_owned(), RefusalCode::NotAllowed.repair().to_owned())
-        }
+        Verdict::Authorised(_) if setup.allow.is_some_and(|rule| rule != "cn:alice") => (
+            RefusalCode::NotAllowed.to_string(),
+            "cn:bob".to_owned(),
+            in_words_of_the_command(RefusalCode::NotAllowed.repair()),
+        ),
         Verdict::Authorised(_) => Default::default(),
     };
     // A client without a certificate has nothing that could be checked offline.

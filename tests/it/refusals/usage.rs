@@ -117,7 +117,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         .mended(&accepting_limited, limited.client("alice")),
         way(
             "x509_v1",
-            "CN=between, which issued it, is not a CA of --ca",
+            "CN=between, which issued it, is an intermediate",
             "issue the certificate with extensions",
             &accepting,
             between.client_v1("alice"),

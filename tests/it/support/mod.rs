@@ -19,3 +19,5 @@ pub(crate) mod server;
 pub(crate) mod tree;
 pub(crate) mod watched;
 pub(crate) mod wire;
+#[cfg(feature = "cli")]
+pub(crate) mod words;

@@ -9,6 +9,7 @@ use crate::support::command::run;
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder, pem};
+use crate::support::words::in_words_of_the_command;
 
 /// A chain of two for a client and for a server, and the CA with its list.
 pub(crate) struct Site {
@@ -78,7 +79,7 @@ impl Site {
             }
             _ => return self.check("f.pem"),
         }
-        .map_err(|error| in_full(&error))
+        .map_err(|error| in_words_of_the_command(&in_full(&error)))
     }
 
     /// By `check`, which needs both certificates of the chain to authorise.
