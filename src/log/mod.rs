@@ -42,7 +42,8 @@
 //!   the line that finds no room waits 0.2 s once, and from then on lines are dropped, until there is room. Lines that were
 //!   dropped or could not be written are counted, and a line says how many, where they would have been.
 //! - The last lines are written when the last clone of the log is dropped, as the server does when it has stopped, and by
-//!   [`AccessLog::flush`]. Both wait at most a second for each writer. A process that is killed loses the last 10 ms.
+//!   [`AccessLog::flush`]. Both wait at most a second for each writer. If [connections were cut](crate::Stopped::Cut), their
+//!   threads still hold the log, so flush it before the process ends. A process that is killed loses the last 10 ms.
 
 mod access;
 mod events;
