@@ -1,22 +1,64 @@
-//! mtls-min: a small, synchronous HTTPS/1.1 server that lets in the holders of a client certificate.
+//! A small, synchronous HTTPS/1.1 server that lets in the holders of a client certificate (mutual TLS).
 //!
-//! A client whose certificate is valid reaches the handler, which can read who it is. A client with no certificate, or
-//! with one that is not valid, still completes the TLS handshake and gets `401 User is not authorized`. The verdict is
-//! reached anew for every request, so that a change of trust takes effect on open connections.
+//! A client whose certificate is valid reaches your handler, which can read who it is. A client with no certificate, or with one
+//! that is not valid, still completes the TLS handshake and gets `401 User is not authorized`.
 //!
-//! # A server in a few lines
+//! # Begin here
 //! ```no_run
 #![doc = include_str!("../examples/hello.rs")]
 //! ```
+//! [`Server::builder`] takes a listener, the server's certificate and whom to trust, and returns a [`Builder`]. Its methods set
+//! everything else. A [`Handler`] is a closure or a function that takes a [`Request`] and returns a [`Response`];
+//! `fn answer(request: &mut Request<'_>) -> Response` is the signature in full.
 //!
-//! The files can be read anew while the server runs ([`Server::watching`]), or trust be replaced by hand ([`TrustHandle`]).
-//! [`Policy`] has the rules, and [`judge`] is the judge, for whoever wants to ask it alone. What happens is told to an
-//! [`Observer`]; without one the server is silent. [`log`] has observers that write a log. How it works inside is told in `docs/architecture.md`.
+//! `mtls-min demo` (or `certs/make-certs.sh`) makes certificates to try it with.
+//!
+//! # I want to …
+//!
+//! | I want to … | use |
+//! | --- | --- |
+//! | know who the client is | [`Request::peer`], an [`Identity`] |
+//! | answer text, HTML, JSON, a status, a redirect | [`response`] |
+//! | send a file, with ranges | [`response::file`] |
+//! | send something else that is large | [`Body::from_reader`] |
+//! | route by method and path | `match (request.method().as_str(), request.uri().path())`, as the example `json_api` does |
+//! | read the path or the query decoded | [`Request::path_decoded`], [`Request::query`] |
+//! | read a body into memory, up to a limit | [`Request::body_bytes`] |
+//! | read a large body as it comes | [`Request::body`] |
+//! | allow only some clients | [`TrustBuilder::policy`] and [`Policy`], or a test of [`Request::peer`] in the handler |
+//! | let in single certificates without a CA | [`TrustBuilder::authorized_clients`] |
+//! | use revocation lists | [`TrustBuilder::crl_file`] |
+//! | read the files anew when they change | [`Server::watching`] and [`Files`] |
+//! | replace what is trusted, from the program | [`Server::trust_handle`] |
+//! | answer 401 and 403 in JSON | [`Builder::refusal_page`] |
+//! | decide in the handler who is let in | [`Builder::open_gate`] and [`Request::peer_verdict`] |
+//! | see requests, refusals and errors | [`Builder::observer`] with an observer of [`log`], or an [`Observer`] of your own; by default the server is silent |
+//! | change limits and deadlines | [`Builder`] |
+//! | stop, on SIGTERM for example | [`Server::shutdown_handle`] |
+//! | judge a certificate without a server | [`judge()`] |
+//! | make certificates | [`pki`] |
+//!
+//! The examples, in the folder `examples`:
+//!
+//! | example | what it shows |
+//! | --- | --- |
+//! | `hello` | greets the client by name |
+//! | `whoami` | what a certificate says, as JSON |
+//! | `json_api` | routes, JSON in and out, rules for each user, 401 and 403 in JSON |
+//! | `files` | a folder: files with ranges, and uploads |
+//! | `upload` | streams uploads to disk, in a folder for each client |
+//! | `signals` | SIGTERM finishes the running answers |
+//! | `gate_open` | the handler decides who is let in |
+//!
+//! # Good to know
+//! - Trust is judged anew for every request, so a revocation also takes effect on open connections.
+//! - A handler blocks its thread. [`Builder::workers`] says how many run at once.
+//! - Requests and responses are those of the `http` crate, which is here as [`http`].
 //!
 //! # Features
-//! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen when both are on.
+//! - `aws-lc-rs` (default): crypto by AWS-LC, with post-quantum key exchange. Chosen if both are on.
 //! - `ring`: crypto by ring, for the smallest build. One of the two is needed.
-//! - `pki` (default): make, renew and revoke certificates, and make PKCS#12 files (`pki`).
+//! - `pki` (default): making, renewing and revoking certificates, and PKCS#12 files ([`pki`]).
 //! - `cli` (default): the command `mtls-min`.
 //! - `log`: an observer for the `log` crate (`log::Facade`).
 
@@ -54,8 +96,10 @@ mod x509;
 
 pub use deadline::Phase;
 pub use error::Error;
-pub use handler::request::Request;
-pub use handler::{Body, Handler, Response};
+pub use handler::body::Body;
+pub use handler::refusal::RefusedRequest;
+pub use handler::request::{BodyError, Request};
+pub use handler::{Handler, Response, response};
 pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Grounds, Permission, Policy};
 pub use server::builder::Builder;
@@ -70,5 +114,5 @@ pub use trust::{
 };
 pub use x509::identity::{Attribute, Identity};
 
-/// The `http` crate, whose types stand in this crate's interface.
+/// The `http` crate, whose types are part of this crate's interface.
 pub use http;

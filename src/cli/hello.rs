@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use crate::clock::{timestamp, whole_days};
 use crate::connection::context::ExpiryNotices;
 use crate::escape;
-use crate::handler::Response;
 use crate::handler::pages;
 use crate::handler::request::Request;
+use crate::handler::{Response, response};
 use crate::trust::Verdict;
 use crate::x509::identity::Identity;
 
@@ -26,7 +26,7 @@ pub(super) fn hello(request: &mut Request<'_>) -> Response {
             pages::html(StatusCode::OK, who_you_are(identity, SystemTime::now()))
         }
         // A client without a valid certificate gets here only if the policy says `anyone`.
-        Verdict::Authorised(_) | Verdict::Refused(_) => pages::text(StatusCode::OK, "hello world\n"),
+        Verdict::Authorised(_) | Verdict::Refused(_) => response::text(StatusCode::OK, "hello world\n"),
     };
     // The answer depends on the client and on the `Accept` field.
     response.headers_mut().insert(header::CACHE_CONTROL, pages::NO_STORE);

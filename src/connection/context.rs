@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::clock::{Clock, Daily, day, days};
 use crate::config::{Gate, Limits, Timeouts};
 use crate::handler::Handler;
+use crate::handler::refusal::RefusalPage;
 use crate::observer::Observer;
 use crate::reactor::concurrency::Concurrency;
 use crate::sync::lock;
@@ -18,6 +19,7 @@ use crate::x509::identity::Identity;
 /// Shared by all connections; nothing here belongs to one of them.
 pub(crate) struct Context {
     pub(crate) handler: Box<dyn Handler>,
+    pub(crate) refusal_page: Option<RefusalPage>,
     pub(crate) gate: Gate,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,

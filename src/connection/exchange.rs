@@ -14,9 +14,11 @@ use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
 use crate::deadline::{Pace, Phase};
+use crate::handler::Response;
+use crate::handler::body::{Body, Content};
 use crate::handler::pages;
+use crate::handler::refusal::{self, RefusedRequest};
 use crate::handler::request::Request;
-use crate::handler::{Body, Content, Response};
 use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, write_head};
 use crate::observer::Event;
 use crate::panic::caught;
@@ -69,16 +71,17 @@ pub(super) fn call_with_body(
 }
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
-pub(super) fn refuse(head: Head, refusal: Arc<Refusal>, link: &mut Link, context: &Context) -> Stage {
+pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, context: &Context) -> Stage {
     let request_id = context.request_ids.next();
-    let may_stay = refusal.code().status() == StatusCode::FORBIDDEN;
-    let as_html = pages::prefers_html(&head.parts.headers);
-    let response = match may_stay {
-        true => pages::not_allowed(as_html, &request_id),
-        false => pages::refused(as_html, &request_id),
-    };
+    let status = why.code().status();
+    let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
+    let (response, failure) = refusal::respond(context.refusal_page.as_ref(), &refused);
+    if let Some(message) = failure {
+        context.observer.event(&Event::Panicked { remote: link.remote, message: &message });
+    }
+    let may_stay = status == StatusCode::FORBIDDEN;
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
-    let mut asked = Asked::new(head, &Verdict::Refused(refusal), context);
+    let mut asked = Asked::new(head, &Verdict::Refused(why), context);
     asked.client_is_done &= bodiless;
     asked.keep_alive &= may_stay && bodiless;
     asked.request_id = Some(request_id);

@@ -11,7 +11,8 @@ use super::exchange;
 use super::link::Link;
 use super::sending::Asked;
 use super::{Stage, Turn};
-use crate::handler::{Body, pages};
+use crate::handler::body::Body;
+use crate::handler::pages;
 use crate::http1::{BodyDecoder, CONTINUE, Head, HeadParser, HttpError};
 
 /// Between two requests.

@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
+use http::StatusCode;
+
 use crate::config::Timeouts;
 use crate::deadline::Pace;
 use crate::http1::{BodyDecoder, CONTINUE, HttpError};
@@ -127,6 +129,9 @@ impl Upload<'_> {
 impl Failure {
     fn to_io(&self) -> io::Error {
         match self {
+            Failure::Rejected(rejection) if rejection.status == StatusCode::PAYLOAD_TOO_LARGE => {
+                io::Error::new(io::ErrorKind::FileTooLarge, rejection.reason)
+            }
             Failure::Rejected(rejection) => io::Error::new(io::ErrorKind::InvalidData, rejection.reason),
             Failure::TimedOut => io::Error::new(io::ErrorKind::TimedOut, "the request body came too slowly"),
             Failure::Broken(failure) => io::Error::new(io::ErrorKind::ConnectionAborted, failure.to_string()),

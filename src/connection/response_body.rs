@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use crate::handler::Content;
+use crate::handler::body::Content;
 use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
 use crate::panic::caught;
 use crate::tls::session::Session;

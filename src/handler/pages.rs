@@ -3,7 +3,8 @@
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::{Body, Response};
+use super::Response;
+use super::response::{self, text};
 use crate::escape;
 
 /// For a client that speaks HTTP to this port without TLS; to HEAD, without the content (RFC 9110, section 9.3.2).
@@ -22,56 +23,22 @@ Connection: close\r\n\
 \r\n\
 This port speaks HTTPS: use https:// instead.\n";
 
-/// The authentication scheme of the challenge that a 401 has to carry (RFC 9110, section 15.5.2). Browsers and curl
-/// know no such scheme, so they show the page and ask for no password.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("ClientCertificate realm=\"mtls-min\"");
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The answer to a client that is not authorised. It does not say why: that is in the operator's log, under `request_id`.
-pub(crate) fn refused(as_html: bool, request_id: &str) -> Response {
-    let status = StatusCode::UNAUTHORIZED;
-    let mut response = match as_html {
-        true => html(status, how_to_import(request_id)),
-        false => text(status, "User is not authorized\n"),
-    };
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
-    with_request_id(response, request_id)
-}
-
-/// The answer to a client whose certificate is valid, but whom no rule lets do this.
-pub(crate) fn not_allowed(as_html: bool, request_id: &str) -> Response {
-    let status = StatusCode::FORBIDDEN;
-    let explanation = format!(
-        "<p>Your certificate is valid, but its holder may not do this.</p>
-<p>Ask the operator of this site, and quote the reference <code>{}</code>.</p>",
-        escape::html(request_id)
-    );
-    let response = match as_html {
-        true => html(status, page("no", "User is not allowed to do this", &explanation)),
-        false => text(status, "User is not allowed to do this\n"),
-    };
-    with_request_id(response, request_id)
-}
-
-fn with_request_id(mut response: Response, request_id: &str) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    // Hexadecimal digits, so always a valid value.
-    if let Ok(request_id) = HeaderValue::from_str(request_id) {
-        headers.insert("x-request-id", request_id);
+/// The answer to a client that is not authorised, or that no rule allows to do this. It does not say why: that is in the
+/// operator's log, under the request id.
+pub(super) fn refused(status: StatusCode, request_id: &str, as_html: bool) -> Response {
+    match (status, as_html) {
+        (StatusCode::FORBIDDEN, true) => html(status, not_allowed(request_id)),
+        (StatusCode::FORBIDDEN, false) => text(status, "User is not allowed to do this\n"),
+        (_, true) => html(status, how_to_import(request_id)),
+        (_, false) => text(status, "User is not authorized\n"),
     }
-    response
 }
 
-/// The answer to what is not an acceptable request, and to a request whose handler failed: the status in words.
+/// The answer to a request that is not acceptable, or whose handler failed: the status in words.
 pub(crate) fn rejected(status: StatusCode) -> Response {
-    let mut response = Response::new(format!("{}\n", status.canonical_reason().unwrap_or("Error")).into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
-    response
+    response::status(status)
 }
 
 /// Whether a client would rather have `text/html` than `text/plain` (RFC 9110, section 12.5.1): browsers say so, curl
@@ -102,20 +69,10 @@ fn per_mille(quality: &str) -> u32 {
     }
 }
 
-/// A response of plain text.
-pub(crate) fn text(status: StatusCode, body: &'static str) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
-    response
-}
-
-/// A response of HTML that loads nothing.
+/// A page of the server's own, which loads nothing.
 pub(crate) fn html(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let mut response = response::html(status, body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HTML);
     // The page needs its own style and nothing else.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
@@ -145,6 +102,15 @@ fn how_to_import(request_id: &str) -> String {
         escape::html(request_id)
     );
     page("no", "User is not authorized", &body)
+}
+
+fn not_allowed(request_id: &str) -> String {
+    let body = format!(
+        "<p>Your certificate is valid, but its holder may not do this.</p>
+<p>Ask the operator of this site, and quote the reference <code>{}</code>.</p>",
+        escape::html(request_id)
+    );
+    page("no", "User is not allowed to do this", &body)
 }
 
 /// A whole page; `title` and `body` are HTML.
@@ -212,15 +178,5 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
         assert_eq!(speak_https(false), format!("{head}\r\n\r\n").as_bytes());
-    }
-
-    #[test]
-    fn the_refusal_says_nothing_but_its_request_id() {
-        let Body(crate::handler::Content::Bytes(body)) = refused(true, "0123abcd").into_body() else { panic!() };
-        assert!(String::from_utf8_lossy(&body).contains("0123abcd"));
-        let plain = refused(false, "0123abcd");
-        assert_eq!(plain.status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(plain.headers()["x-request-id"], "0123abcd");
-        assert!(plain.headers().contains_key(header::WWW_AUTHENTICATE));
     }
 }

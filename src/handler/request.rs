@@ -1,10 +1,12 @@
 //! A request as a handler sees it.
 
+use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 
 use crate::tls::session::TlsVersion;
 use crate::trust::Verdict;
@@ -20,12 +22,12 @@ pub struct Request<'c> {
 }
 
 impl Request<'_> {
-    /// The client: who its certificate, judged for this request, says it is.
+    /// Who the client is, as its certificate says. The certificate was judged for this request.
     ///
     /// # Panics
-    /// If the client is not authorised, which a handler meets only behind an open gate
-    /// ([`Builder::open_gate`](crate::Builder::open_gate)); use [`peer_verdict`](Self::peer_verdict) there. (The panic
-    /// fails closed: the client gets a 500.)
+    /// If the client is not authorised. A handler sees such clients only behind an open gate
+    /// ([`Builder::open_gate`](crate::Builder::open_gate)) and where a policy has a line for `anyone`: use
+    /// [`peer_verdict`](Self::peer_verdict) there. The panic fails closed: the client gets a 500.
     #[track_caller]
     pub fn peer(&self) -> &Identity {
         match self.verdict {
@@ -34,8 +36,8 @@ impl Request<'_> {
         }
     }
 
-    /// The verdict on the client, reached anew for this request. Behind the default, closed gate it is always
-    /// [`Verdict::Authorised`].
+    /// The verdict on the client, reached anew for this request. It is [`Verdict::Authorised`], except behind an open gate and
+    /// where a policy has a line for `anyone`.
     pub fn peer_verdict(&self) -> &Verdict {
         self.verdict
     }
@@ -55,11 +57,31 @@ impl Request<'_> {
         &self.parts.method
     }
 
-    /// The target in origin form, its path normalised: no empty, `.` or `..` segments, and no character encoded without
-    /// need, or without encoding where RFC 3986 (section 3.3) has it encoded, so that a path means one thing. The query is as
-    /// it was sent, and need not be well encoded; but `"`, `<` and `>` in it are encoded. `*` for `OPTIONS *`.
+    /// The target in origin form (path and query); `*` for `OPTIONS *`.
+    ///
+    /// The path is normalised, so that it means one thing: it has no empty, `.` or `..` segments, and a character is
+    /// percent-encoded if and only if RFC 3986 (section 3.3) has it encoded. The query is as it was sent, well encoded or not;
+    /// only `"`, `<` and `>` in it are encoded.
     pub fn uri(&self) -> &Uri {
         &self.parts.uri
+    }
+
+    /// The path, percent-decoded once: `/a%20b` is `/a b`. `None` if it is not UTF-8.
+    ///
+    /// The server has already answered 400 to a path with an encoded slash, a backslash, a NUL or another control character, an
+    /// empty segment (`//`), or a segment `.` or `..`, encoded or not. So the segments of the decoded path are those of
+    /// [`uri`](Self::uri). As a file name it still needs care: it may begin with a dot, or be a symbolic link.
+    pub fn path_decoded(&self) -> Option<Cow<'_, str>> {
+        percent_encoding::percent_decode_str(self.uri().path()).decode_utf8().ok()
+    }
+
+    /// The names and values of the query, in their order: `?a=1&b=x+y` is `("a", "1")` and `("b", "x y")`.
+    ///
+    /// Decoded as a form is (`application/x-www-form-urlencoded`, URL Standard): `+` is a space, a percent sign that encodes
+    /// nothing stays, and what is not UTF-8 becomes U+FFFD. A name may occur more than once. Names and values may contain
+    /// anything, also control characters.
+    pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.uri().query().unwrap_or_default().as_bytes())
     }
 
     /// The header fields.
@@ -77,16 +99,83 @@ impl Request<'_> {
         &self.parts
     }
 
-    /// The body, decoded from its framing. Reading waits for the client, at the pace and up to the size that the server
-    /// allows.
+    /// The body, to be read as it arrives; chunks are decoded. Reading waits for the client, at the pace
+    /// ([`Builder::transfer_timeout`](crate::Builder::transfer_timeout)) and up to the size
+    /// ([`Builder::max_body`](crate::Builder::max_body)) that the server allows.
     ///
     /// # Errors
-    /// Reading fails with [`TimedOut`](std::io::ErrorKind::TimedOut) when the client is too slow, with
-    /// [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) when it leaves early, and with
-    /// [`InvalidData`](std::io::ErrorKind::InvalidData) when the body is too large or its framing broken. A handler can
-    /// just return: the server then answers 408, 413 or 400 whatever the handler returned.
+    /// [`TimedOut`](io::ErrorKind::TimedOut): the client is too slow. [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): it left
+    /// early. [`FileTooLarge`](io::ErrorKind::FileTooLarge): the body is larger than the server allows.
+    /// [`InvalidData`](io::ErrorKind::InvalidData): its framing is broken. A handler can simply return: the server answers 408,
+    /// 413 or 400, whatever the handler returns.
     pub fn body(&mut self) -> &mut dyn Read {
         self.body
+    }
+
+    /// The whole body in memory, if it has at most `limit` bytes.
+    ///
+    /// ```
+    /// use mtls_min::http::StatusCode;
+    /// use mtls_min::{Request, Response, response};
+    ///
+    /// fn echo(request: &mut Request<'_>) -> Response {
+    ///     match request.body_bytes(64 * 1024) {
+    ///         Ok(body) => response::text(StatusCode::OK, body),
+    ///         Err(error) => response::status(error.status()),
+    ///     }
+    /// }
+    /// # let _ = echo;
+    /// ```
+    /// A body that announces more is not read at all. [`Builder::max_body`](crate::Builder::max_body) is a limit too.
+    ///
+    /// # Errors
+    /// The body has more bytes, or [cannot be read](Self::body): [`BodyError::status`] is the answer.
+    pub fn body_bytes(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let announced =
+            self.parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > limit) {
+            return Err(BodyError(too_large()));
+        }
+        let mut body = Vec::new();
+        self.body.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(BodyError)?;
+        match body.len() as u64 > limit {
+            true => Err(BodyError(too_large())),
+            false => Ok(body),
+        }
+    }
+}
+
+/// Why [`Request::body_bytes`] has no body. Converts into [`io::Error`], for `?`.
+#[derive(Debug)]
+pub struct BodyError(io::Error);
+
+impl BodyError {
+    /// What to answer: 413 if the body is too large, 408 if the client is too slow, otherwise 400.
+    pub fn status(&self) -> StatusCode {
+        match self.0.kind() {
+            io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            io::ErrorKind::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, "the body is too large")
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for BodyError {}
+
+impl From<BodyError> for io::Error {
+    fn from(error: BodyError) -> Self {
+        error.0
     }
 }
 

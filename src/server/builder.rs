@@ -9,6 +9,8 @@ use super::watch::Watch;
 use crate::clock::Clock;
 use crate::config::{Gate, Settings};
 use crate::error::Error;
+use crate::handler::Response;
+use crate::handler::refusal::{RefusalPage, RefusedRequest};
 use crate::observer::{Observer, Silent};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
@@ -20,6 +22,7 @@ pub struct Builder {
     pub(crate) trust: Trust,
     pub(crate) settings: Settings,
     pub(crate) observer: Box<dyn Observer>,
+    pub(crate) refusal_page: Option<RefusalPage>,
     pub(crate) clock: Clock,
     pub(crate) watch: Option<Watch>,
 }
@@ -32,6 +35,7 @@ impl Builder {
             trust,
             settings: Settings::default(),
             observer: Box::new(Silent),
+            refusal_page: None,
             clock: Clock::default(),
             watch: None,
         }
@@ -155,6 +159,28 @@ impl Builder {
     /// The observer, which is told of requests and events. Defaults to [`Silent`].
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
         self.observer = Box::new(observer);
+        self
+    }
+
+    /// Makes the bodies of the 401 and the 403, as JSON for example. Defaults to plain text, and to a page for browsers.
+    ///
+    /// ```
+    /// # use mtls_min::{Builder, response};
+    /// # fn with_json(builder: Builder) -> Builder {
+    /// builder.refusal_page(|refused| {
+    ///     let body = format!(r#"{{"error":{},"request_id":"{}"}}"#, refused.status().as_u16(), refused.request_id());
+    ///     response::json_bytes(refused.status(), body)
+    /// })
+    /// # }
+    /// ```
+    /// Header fields of the response are sent too, but the server sets the status, `WWW-Authenticate`, `X-Request-Id`,
+    /// `Cache-Control` and the framing. The function is not told why the client is refused. Strangers cause it to be called, so
+    /// it must be quick and must not wait for anything; the body must be in memory. If it panics, or its body has a reader, the
+    /// client gets the default page, and the [`Observer`] is told ([`Event::Panicked`](crate::Event::Panicked)).
+    ///
+    /// Behind an [open gate](Self::open_gate) nobody is refused by the server, so it is not called.
+    pub fn refusal_page(mut self, page: impl Fn(&RefusedRequest<'_>) -> Response + Send + Sync + 'static) -> Self {
+        self.refusal_page = Some(Box::new(page));
         self
     }
 

@@ -18,6 +18,7 @@ use crate::connection::context::{Context, ExpiryNotices, RequestIds};
 use crate::crypto;
 use crate::error::Error;
 use crate::handler::Handler;
+use crate::handler::refusal::RefusalPage;
 use crate::observer::{Guarded, Observer};
 use crate::reactor::concurrency::Concurrency;
 use crate::reactor::listener::Listeners;
@@ -34,16 +35,15 @@ use watch::{Loaded, Watch};
 /// A mutual-TLS server, ready to serve.
 ///
 /// ```no_run
-/// use mtls_min::{Request, Response, Server, ServerCertificate, Trust};
+/// use mtls_min::http::StatusCode;
+/// use mtls_min::{Server, ServerCertificate, Trust, response};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = std::net::TcpListener::bind("127.0.0.1:4433")?;
 /// let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
-/// let trust = Trust::from_pem_files(["certs/ca.pem"])?;
+/// let trust = Trust::from_pem_file("certs/ca.pem")?;
 /// let server = Server::builder(listener, certificate, trust).build()?;
-/// server.serve(|request: &mut Request<'_>| {
-///     Response::new(format!("hello {}\n", request.peer().subject()).into())
-/// })?;
+/// server.serve(|request| response::text(StatusCode::OK, format!("hello {}\n", request.peer().subject())))?;
 /// # Ok(())
 /// # }
 /// ```
@@ -53,6 +53,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     control: Arc<Control>,
     observer: Box<dyn Observer>,
+    refusal_page: Option<RefusalPage>,
     watch: Option<Watch>,
 }
 
@@ -72,7 +73,7 @@ impl Server {
     }
 
     pub(crate) fn new(builder: Builder) -> Result<Self, Error> {
-        let Builder { listeners, certificate, trust, settings, observer, clock, watch } = builder;
+        let Builder { listeners, certificate, trust, settings, observer, refusal_page, clock, watch } = builder;
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
@@ -83,7 +84,8 @@ impl Server {
         let control = Control::new(crypto::provider(), trust, certificate, settings.handshakes, clock)?;
         let control = Arc::new(control);
         let settings = Settings { timeouts: settings.timeouts.limited(), ..settings };
-        Ok(Self { settings, listeners, addresses, control, observer: Box::new(Guarded(observer)), watch })
+        let observer = Box::new(Guarded(observer));
+        Ok(Self { settings, listeners, addresses, control, observer, refusal_page, watch })
     }
 
     /// The addresses it listens on, with the real ports.
@@ -112,9 +114,10 @@ impl Server {
 
     /// The same; calls `ready` once connections are accepted: nothing fails after that.
     pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
-        let Self { settings, listeners, control, observer, watch, .. } = self;
+        let Self { settings, listeners, control, observer, refusal_page, watch, .. } = self;
         let context = Context {
             handler: Box::new(handler),
+            refusal_page,
             gate: settings.gate,
             timeouts: settings.timeouts.clone(),
             limits: settings.limits.clone(),

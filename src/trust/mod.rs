@@ -57,7 +57,7 @@ pub(crate) use store::TrustStore;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), mtls_min::Error> {
-/// let trust = mtls_min::Trust::from_pem_files(["certs/ca.pem"])?;
+/// let trust = mtls_min::Trust::from_pem_file("certs/ca.pem")?;
 /// for entry in trust.entries() {
 ///     println!("{} {}", entry.kind(), entry.identity().subject());
 /// }
@@ -117,8 +117,16 @@ struct Authority {
 }
 
 impl Trust {
-    /// Trust in the certificates of these PEM files, judged to be current by the system's clock.
+    /// Trust in the certificates of a PEM file, judged to be current by the system's clock.
     /// [`builder`](Self::builder) has more choices.
+    ///
+    /// # Errors
+    /// As [`TrustBuilder::build`].
+    pub fn from_pem_file(file: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::builder().pem_file(file).build()
+    }
+
+    /// The same of several files: `Trust::from_pem_files(["a.pem", "b.pem"])`.
     ///
     /// # Errors
     /// As [`TrustBuilder::build`].

@@ -58,7 +58,9 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("sha2::", &["src/x509/identity.rs"]),
         ("data_encoding::", &["src/hex.rs"]),
         ("humantime::", &["src/clock.rs"]),
-        ("httpdate::", &["src/connection/exchange.rs"]),
+        ("httpdate::", &["src/connection/exchange.rs", "src/handler/conditional.rs"]),
+        ("form_urlencoded::", &["src/handler/request.rs"]),
+        ("percent_encoding::", &["src/handler/request.rs", "src/handler/response.rs"]),
         (
             "argh::",
             &[
@@ -104,7 +106,9 @@ fn meaning_is_made_without_io_or_clock() {
                 "src/x509/name_constraints.rs",
                 "src/x509/rfc4514.rs",
                 "src/x509/identity.rs",
+                "src/handler/conditional.rs",
                 "src/handler/pages.rs",
+                "src/handler/range.rs",
             ]
             .contains(&name)
             || name.starts_with("src/policy/")

@@ -22,6 +22,7 @@ mod constrained;
 #[cfg(all(feature = "cli", feature = "pki"))]
 mod demo;
 mod documents;
+mod embedding;
 #[cfg(feature = "cli")]
 mod examples;
 #[cfg(feature = "cli")]

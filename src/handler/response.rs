@@ -1,0 +1,221 @@
+//! The usual responses in one line: text, HTML, JSON, a status, a redirect, a file.
+//!
+//! ```
+//! use mtls_min::http::StatusCode;
+//! use mtls_min::{Request, Response, response};
+//!
+//! fn answer(request: &mut Request<'_>) -> Response {
+//!     match (request.method().as_str(), request.uri().path()) {
+//!         ("GET", "/") => response::text(StatusCode::OK, "hello\n"),
+//!         ("GET", "/old") => response::redirect(StatusCode::PERMANENT_REDIRECT, "/"),
+//!         ("GET", "/status") => response::json_bytes(StatusCode::OK, r#"{"up":true}"#),
+//!         _ => response::status(StatusCode::NOT_FOUND),
+//!     }
+//! }
+//! # let _ = answer;
+//! ```
+//! Each is an `http::Response`, so that more fields can be set: `response.headers_mut().insert(…)`.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::Response;
+use super::body::Body;
+use super::conditional::{Precondition, Validators};
+use super::range::{Selection, select};
+use super::request::Request;
+
+/// Plain text in UTF-8 (`text/plain; charset=utf-8`).
+pub fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    content(status, HeaderValue::from_static("text/plain; charset=utf-8"), body.into())
+}
+
+/// HTML in UTF-8 (`text/html; charset=utf-8`). What comes from a client must be escaped first.
+pub fn html(status: StatusCode, body: impl Into<Body>) -> Response {
+    content(status, HeaderValue::from_static("text/html; charset=utf-8"), body.into())
+}
+
+/// JSON that is already serialised (`application/json`), by `serde_json::to_vec` for example.
+pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
+    content(status, HeaderValue::from_static("application/json"), body.into())
+}
+
+/// A status, with its standard phrase as the text: `404` and `Not Found`.
+pub fn status(status: StatusCode) -> Response {
+    text(status, format!("{}\n", status.canonical_reason().unwrap_or("Error")))
+}
+
+/// A redirect to `location`, a URI or a path (RFC 9110, sections 10.2.2 and 15.4).
+///
+/// | status | the client then |
+/// | --- | --- |
+/// | `303 See Other` | makes a GET; after a form was posted |
+/// | `307 Temporary Redirect` | repeats the request there, this time |
+/// | `308 Permanent Redirect` | repeats the request there, from now on |
+///
+/// The status is sent as it is given; `201 Created` also has a location. Characters that a URI cannot have (spaces, control
+/// characters, backslashes, anything beyond ASCII) are percent-encoded, so a location cannot break out of its field. It can lead
+/// to another site, as `//example.org` does: check what a client supplied.
+pub fn redirect(status: StatusCode, location: &str) -> Response {
+    let mut response = self::status(status);
+    let encoded = percent_encoding::utf8_percent_encode(location, NOT_IN_URIS).to_string();
+    // Only visible ASCII is left, so it is always a valid value.
+    if let Ok(location) = HeaderValue::try_from(encoded) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// All but the unreserved and reserved characters of RFC 3986, section 2, and the percent sign of what is already encoded.
+const NOT_IN_URIS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A regular file, as the request asks for it: the whole, or a range, or the news that the client has it already.
+///
+/// ```no_run
+/// use mtls_min::http::StatusCode;
+/// use mtls_min::{Request, Response, response};
+///
+/// fn manual(request: &mut Request<'_>) -> Response {
+///     let file = std::fs::File::open("manual.pdf");
+///     file.and_then(|file| response::file(request, file, "application/pdf"))
+///         .unwrap_or_else(|_| response::status(StatusCode::NOT_FOUND))
+/// }
+/// # let _ = manual;
+/// ```
+///
+/// | status | when |
+/// | --- | --- |
+/// | `200` | the whole file, also if several ranges are asked for |
+/// | `206` | one range (RFC 9110, section 14), unless `If-Range` names another version |
+/// | `304` | `If-None-Match` or `If-Modified-Since` says that the client has this version (section 13) |
+/// | `405` | the method is neither GET nor HEAD |
+/// | `412` | `If-Match` or `If-Unmodified-Since` asks for another version |
+/// | `416` | the file has no such bytes |
+///
+/// `ETag` is made of the length and times of the file. It is strong, unless the file changed within the last two seconds: then
+/// it may change again under the same time, and no range is sent for the tag. A date in `If-Range` is never exact enough.
+///
+/// The length is announced: if the file shrinks while it is sent, the connection is cut. Replace files by renaming a new one
+/// over them; a file that is overwritten in place reaches some clients as a mixture.
+///
+/// Which file to open is the handler's decision: see [`Request::path_decoded`].
+///
+/// # Errors
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a regular file (a directory, a pipe), or if `content_type` is
+/// not a valid field value; or the file cannot be examined or read.
+pub fn file(request: &Request<'_>, file: File, content_type: &str) -> io::Result<Response> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(response);
+    }
+    let content_type = HeaderValue::from_str(content_type)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a valid content type"))?;
+    let metadata = file.metadata()?;
+    let (length, validators) = (metadata.len(), validators(&metadata)?);
+    let mut response = match validators.evaluate(request.headers()) {
+        Precondition::Failed => return Ok(status(StatusCode::PRECONDITION_FAILED)),
+        Precondition::NotModified => {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        }
+        Precondition::Holds => match selection(request, &validators, length) {
+            Selection::Whole => content(StatusCode::OK, content_type, Body::from_file(file)?),
+            Selection::Part { first, last } => {
+                let body = Body::part_of(file, first, last - first + 1)?;
+                let mut response = content(StatusCode::PARTIAL_CONTENT, content_type, body);
+                set_content_range(&mut response, &format!("bytes {first}-{last}/{length}"));
+                response
+            }
+            Selection::Unsatisfiable => {
+                let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
+                set_content_range(&mut response, &format!("bytes */{length}"));
+                return Ok(response);
+            }
+        },
+    };
+    let fields = response.headers_mut();
+    fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    validators.write_to(fields);
+    Ok(response)
+}
+
+/// Ranges are for GET only (RFC 9110, section 14.2).
+fn selection(request: &Request<'_>, validators: &Validators, length: u64) -> Selection {
+    match *request.method() == Method::GET && validators.allow_range(request.headers()) {
+        true => select(request.headers(), length),
+        false => Selection::Whole,
+    }
+}
+
+fn validators(metadata: &Metadata) -> io::Result<Validators> {
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let now = SystemTime::now();
+    let since_1970 = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
+    let changed = since_1970.and_then(|(seconds, nanos)| UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)));
+    // A time that cannot be is no time to rely on: as if it had just changed.
+    Ok(Validators::new(metadata.len(), metadata.modified()?, changed.unwrap_or(now), now))
+}
+
+fn set_content_range(response: &mut Response, range: &str) {
+    // Digits and ASCII letters, so it is always a valid value.
+    if let Ok(range) = HeaderValue::from_str(range) {
+        response.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+}
+
+fn content(status: StatusCode, content_type: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_cannot_break_out_of_its_field() {
+        let location = |text| redirect(StatusCode::SEE_OTHER, text).headers()[header::LOCATION].clone();
+        assert_eq!(location("/a?b=c&d=%20#e"), "/a?b=c&d=%20#e");
+        assert_eq!(location("https://[::1]:1/~x;y@z!$'()*+,="), "https://[::1]:1/~x;y@z!$'()*+,=");
+        assert_eq!(location("/a\r\nSet-Cookie: x"), "/a%0D%0ASet-Cookie:%20x");
+        assert_eq!(location("/\\evil \"<>^`{|}\0\u{7f}"), "/%5Cevil%20%22%3C%3E%5E%60%7B%7C%7D%00%7F");
+        assert_eq!(location("/é"), "/%C3%A9");
+        assert_eq!(redirect(StatusCode::CREATED, "/1").status(), 201);
+    }
+
+    #[test]
+    fn each_has_its_type_and_status() {
+        for (response, kind) in [
+            (text(StatusCode::ACCEPTED, "a"), "text/plain; charset=utf-8"),
+            (html(StatusCode::ACCEPTED, "a"), "text/html; charset=utf-8"),
+            (json_bytes(StatusCode::ACCEPTED, "1"), "application/json"),
+            (status(StatusCode::ACCEPTED), "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(
+                (response.status(), &response.headers()[header::CONTENT_TYPE]),
+                (StatusCode::ACCEPTED, &HeaderValue::from_static(kind))
+            );
+        }
+    }
+}
