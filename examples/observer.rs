@@ -2,8 +2,9 @@
 //!
 //! `cargo run --example observer`; `/` tells the counts.
 
+use mtls_min::http::StatusCode;
 use mtls_min::log::AccessLog;
-use mtls_min::{Access, Event, Observer, Request, Response, Server, ServerCertificate, Trust};
+use mtls_min::{Access, Event, Observer, Server, ServerCertificate, Trust, response};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -32,15 +33,15 @@ impl Observer for Counter {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4433".to_owned());
     let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
-    let trust = Trust::from_pem_files(["certs/ca.pem"])?;
+    let trust = Trust::from_pem_file("certs/ca.pem")?;
     let counts = Counts::default();
     let counter = Counter { counts: Arc::clone(&counts), log: AccessLog::text(std::io::stderr())? };
     let server = Server::builder(TcpListener::bind(address)?, certificate, trust).observer(counter).build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
-    server.serve(move |_: &mut Request<'_>| {
+    server.serve(move |_| {
         let counts = counts.lock().unwrap();
         let lines: String = counts.iter().map(|(what, times)| format!("{what}: {times}\n")).collect();
-        Response::new(lines.into())
+        response::text(StatusCode::OK, lines)
     })?;
     Ok(())
 }

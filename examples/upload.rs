@@ -1,10 +1,10 @@
 //! Takes files by PUT and streams them to disk, in a directory for each client: `curl -T FILE https://localhost:4433/name`.
 //!
-//! A file is there whole or not at all, and none is overwritten.
+//! A file is there whole or not at all, and no file is overwritten. The example `files` sends them too.
 
 use mtls_min::http::{Method, StatusCode};
 use mtls_min::log::AccessLog;
-use mtls_min::{Request, Response, Server, ServerCertificate, Trust};
+use mtls_min::{Request, Server, ServerCertificate, Trust, response};
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
@@ -15,18 +15,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:4433".to_owned());
     let root = PathBuf::from(arguments.next().unwrap_or_else(|| "uploads".to_owned()));
     let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
-    let trust = Trust::from_pem_files(["certs/ca.pem"])?;
+    let trust = Trust::from_pem_file("certs/ca.pem")?;
     let server = Server::builder(TcpListener::bind(address)?, certificate, trust)
         .max_body(1 << 30)
         .observer(AccessLog::text(io::stderr())?)
         .build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
-    server.serve(move |request: &mut Request<'_>| match take(request, &root) {
-        Ok(status) => respond(status),
-        Err(error) => {
+    server.serve(move |request| {
+        let status = take(request, &root).unwrap_or_else(|error| {
             eprintln!("upload from {} failed: {error}", request.remote_addr());
-            respond(StatusCode::INTERNAL_SERVER_ERROR)
-        }
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
+        response::status(status)
     })?;
     Ok(())
 }
@@ -35,9 +35,9 @@ fn take(request: &mut Request<'_>, root: &Path) -> io::Result<StatusCode> {
     if request.method() != Method::PUT {
         return Ok(StatusCode::METHOD_NOT_ALLOWED);
     }
-    // One plain name: the server has refused `..` and encoded slashes already, this refuses directories too.
-    let name = request.uri().path().trim_start_matches('/').to_owned();
-    if name.is_empty() || name.contains(['/', '%']) || name.starts_with('.') {
+    // One plain name. The server has refused `..` and encoded slashes already; this refuses directories and dot files.
+    let name = request.path_decoded().unwrap_or_default().trim_start_matches('/').to_owned();
+    if name.is_empty() || name.contains('/') || name.starts_with('.') {
         return Ok(StatusCode::BAD_REQUEST);
     }
     // The fingerprint is a safe name for a directory, which a subject is not.
@@ -57,10 +57,4 @@ fn store(request: &mut Request<'_>, partial: &Path, path: &Path) -> io::Result<(
     io::copy(request.body(), &mut file)?;
     file.sync_all()?;
     fs::hard_link(partial, path)
-}
-
-fn respond(status: StatusCode) -> Response {
-    let mut response = Response::new(format!("{status}\n").into());
-    *response.status_mut() = status;
-    response
 }
