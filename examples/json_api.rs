@@ -81,13 +81,13 @@ impl Notes {
     }
 
     fn add(&self, request: &mut Request<'_>) -> Result<Response, Failure> {
+        let author = request.peer().subject();
         let body = request.body_bytes(64 * 1024).map_err(|error| (error.status(), "the body cannot be read"))?;
         let note: Value = serde_json::from_slice(&body).map_err(|_| (StatusCode::BAD_REQUEST, "this is not JSON"))?;
         let text = note["text"].as_str().ok_or((StatusCode::UNPROCESSABLE_ENTITY, "a note needs a text"))?.to_owned();
-        let author = request.peer().subject().to_owned();
         let mut notes = self.lock();
         let number = notes.last_key_value().map_or(1, |(last, _)| last + 1);
-        notes.insert(number, Note { author, text });
+        notes.insert(number, Note { author: author.to_owned(), text });
         let mut response = json(StatusCode::CREATED, &json!({ "number": number }));
         let location = HeaderValue::try_from(format!("/notes/{number}")).expect("digits are valid in a field");
         response.headers_mut().insert(header::LOCATION, location);

@@ -21,7 +21,7 @@ pub struct Request<'c> {
     pub(crate) body: &'c mut dyn Read,
 }
 
-impl Request<'_> {
+impl<'c> Request<'c> {
     /// Who the client is, as its certificate says. The certificate was judged for this request.
     ///
     /// # Panics
@@ -29,7 +29,7 @@ impl Request<'_> {
     /// ([`Builder::open_gate`](crate::Builder::open_gate)) and where a policy has a line for `anyone`: use
     /// [`peer_verdict`](Self::peer_verdict) there. The panic fails closed: the client gets a 500.
     #[track_caller]
-    pub fn peer(&self) -> &Identity {
+    pub fn peer(&self) -> &'c Identity {
         match self.verdict {
             Verdict::Authorised(identity) => identity,
             Verdict::Refused(refusal) => panic!("the client of this request is not authorised: {}", refusal.code()),
@@ -38,7 +38,7 @@ impl Request<'_> {
 
     /// The verdict on the client, reached anew for this request. It is [`Verdict::Authorised`], except behind an open gate and
     /// where a policy has a line for `anyone`.
-    pub fn peer_verdict(&self) -> &Verdict {
+    pub fn peer_verdict(&self) -> &'c Verdict {
         self.verdict
     }
 

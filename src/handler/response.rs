@@ -110,6 +110,9 @@ const NOT_IN_URIS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
 /// `ETag` is made of the length and times of the file. It is strong, unless the file changed within the last two seconds: then
 /// it may change again under the same time, and no range is sent for the tag. A date in `If-Range` is never exact enough.
 ///
+/// Browsers are told to take the content type as it is given (`X-Content-Type-Options: nosniff`): HTML in an upload that is
+/// sent as something else is not run.
+///
 /// The length is announced: if the file shrinks while it is sent, the connection is cut. Replace files by renaming a new one
 /// over them; a file that is overwritten in place reaches some clients as a mixture.
 ///
@@ -152,6 +155,8 @@ pub fn file(request: &Request<'_>, file: File, content_type: &str) -> io::Result
     };
     let fields = response.headers_mut();
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // A browser is not to find HTML in an upload that is sent as something else.
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     validators.write_to(fields);
     Ok(response)
 }
