@@ -48,6 +48,7 @@
 //! | `files` | a folder: files with ranges, and uploads |
 //! | `upload` | streams uploads to disk, in a folder for each client |
 //! | `signals` | SIGTERM finishes the running answers |
+//! | `observer` | an observer of one's own, beside the log |
 //! | `gate_open` | the handler decides who is let in |
 //!
 //! # Good to know
