@@ -104,7 +104,7 @@ pub enum Event<'a> {
         /// What was waited for.
         phase: Phase,
     },
-    /// A handler, or the reader of a response's body, panicked.
+    /// A handler, a refusal page, or the reader of a response's body panicked.
     Panicked {
         /// The client's address.
         remote: SocketAddr,

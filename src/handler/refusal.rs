@@ -57,14 +57,14 @@ pub(crate) fn respond(page: Option<&RefusalPage>, refused: &RefusedRequest<'_>) 
         caught(|| {
             let response = page(refused);
             // Waiting for a reader would let a stranger hold a thread.
-            assert!(response.body().is_in_memory(), "a refusal page has a body that is read, not bytes in memory");
+            assert!(response.body().is_in_memory(), "its body is a reader, not bytes in memory");
             response
         })
     });
     let own = || pages::refused(refused.status, refused.request_id, pages::prefers_html(refused.headers()));
     let (mut response, failure) = match made {
         Some(Ok(response)) => (response, None),
-        Some(Err(failure)) => (own(), Some(failure)),
+        Some(Err(failure)) => (own(), Some(format!("in the refusal page: {failure}"))),
         None => (own(), None),
     };
     *response.status_mut() = refused.status;
@@ -153,10 +153,12 @@ mod tests {
     fn a_page_that_fails_is_replaced() {
         let read = |_: &RefusedRequest<'_>| Response::new(Body::from_reader(std::io::empty(), Some(0)));
         let panics = |_: &RefusedRequest<'_>| -> Response { panic!("on purpose") };
-        let pages: [(RefusalPage, &str); 2] = [(Box::new(read), "body that is read"), (Box::new(panics), "on purpose")];
+        let pages: [(RefusalPage, &str); 2] =
+            [(Box::new(read), "its body is a reader"), (Box::new(panics), "on purpose")];
         for (page, reason) in pages {
             let (response, failure) = respond_with(StatusCode::UNAUTHORIZED, Some(page));
-            assert!(failure.unwrap().contains(reason));
+            let failure = failure.unwrap();
+            assert!(failure.starts_with(&format!("in the refusal page: {reason}")), "{failure}");
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
             assert_eq!(response.headers()["www-authenticate"], CHALLENGE);
             assert_eq!(content(response), "User is not authorized\n");

@@ -102,7 +102,7 @@ const NOT_IN_URIS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
 /// | --- | --- |
 /// | `200` | the whole file, also if several ranges are asked for |
 /// | `206` | one range (RFC 9110, section 14), unless `If-Range` names another version |
-/// | `304` | `If-None-Match` or `If-Modified-Since` says that the client has this version (section 13) |
+/// | `304` | `If-None-Match` or `If-Modified-Since` says that the client has this version (section 13); of at most 64 tags |
 /// | `405` | the method is neither GET nor HEAD |
 /// | `412` | `If-Match` or `If-Unmodified-Since` asks for another version |
 /// | `416` | the file has no such bytes |

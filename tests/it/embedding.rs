@@ -310,5 +310,5 @@ fn a_refusal_page_that_fails_is_replaced_and_the_operator_is_told() {
         assert_eq!((refused.status, refused.body.as_str()), (403, "User is not allowed to do this\n"), "{path}");
     }
     running.seen.wait_for_event("admin/panics");
-    running.seen.wait_for_event("a refusal page has a body that is read");
+    running.seen.wait_for_event("in the refusal page: its body is a reader");
 }
