@@ -35,7 +35,7 @@ fn take(request: &mut Request<'_>, root: &Path) -> io::Result<StatusCode> {
     if request.method() != Method::PUT {
         return Ok(StatusCode::METHOD_NOT_ALLOWED);
     }
-    // One plain name. The server has refused `..` and encoded slashes already; this refuses directories and dot files.
+    // A single name. The server has refused `..` and encoded slashes already; this refuses directories and dot files.
     let name = request.path_decoded().unwrap_or_default().trim_start_matches('/').to_owned();
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         return Ok(StatusCode::BAD_REQUEST);

@@ -1,4 +1,4 @@
-//! What the server itself says: the refusal and the errors. Pure: no I/O, no clock.
+//! The server's own answers: refusals and errors. Pure: no I/O, no clock.
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -7,7 +7,7 @@ use super::Response;
 use super::response::{self, text};
 use crate::escape;
 
-/// For a client that speaks HTTP to this port without TLS; to HEAD, without the content (RFC 9110, section 9.3.2).
+/// The answer to a client that speaks HTTP without TLS to this port. The answer to HEAD has no content (RFC 9110, section 9.3.2).
 pub(crate) fn speak_https(with_content: bool) -> &'static [u8] {
     match with_content {
         true => SPEAK_HTTPS,
@@ -41,8 +41,7 @@ pub(crate) fn rejected(status: StatusCode) -> Response {
     response::status(status)
 }
 
-/// Whether a client would rather have `text/html` than `text/plain` (RFC 9110, section 12.5.1): browsers say so, curl
-/// does not.
+/// Whether a client prefers `text/html` to `text/plain` (RFC 9110, section 12.5.1). Browsers do, curl does not.
 pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
     let mut html = 0;
     let mut plain = 0;
@@ -61,7 +60,7 @@ pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
     html > plain
 }
 
-/// A quality value (`0.8`) in thousandths; what cannot be read is 0.
+/// A quality value (`0.8`) in thousandths; 0 if it is not valid.
 fn per_mille(quality: &str) -> u32 {
     match quality.parse::<f32>() {
         Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1000.0) as u32,
@@ -69,11 +68,11 @@ fn per_mille(quality: &str) -> u32 {
     }
 }
 
-/// A page of the server's own, which loads nothing.
+/// A page of the server's own. It loads nothing.
 pub(crate) fn html(status: StatusCode, body: String) -> Response {
     let mut response = response::html(status, body);
     let headers = response.headers_mut();
-    // The page needs its own style and nothing else.
+    // The page needs only its own style.
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),

@@ -30,7 +30,7 @@ impl RefusedRequest<'_> {
         self.request_id
     }
 
-    /// The method; any token is possible.
+    /// The method. Any token is possible.
     pub fn method(&self) -> &Method {
         &self.parts.method
     }

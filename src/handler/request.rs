@@ -1,4 +1,4 @@
-//! A request as a handler sees it.
+//! A request, as a handler sees it.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -52,7 +52,7 @@ impl<'c> Request<'c> {
         self.tls
     }
 
-    /// The method; any token is possible.
+    /// The method. Any token is possible.
     pub fn method(&self) -> &Method {
         &self.parts.method
     }
@@ -94,7 +94,7 @@ impl<'c> Request<'c> {
         self.parts.version
     }
 
-    /// The head as the `http` crate has it.
+    /// The head, as a type of the `http` crate.
     pub fn parts(&self) -> &http::request::Parts {
         &self.parts
     }
