@@ -14,9 +14,9 @@ use super::request::{Reason, Usage, check_file_name};
 use crate::crypto;
 use crate::error::Error;
 use crate::hex::hex;
-use crate::trust::has_signed_list;
 use crate::x509::certificate::Certificate;
 use crate::x509::crl::RevocationList;
+use crate::x509::signature::{Check, check_list};
 
 /// What may be read where there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Place {
         let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
         // Most CAs that init makes have one name.
         let algorithms = crypto::provider().signature_verification_algorithms;
-        if !is_name_of(ca, &list.issuer) || !has_signed_list(&signed, ca.spki, &algorithms) {
+        if !is_name_of(ca, &list.issuer) || check_list(&signed, ca.spki, &algorithms) != Check::Good {
             return Err(wrong("is the revocation list of another CA"));
         }
         if let Some(scope) = list.scope.text() {

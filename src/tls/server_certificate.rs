@@ -15,10 +15,10 @@ use crate::crypto;
 use crate::error::Error;
 use crate::escape::visible;
 use crate::file::FileKind;
-use crate::trust::may_have_signed;
 use crate::x509::certificate::Certificate;
 use crate::x509::identity::Identity;
 use crate::x509::pem::{Block, Bundle, PemProblem};
+use crate::x509::signature::may_have_signed;
 
 /// A certificate chain and its private key: what the server shows to its clients.
 ///

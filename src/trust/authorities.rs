@@ -11,12 +11,12 @@ use crate::error::Error;
 use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{Identity, sha256};
+use crate::x509::signature::{Check, check, fault_of_key};
 
 use super::diagnose::extension_text;
 use super::path::anchors_of;
 use super::problem::date_problem;
 use super::refusal::RefusalCode;
-use super::signature::{Check, check, key_problem};
 use super::{Authority, Pin, Trust, TrustEntry, TrustKind};
 
 /// Adds a certificate of a file of CAs. `before`: what it takes the place of, while a server runs.
@@ -197,7 +197,7 @@ fn useless(
     identity: &Identity,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Option<String> {
-    let why = match (key_problem(certificate, algorithms), &certificate.unknown_critical) {
+    let why = match (fault_of_key(&certificate.key, certificate.spki, algorithms), &certificate.unknown_critical) {
         (Some(_), _) => format!("has a key that is not accepted ({})", certificate.key),
         (None, Some(id)) => format!("has the critical extension {}, which is not supported", extension_text(id)),
         (None, None) => return None,

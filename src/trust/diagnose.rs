@@ -3,11 +3,11 @@
 use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::{Attribute, Identity, name_text};
+use crate::x509::signature::{Check, Unsupported, check};
 
 use super::Trust;
 use super::problem::Problem;
 use super::refusal::RefusalCode;
-use super::signature::{Check, Unsupported, check};
 
 /// At most this many certificates of --ca that are not CAs are looked at.
 const MOST_PINS: usize = 8;
@@ -54,22 +54,19 @@ pub(super) fn unsupported(
     why: &Unsupported,
 ) -> Problem {
     match why {
-        Unsupported::Key(code, key) => {
+        Unsupported::Key(fault, key) => {
             let detail = format!(
                 "{} was signed with a key of {}: {key}",
                 which(certificate, position),
                 which(issuer, position + 1)
             );
-            Problem::new(*code, detail).repaired_by(
-                "make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, \
-                                                     and issue its certificates anew",
-            )
+            Problem::new((*fault).into(), detail).repaired_by("make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, and issue its certificates anew")
         }
-        Unsupported::Algorithm(name) => {
+        Unsupported::Algorithm { name, is_pss } => {
             let detail =
                 format!("{} is signed by an algorithm that is not accepted: {name}", which(certificate, position));
             let problem = Problem::new(RefusalCode::UnsupportedSignature, detail);
-            match name.starts_with("RSA-PSS") {
+            match is_pss {
                 true => problem.repaired_by(
                     "sign the certificate again with SHA-256 and a salt as long as the hash (openssl: -sigopt \
                      rsa_pss_saltlen:digest)",

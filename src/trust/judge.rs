@@ -7,12 +7,12 @@ use rustls::pki_types::CertificateDer;
 
 use crate::x509::certificate::{Certificate, NotACertificate};
 use crate::x509::identity::Identity;
+use crate::x509::signature::fault_of_key;
 
 use super::cache::digest_of;
 use super::path::{Proof, prove};
 use super::problem::{Problem, date_problem, last_moment};
 use super::refusal::{Refusal, RefusalCode};
-use super::signature;
 use super::{Pin, Trust};
 
 /// Whether a client is authorised.
@@ -74,9 +74,9 @@ fn judge_unknown(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -
         Ok(certificate) => certificate,
         Err(error) => return refused(RefusalCode::Malformed, error.to_string(), None),
     };
-    if let Some(code) = signature::key_problem(&certificate, &trust.algorithms) {
+    if let Some(fault) = fault_of_key(&certificate.key, certificate.spki, &trust.algorithms) {
         let detail = format!("the client's key is {}", certificate.key);
-        return refused(code, detail, Some(Identity::of(&certificate)));
+        return refused(fault.into(), detail, Some(Identity::of(&certificate)));
     }
     let path = match octets(chain) {
         _ if intermediates.len() > MOST_SENT => Err(too_many(chain.len())),

@@ -13,10 +13,10 @@ use crate::x509::crl::{Order, RevocationList, SignedList};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::name_text;
 use crate::x509::pem::{Form, PemProblem, blocks, check_form, is_der};
+use crate::x509::signature::{Check, Unsupported, check_list};
 
 use super::Trust;
 use super::crl::Crl;
-use super::signature::{Check, Unsupported, check_list};
 use super::succession::{History, crossed};
 
 /// The revocation lists in force.
@@ -179,8 +179,8 @@ fn not_signed(checks: impl Iterator<Item = Check>, issuer: &str, place: &str) ->
         _ => None,
     });
     match unsupported.last() {
-        Some(Unsupported::Algorithm(algorithm)) => Error::new(format!(
-            "{place}: this revocation list of {issuer} is signed by an algorithm that is not accepted ({algorithm})"
+        Some(Unsupported::Algorithm { name, .. }) => Error::new(format!(
+            "{place}: this revocation list of {issuer} is signed by an algorithm that is not accepted ({name})"
         ))
         .hint("have the CA sign it with SHA-256"),
         Some(Unsupported::Key(_, key)) => Error::new(format!(

@@ -18,7 +18,6 @@ mod possession;
 mod problem;
 mod refusal;
 mod revocation;
-mod signature;
 mod store;
 mod succession;
 
@@ -47,9 +46,6 @@ use problem::Problem;
 pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
 pub use revocation::StaleCrl;
-#[cfg(feature = "pki")]
-pub(crate) use signature::has_signed_list;
-pub(crate) use signature::may_have_signed;
 pub(crate) use store::TrustStore;
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,

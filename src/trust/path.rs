@@ -9,12 +9,12 @@ use std::time::SystemTime;
 use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::name_constraints::MOST_COMPARISONS;
+use crate::x509::signature::{Check, Unsupported, check};
 
 use super::diagnose;
 use super::faults::{fault_of_authority, fault_on_path};
 use super::problem::{Problem, after, last_moment};
 use super::refusal::RefusalCode;
-use super::signature::{Check, Unsupported, check};
 use super::{Authority, Trust};
 
 /// At most this many intermediates are between a client's certificate and a CA of trust.

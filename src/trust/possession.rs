@@ -11,9 +11,9 @@ use webpki::RawPublicKeyEntity;
 
 use crate::x509::certificate::{key_of, spki_in};
 use crate::x509::identity::Identity;
+use crate::x509::signature::fault_of_key;
 
 use super::refusal::{Refusal, RefusalCode};
-use super::signature::fault_of_key;
 
 /// Checks the signature `dss` over `message` with the key of `cert`.
 ///
@@ -29,8 +29,12 @@ pub(crate) fn prove_possession(
 ) -> Result<HandshakeSignatureValid, Error> {
     let spki = spki_in(cert).map_err(|error| refused(Refusal::new(RefusalCode::Malformed, error.to_string(), None)))?;
     let key = key_of(spki);
-    if let Some(code) = fault_of_key(&key, spki, algorithms) {
-        return Err(refused(Refusal::new(code, format!("the client's key is {key}"), Identity::from_der(cert).ok())));
+    if let Some(fault) = fault_of_key(&key, spki, algorithms) {
+        return Err(refused(Refusal::new(
+            fault.into(),
+            format!("the client's key is {key}"),
+            Identity::from_der(cert).ok(),
+        )));
     }
     let spki = SubjectPublicKeyInfoDer::from(spki);
     match tls13 {

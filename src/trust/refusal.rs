@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::x509::identity::Identity;
+use crate::x509::signature::KeyFault;
 
 /// Makes everything of one table: a row is a variant, its code, what it means, and how the operator can mend it.
 macro_rules! refusal_codes {
@@ -144,6 +145,15 @@ refusal_codes! {
     NotAllowed, "not_allowed",
         "The certificate is valid, but no rule lets its holder do this.",
         "add a rule that means this client (`Policy::allowing`, or a line of `TrustBuilder::policy_file`), if it is to be let in";
+}
+
+impl From<KeyFault> for RefusalCode {
+    fn from(fault: KeyFault) -> Self {
+        match fault {
+            KeyFault::TooShort => Self::WeakKey,
+            KeyFault::Unsupported => Self::UnsupportedKey,
+        }
+    }
 }
 
 impl fmt::Display for RefusalCode {

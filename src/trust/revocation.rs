@@ -8,11 +8,11 @@ use crate::x509::certificate::{Certificate, is_same_key};
 use crate::x509::crl::{Coverage, Revocation};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::name_text;
+use crate::x509::signature::{Check, check};
 
 use super::crl::Crl;
 use super::problem::{Problem, after};
 use super::refusal::RefusalCode;
-use super::signature::{Check, check};
 use super::{Authority, Trust};
 
 /// What is to be done with clients when the list of their CA is stale, or not valid yet by the clock.

@@ -10,3 +10,4 @@ pub(crate) mod identity;
 pub(crate) mod name_constraints;
 pub(crate) mod pem;
 pub(crate) mod rfc4514;
+pub(crate) mod signature;

@@ -6,16 +6,14 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{AlgorithmIdentifier, SubjectPublicKeyInfoDer, alg_id};
 use webpki::RawPublicKeyEntity;
 
-use crate::x509::certificate::{Certificate, Key, key_of};
-use crate::x509::crl::SignedList;
-use crate::x509::der::{NotDer, Reader, natural, tag};
-use crate::x509::distinguished_name::normal_form;
+use super::certificate::{Certificate, Key, key_of};
+use super::crl::SignedList;
+use super::der::{NotDer, Reader, dotted, natural, tag};
+use super::distinguished_name::normal_form;
 
-use super::refusal::RefusalCode;
-
-/// What a check of a signature found.
+/// What the check of a signature found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Check {
+pub(crate) enum Check {
     Good,
     Bad,
     /// The key is of another kind than the signature, so it cannot have made it.
@@ -26,15 +24,24 @@ pub(super) enum Check {
 
 /// Why a signature cannot be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unsupported {
-    /// The issuer's key is one that is too short, or otherwise unusable.
-    Key(RefusalCode, Key),
-    /// The algorithm is not accepted: what it is, in words.
-    Algorithm(String),
+pub(crate) enum Unsupported {
+    /// The key of the issuer is not accepted.
+    Key(KeyFault, Key),
+    /// The algorithm is not accepted. Its name, and whether it is RSA-PSS, for which the salt may be at fault.
+    Algorithm { name: String, is_pss: bool },
+}
+
+/// Why a key is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    /// It is too short.
+    TooShort,
+    /// Signatures with a key of this kind or size cannot be checked.
+    Unsupported,
 }
 
 /// Whether the holder of the key `issuer_spki` signed `certificate`.
-pub(super) fn check(
+pub(crate) fn check(
     certificate: &Certificate<'_>,
     issuer_spki: &[u8],
     algorithms: &WebPkiSupportedAlgorithms,
@@ -55,10 +62,13 @@ fn check_signed(
     if Family::of_signature(signature_algorithm).is_some_and(|family| Family::of_key(&key) != Some(family)) {
         return Check::OtherKey;
     }
-    if let Some(code) = fault_of_key(&key, issuer_spki, algorithms) {
-        return Check::Unsupported(Unsupported::Key(code, key));
+    if let Some(fault) = fault_of_key(&key, issuer_spki, algorithms) {
+        return Check::Unsupported(Unsupported::Key(fault, key));
     }
-    let unsupported = || Check::Unsupported(Unsupported::Algorithm(words(signature_algorithm)));
+    let unsupported = || {
+        let (name, is_pss) = (name_of(signature_algorithm), is_pss(signature_algorithm));
+        Check::Unsupported(Unsupported::Algorithm { name, is_pss })
+    };
     let spki = SubjectPublicKeyInfoDer::from(issuer_spki);
     let Ok(key) = RawPublicKeyEntity::try_from(&spki) else { return unsupported() };
     let wanted = canonical(signature_algorithm);
@@ -89,39 +99,22 @@ pub(crate) fn may_have_signed(
 }
 
 /// Whether the holder of the key `issuer_spki` signed a revocation list.
-#[cfg(feature = "pki")]
-pub(crate) fn has_signed_list(
-    list: &SignedList<'_>,
-    issuer_spki: &[u8],
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> bool {
-    check_list(list, issuer_spki, algorithms) == Check::Good
-}
-
-/// The same, with what was found.
-pub(super) fn check_list(list: &SignedList<'_>, issuer_spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Check {
+pub(crate) fn check_list(list: &SignedList<'_>, issuer_spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Check {
     check_signed(list.signed, list.algorithm, list.signature, issuer_spki, algorithms)
 }
 
-/// Why a key could not prove possession or sign, if it could not: too short, or of a kind that cannot be checked.
-pub(super) fn key_problem(
-    certificate: &Certificate<'_>,
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> Option<RefusalCode> {
-    fault_of_key(&certificate.key, certificate.spki, algorithms)
-}
-
-pub(super) fn fault_of_key(key: &Key, spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Option<RefusalCode> {
+/// Why signatures with this key are not accepted; `None`: they are.
+pub(crate) fn fault_of_key(key: &Key, spki: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> Option<KeyFault> {
     let algorithm = Reader::of(spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE));
     let known = algorithm.is_ok_and(|algorithm| {
         algorithms.all.iter().any(|supported| supported.public_key_alg_id().as_ref() == algorithm)
     });
     match key {
         // Both crypto libraries check RSA signatures of 2048 to 8192 bits.
-        Key::Rsa(..2048) => Some(RefusalCode::WeakKey),
-        Key::Rsa(8193..) => Some(RefusalCode::UnsupportedKey),
+        Key::Rsa(..2048) => Some(KeyFault::TooShort),
+        Key::Rsa(8193..) => Some(KeyFault::Unsupported),
         _ if known => None,
-        _ => Some(RefusalCode::UnsupportedKey),
+        _ => Some(KeyFault::Unsupported),
     }
 }
 
@@ -163,6 +156,10 @@ fn identifier(algorithm: &[u8]) -> Option<&[u8]> {
     Reader::new(algorithm).object_identifier().ok()
 }
 
+fn is_pss(algorithm: &[u8]) -> bool {
+    identifier(algorithm).and_then(|id| id.strip_prefix(RSA)) == Some(&[PSS])
+}
+
 /// The one encoding of an algorithm that the crypto library knows, for those that have several (RFC 4055, section 3.1): a hash
 /// function may stand there with NULL for its parameters or with none, and defaults may be left out or not.
 fn canonical(algorithm: &[u8]) -> Cow<'_, [u8]> {
@@ -187,10 +184,11 @@ impl Pss {
     /// `None`: the algorithm is another.
     fn read(algorithm: &[u8]) -> Result<Option<Self>, NotDer> {
         const MGF1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 8];
-        let mut algorithm = Reader::new(algorithm);
-        if algorithm.object_identifier()?.strip_prefix(RSA) != Some(&[PSS]) {
+        if !is_pss(algorithm) {
             return Ok(None);
         }
+        let mut algorithm = Reader::new(algorithm);
+        algorithm.object_identifier()?;
         // What is left out is SHA-1, and a salt of its 20 octets.
         let mut found = Self { hash: 160, mask: 160, salt: 20 };
         let Some(parameters) = algorithm.optional(tag::SEQUENCE)? else { return Ok(Some(found)) };
@@ -249,8 +247,8 @@ fn hash_bits(algorithm: &[u8]) -> Result<u32, NotDer> {
     }
 }
 
-/// What an algorithm is called, for one that is not accepted.
-fn words(algorithm: &[u8]) -> String {
+/// The name of an algorithm that is not accepted.
+fn name_of(algorithm: &[u8]) -> String {
     let Some(id) = identifier(algorithm) else { return "an algorithm that cannot be read".to_owned() };
     if let Ok(Some(Pss { hash, mask, salt })) = Pss::read(algorithm) {
         let hash = if hash == 160 { "SHA-1".to_owned() } else { format!("SHA-{hash}") };
@@ -267,7 +265,7 @@ fn words(algorithm: &[u8]) -> String {
         (_, Some([1])) => "SHA-1 with ECDSA",
         (_, Some([3, 1])) => "SHA-224 with ECDSA",
         (_, Some([3, 2..=4])) => "ECDSA on a curve, or with parameters, that this build does not check",
-        _ => return format!("the algorithm {}", crate::x509::der::dotted(id)),
+        _ => return format!("the algorithm {}", dotted(id)),
     };
     name.to_owned()
 }
@@ -304,9 +302,9 @@ mod tests {
         for wrong in [pss(&one, &one, 20), pss(&one, &other, 32), pss(&other, &other, 32)] {
             assert_eq!(*canonical(&wrong), *wrong);
         }
-        assert_eq!(words(&pss(&one, &one, 20)), "RSA-PSS with SHA-256, a mask by SHA-256 and a salt of 20 octets");
+        assert_eq!(name_of(&pss(&one, &one, 20)), "RSA-PSS with SHA-256, a mask by SHA-256 and a salt of 20 octets");
         assert_eq!(
-            words(&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]),
+            name_of(&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10]),
             "RSA-PSS with SHA-1, a mask by SHA-1 and a salt of 20 octets"
         );
     }
