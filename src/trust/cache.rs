@@ -13,7 +13,8 @@ use rustls::pki_types::CertificateDer;
 use crate::sync::lock;
 use crate::x509::identity::sha256_of_all;
 
-use super::{Digest, Judgement, Verdict};
+use super::Digest;
+use super::verdict::{Judgement, Verdict};
 
 /// So many clients are known at once; with one more, all of them are forgotten.
 const MOST: usize = 1024;

@@ -7,8 +7,8 @@ use http::Method;
 use crate::policy::{Permission, Policy};
 use crate::x509::identity::Identity;
 
-use super::judge::Verdict;
 use super::refusal::{Refusal, RefusalCode};
+use super::verdict::Verdict;
 
 /// What follows from the verdict on a client and the policy, for one request. It borrows from both.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! The verdict.
+//! Judges a client: one function for every request, and for `check`.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,28 +13,8 @@ use super::cache::digest_of;
 use super::path::{Proof, prove};
 use super::problem::{Problem, date_problem, last_moment};
 use super::refusal::{Refusal, RefusalCode};
+use super::verdict::{Judgement, Verdict};
 use super::{Pin, Trust};
-
-/// Whether a client is authorised.
-#[derive(Debug, Clone)]
-pub enum Verdict {
-    /// Yes: its certificate is valid, and this is who it says it is.
-    Authorised(Identity),
-    /// No, and why.
-    Refused(Arc<Refusal>),
-}
-
-/// A verdict, and how long it stands.
-#[derive(Debug, Clone)]
-pub struct Judgement {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The first moment at which it may be another for the same trust: a certificate on the path expires or becomes
-    /// valid, or a revocation list becomes stale. `None`: never, as far as can be told of a refusal.
-    pub valid_until: Option<SystemTime>,
-    /// The CA of trust that the client's chain leads to, if it leads to one. That it does is not enough to be let in.
-    pub anchor: Option<Identity>,
-}
 
 /// At most this many certificates besides its own may a client send; with more it is refused before any signature is checked.
 const MOST_SENT: usize = 10;

@@ -20,6 +20,7 @@ mod refusal;
 mod revocation;
 mod store;
 mod succession;
+mod verdict;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -39,7 +40,7 @@ pub use builder::TrustBuilder;
 use cache::KnownClients;
 pub use crl::Crl;
 pub(crate) use decision::{Decision, decide, not_allowed};
-pub use judge::{Judgement, Verdict, judge};
+pub use judge::judge;
 use lists::Lists;
 pub(crate) use possession::prove_possession;
 use problem::Problem;
@@ -47,6 +48,7 @@ pub use refusal::{Refusal, RefusalCode};
 use revocation::RevocationRules;
 pub use revocation::StaleCrl;
 pub(crate) use store::TrustStore;
+pub use verdict::{Judgement, Verdict};
 
 /// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,
 /// which are let in by themselves; and what those who are let in may do.

@@ -94,7 +94,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
 fn meaning_is_made_without_io_or_clock() {
     let pure = |name: &str| {
         name.starts_with("src/http1/")
-            || ["judge", "path", "faults", "diagnose", "refusal", "revocation", "crl", "succession"]
+            || ["judge", "verdict", "path", "faults", "diagnose", "refusal", "revocation", "crl", "succession"]
                 .iter()
                 .any(|file| *name == format!("src/trust/{file}.rs"))
             || [
