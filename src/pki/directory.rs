@@ -1,19 +1,17 @@
 //! A directory of certificates: a CA, what it signed, an index of it, and the revocation list. What `mtls-min certs` does.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::atomic::{Secrecy, write_new};
 use super::authority::Authority;
 use super::index::{CrlState, Entry, Index};
-use super::layout::{CA, CA_KEY, CRL, INDEX, Place};
+use super::layout::{CA, CA_KEY, CRL, INDEX, Place, SERVER};
 use super::reading::THROWAWAY;
 use super::reconcile::Beginning;
 use super::request::{
     ClientRequest, Reason, Renewal, check_client_name, check_days, check_file_name, check_hosts, check_password,
 };
-use super::store::{Opened, read};
+use super::store::{Opened, read, write_authority};
 use crate::error::Error;
 
 /// A directory that holds a CA and what it signed.
@@ -84,20 +82,15 @@ impl Directory {
             return Err(Error::new(format!("{name:?} is the name of the demo's CA")).hint("choose another"));
         }
         let authority = if any_host { Authority::new(name, now)? } else { Authority::for_hosts(name, hosts, now)? };
-        fs::create_dir_all(&self.0.path).map_err(|error| {
-            Error::new(format!("cannot make the directory {}", self.0.path.display())).caused_by(error)
-        })?;
+        self.0.create()?;
         let lock = Opened::lock(&self.0)?;
         self.check_not_begun()?;
         for file in [CA, CA_KEY, INDEX, CRL, "server-crt.pem", "server-key.pem"] {
             self.0.check_free(file, "nothing is overwritten; `Directory::new` names another directory")?;
         }
-        let (ca, ca_key) = (self.0.path.join(CA), self.0.path.join(CA_KEY));
-        write_new(&ca_key, authority.key_pem().as_bytes(), Secrecy::Private)?;
-        write_new(&ca, authority.certificate_pem().as_bytes(), Secrecy::Public)?;
+        let mut made = write_authority(&self.0, &authority)?.to_vec();
         let mut opened = Opened { directory: &self.0, authority, index: Index::default(), _lock: lock };
-        let mut made = vec![ca_key, ca];
-        made.extend(opened.add_server("server", hosts, 397, now)?);
+        made.extend(opened.add_server(SERVER, hosts, 397, now)?);
         made.push(opened.sign_crl(now)?);
         Ok(made)
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::atomic::Secrecy;
 use crate::error::Error;
 
 pub(super) const CA: &str = "ca.pem";
@@ -11,6 +12,9 @@ pub(super) const CA_KEY: &str = "ca-key.pem";
 pub(super) const CRL: &str = "crl.pem";
 pub(super) const INDEX: &str = "index.txt";
 pub(super) const LOCK: &str = ".lock";
+
+/// The name of the server that `mtls-min` looks for.
+pub(super) const SERVER: &str = "server";
 
 /// A directory, and how to deal with others who work in it.
 #[derive(Debug, Clone)]
@@ -22,6 +26,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    pub(super) fn create(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.path)
+            .map_err(|error| Error::new(format!("cannot make the directory {}", self.path.display())).caused_by(error))
+    }
+
     pub(super) fn notice(&self, text: &str) {
         if let Some(call) = self.on_notice {
             call(text);
@@ -41,6 +50,9 @@ impl Place {
     }
 }
 
+/// A file, what goes into it, and who may read it.
+pub(super) type Content = (String, Vec<u8>, Secrecy);
+
 pub(super) fn certificate_file(name: &str) -> String {
     format!("{name}-crt.pem")
 }
@@ -48,4 +60,9 @@ pub(super) fn certificate_file(name: &str) -> String {
 /// Those of a client; a server has the first two.
 pub(super) fn files(name: &str) -> [String; 4] {
     [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
+}
+
+/// Where the demo keeps the password of a client's PKCS#12 files.
+pub(super) fn password_file(name: &str) -> String {
+    format!("{name}-p12-password.txt")
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::index::{CrlState, Entry, Index};
-use super::layout::{CRL, INDEX, Place, certificate_file};
+use super::layout::{CRL, INDEX, Place, SERVER, certificate_file};
 use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
 use crate::crypto;
@@ -68,7 +68,7 @@ impl Place {
             let Ok(pem) = fs::read_to_string(self.path.join(certificate_file(&name))) else { continue };
             let Ok(der) = read_certificate(&pem) else { continue };
             let Ok(certificate) = parse(&der) else { continue };
-            let server = name == "server" || !certificate.may_authenticate_clients;
+            let server = name == SERVER || !certificate.may_authenticate_clients;
             let Ok(entry) = entry(&name, if server { Usage::Server } else { Usage::Client }, &certificate) else {
                 continue;
             };

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use rustls::pki_types::DnsName;
 
+use super::layout::SERVER;
 use crate::error::Error;
 use crate::x509::certificate::Certificate;
 use crate::x509::extensions::{GeneralName, NameKind};
@@ -173,7 +174,7 @@ pub(super) fn check_file_name(name: &str) -> Result<(), Error> {
 }
 
 pub(super) fn check_client_name(name: &str) -> Result<(), Error> {
-    if name == "server" { Err(bad_name(name)) } else { check_file_name(name) }
+    if name == SERVER { Err(bad_name(name)) } else { check_file_name(name) }
 }
 
 fn bad_name(name: &str) -> Error {

@@ -5,10 +5,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::atomic::{Secrecy, write_over};
+use super::atomic::{Secrecy, write_new, write_over};
 use super::authority::{Authority, backdated};
 use super::index::{CrlState, Entry, Index};
-use super::layout::{CA, CA_KEY, CRL, INDEX, LOCK, Place, certificate_file, files};
+use super::layout::{CA, CA_KEY, CRL, Content, INDEX, LOCK, Place, certificate_file, files, password_file};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
 use super::reconcile::{Beginning, entry, serial};
@@ -40,11 +40,8 @@ impl<'d> Opened<'d> {
             return Err(no_authority(&ca));
         }
         let lock = Self::lock(directory)?;
-        let ca_pem = read(&ca)?;
-        let ca_key = directory.path.join(CA_KEY);
-        let authority = Authority::from_pem(&ca_pem, &read(&ca_key)?, now)
-            .map_err(|error| Error::new(format!("{} with {CA_KEY} cannot be used", ca.display())).caused_by(error))?;
-        let index = directory.load(&ca_pem, beginning)?;
+        let authority = read_authority(directory, now)?;
+        let index = directory.load(authority.certificate_pem(), beginning)?;
         settle(&directory.path, &index, now)?;
         let mut opened = Self { directory, authority, index, _lock: lock };
         if opened.index.crl.state == CrlState::Pending {
@@ -255,22 +252,21 @@ impl<'d> Opened<'d> {
     fn put(&mut self, name: &str, usage: Usage, issued: &Issued, password: &str) -> Result<Vec<PathBuf>, Error> {
         let der = read_certificate(&issued.certificate_pem)?;
         let certificate = parse(&der)?;
-        let [certificate_file, key_file, modern, legacy] = files(name);
-        let mut contents = vec![(key_file, issued.key_pem.clone().into_bytes(), Secrecy::Private)];
+        let [key_content, certificate_content] = certificate_and_key(name, issued);
+        let mut contents = vec![key_content];
         if usage == Usage::Client {
-            let parts = (&issued.certificate_pem, &issued.key_pem, self.authority.certificate_pem());
-            contents.push((modern, pkcs12(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
-            contents.push((legacy, pkcs12_legacy(name, parts.0, parts.1, parts.2, password)?, Secrecy::Private));
+            let (Issued { certificate_pem, key_pem }, ca) = (issued, self.authority.certificate_pem());
+            contents.extend(pkcs12_files(name, certificate_pem, key_pem, ca, password)?);
         }
-        contents.push((certificate_file, issued.certificate_pem.clone().into_bytes(), Secrecy::Public));
+        contents.push(certificate_content);
         let staged = Staged::write(&self.directory.path, &contents)?;
         self.index.entries.push(entry(name, usage, &certificate)?);
         self.save()?;
         let written = staged.take_names()?;
         // The demo keeps its password in a file, which must not be that of another certificate.
-        let remembered = format!("{name}-p12-password.txt");
-        if usage == Usage::Client && self.directory.path.join(&remembered).exists() {
-            write_over(&self.directory.path.join(remembered), format!("{password}\n").as_bytes(), Secrecy::Private)?;
+        let remembered = self.directory.path.join(password_file(name));
+        if usage == Usage::Client && remembered.exists() {
+            write_over(&remembered, format!("{password}\n").as_bytes(), Secrecy::Private)?;
         }
         Ok(written)
     }
@@ -278,6 +274,45 @@ impl<'d> Opened<'d> {
     fn save(&self) -> Result<(), Error> {
         write_over(&self.directory.path.join(INDEX), self.index.write().as_bytes(), Secrecy::Public)
     }
+}
+
+/// The key first: a certificate without its key is of no use.
+pub(super) fn certificate_and_key(name: &str, issued: &Issued) -> [Content; 2] {
+    let [certificate, key, ..] = files(name);
+    [
+        (key, issued.key_pem.clone().into_bytes(), Secrecy::Private),
+        (certificate, issued.certificate_pem.clone().into_bytes(), Secrecy::Public),
+    ]
+}
+
+/// A client's files for browsers, in the current form and the older one.
+pub(super) fn pkcs12_files(
+    name: &str,
+    certificate_pem: &str,
+    key_pem: &str,
+    ca_pem: &str,
+    password: &str,
+) -> Result<[Content; 2], Error> {
+    let [.., modern, legacy] = files(name);
+    Ok([
+        (modern, pkcs12(name, certificate_pem, key_pem, ca_pem, password)?, Secrecy::Private),
+        (legacy, pkcs12_legacy(name, certificate_pem, key_pem, ca_pem, password)?, Secrecy::Private),
+    ])
+}
+
+/// Writes the certificate and the key of a new CA; returns their paths.
+pub(super) fn write_authority(directory: &Place, authority: &Authority) -> Result<[PathBuf; 2], Error> {
+    let [ca, ca_key] = [CA, CA_KEY].map(|file| directory.path.join(file));
+    write_new(&ca_key, authority.key_pem().as_bytes(), Secrecy::Private)?;
+    write_new(&ca, authority.certificate_pem().as_bytes(), Secrecy::Public)?;
+    Ok([ca_key, ca])
+}
+
+/// The CA of a directory, ready to sign.
+pub(super) fn read_authority(directory: &Place, now: SystemTime) -> Result<Authority, Error> {
+    let [ca, ca_key] = [CA, CA_KEY].map(|file| directory.path.join(file));
+    Authority::from_pem(&read(&ca)?, &read(&ca_key)?, now)
+        .map_err(|error| Error::new(format!("{} with {CA_KEY} cannot be used", ca.display())).caused_by(error))
 }
 
 fn is_one_of(entries: &[Entry], name: &str, pem: &str) -> bool {

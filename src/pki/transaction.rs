@@ -8,9 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::atomic::{Secrecy, is_temporary, write_over};
+use super::atomic::{is_temporary, write_over};
 use super::index::Index;
-use super::layout::files;
+use super::layout::{Content, files};
 use super::reading::{parse, read_certificate};
 use super::reconcile::serial;
 use super::request::check_file_name;
@@ -29,7 +29,7 @@ pub(super) struct Staged {
 
 impl Staged {
     /// Writes the files beside their places.
-    pub(super) fn write(directory: &Path, contents: &[(String, Vec<u8>, Secrecy)]) -> Result<Self, Error> {
+    pub(super) fn write(directory: &Path, contents: &[Content]) -> Result<Self, Error> {
         let mut staged = Self { places: Vec::new() };
         for (file, content, secrecy) in contents {
             let place = directory.join(file);

@@ -111,7 +111,7 @@ fn files_that_do_not_fit_are_an_error_and_stay() {
     throwaway(other.path(), SystemTime::now()).unwrap();
     fs::copy(other.path().join("ca-key.pem"), dir.path().join("ca-key.pem")).unwrap();
     remove(&dir, "client1.p12");
-    assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().to_string().contains("cannot sign"));
+    assert!(throwaway(dir.path(), SystemTime::now()).unwrap_err().to_string().contains("cannot be used"));
 }
 
 #[test]
