@@ -12,7 +12,6 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::armour::armour;
 use super::key::{cannot_make, new_key, read_key};
 use super::names::{ISSUER_OF_CERTIFICATE, ISSUER_OF_LIST, SUBJECT_OF_CERTIFICATE, with_names};
 use super::reading::{check_dates, is_throwaway, names_as_issuer, parse, read_certificate};
@@ -265,7 +264,7 @@ impl Authority {
             }
         })?;
         let list = with_names(list.der(), &[(ISSUER_OF_LIST, own.subject)], |list| self.sign(list))?;
-        Ok(armour("X509 CRL", &list))
+        Ok(pem("X509 CRL", list))
     }
 
     fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
@@ -311,7 +310,7 @@ impl Authority {
             names.push((SUBJECT_OF_CERTIFICATE, subject));
         }
         let certificate = with_names(certificate.der(), &names, |certificate| self.sign(certificate))?;
-        Ok(Issued { certificate_pem: armour("CERTIFICATE", &certificate), key_pem: key.serialize_pem() })
+        Ok(Issued { certificate_pem: pem("CERTIFICATE", certificate), key_pem: key.serialize_pem() })
     }
 }
 
@@ -348,6 +347,11 @@ fn subject(name: &str) -> DistinguishedName {
     subject.push(DnType::OrganizationName, "mtls-min");
     subject.push(DnType::CommonName, name);
     subject
+}
+
+fn pem(label: &str, der: Vec<u8>) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(label, der), config)
 }
 
 fn key_id(ca: &Certificate<'_>) -> KeyIdMethod {

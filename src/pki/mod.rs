@@ -8,7 +8,6 @@
 //! # }
 //! ```
 
-mod armour;
 mod atomic;
 mod authority;
 mod ber;

@@ -75,6 +75,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("signal_hook::", &["src/cli/serve.rs"]),
         ("::log::log", &["src/log/facade.rs"]),
         ("rcgen::", &["src/pki/authority.rs", "src/pki/key.rs"]),
+        ("pem::EncodeConfig", &["src/pki/authority.rs"]),
         ("p12_keystore::", &["src/pki/pkcs12.rs", "src/pki/pkcs12_read.rs"]),
         ("getrandom::", &["src/pki/authority.rs", "src/pki/pkcs12.rs"]),
         ("webpki::", &["src/x509/signature.rs", "src/trust/possession.rs"]),
