@@ -296,20 +296,18 @@ fn whole_octets(content: &[u8]) -> Result<&[u8], NotDer> {
 /// From when on and until when a certificate is valid.
 fn dates(validity: &[u8]) -> Result<(SystemTime, SystemTime), NotDer> {
     let mut dates = Reader::of(validity, tag::SEQUENCE)?;
-    let both = (date(dates.any()?)?, date(dates.any()?)?);
+    let both = (time(seconds(dates.any()?)?), time(seconds(dates.any()?)?));
     dates.end()?;
     Ok(both)
 }
 
-/// UTCTime or GeneralizedTime as section 4.1.2.5 has them: in UTC and to the second. Other forms mean one moment to one program
-/// and another to the next.
-fn date(element: Element<'_>) -> Result<SystemTime, NotDer> {
-    const UTC_TIME: u8 = 0x17;
-    const GENERALIZED_TIME: u8 = 0x18;
+/// Seconds since 1970 of a UTCTime or GeneralizedTime in UTC and to the second, as RFC 5280, section 4.1.2.5 requires. Programs
+/// do not agree on what other forms mean.
+pub(crate) fn seconds(element: Element<'_>) -> Result<i64, NotDer> {
     let digits = element.content.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit));
     match (element.tag, digits.map(<[u8]>::len)) {
-        (UTC_TIME, Some(12)) | (GENERALIZED_TIME, Some(14)) => {
-            ASN1Time::from_der(element.whole).map(|(_, date)| time(date.timestamp())).map_err(|_| NotDer)
+        (tag::UTC_TIME, Some(12)) | (tag::GENERALIZED_TIME, Some(14)) => {
+            ASN1Time::from_der(element.whole).map(|(_, date)| date.timestamp()).map_err(|_| NotDer)
         }
         _ => Err(NotDer),
     }
@@ -396,4 +394,43 @@ fn user_principal_name(other_name: &[u8]) -> Option<&str> {
 fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tag::{GENERALIZED_TIME, UTC_TIME};
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        let time = |tag, text: &str| {
+            let whole = [&[tag, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+            seconds(Element { tag, content: &whole[2..], whole: &whole })
+        };
+        for (tag, text, seconds) in [
+            (UTC_TIME, "700101000000Z", 0),
+            (UTC_TIME, "491231235959Z", 2_524_607_999),
+            (UTC_TIME, "500101000000Z", -631_152_000),
+            (UTC_TIME, "000229120000Z", 951_825_600),
+            (GENERALIZED_TIME, "20500101000000Z", 2_524_608_000),
+            (GENERALIZED_TIME, "99991231235959Z", 253_402_300_799),
+        ] {
+            assert_eq!(time(tag, text), Ok(seconds), "{text}");
+        }
+        for (tag, text) in [
+            (UTC_TIME, "010229000000Z"),
+            (UTC_TIME, "011301000000Z"),
+            (UTC_TIME, "010100000000Z"),
+            (UTC_TIME, "010101240000Z"),
+            (UTC_TIME, "010101000060Z"),
+            (UTC_TIME, "0101010000Z"),
+            (UTC_TIME, "010101000000+"),
+            (UTC_TIME, "01010100000aZ"),
+            (GENERALIZED_TIME, "21000229000000Z"),
+            (GENERALIZED_TIME, "20500101000000.5Z"),
+            (tag::OCTET_STRING, "700101000000Z"),
+        ] {
+            assert_eq!(time(tag, text), Err(NotDer), "{text}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The serial numbers that a list revokes (RFC 5280, section 5.1.2.6), packed: there may be millions.
 
-use super::time;
 use super::unusable::Unusable;
 use super::{Revocation, extensions};
+use crate::x509::certificate::seconds;
 use crate::x509::der::{NotDer, Reader, tag};
 
 /// Serial numbers one after another, and an index that is sorted by them.
@@ -33,7 +33,7 @@ impl Entries {
             let mut entry = Reader::new(rest.expect(tag::SEQUENCE).map_err(broken)?);
             let serial = shortest(entry.expect(tag::INTEGER).map_err(broken)?);
             let date = entry.any().map_err(broken)?;
-            let date = time::seconds(date).ok_or_else(|| broken(NotDer))?;
+            let date = seconds(date).map_err(broken)?;
             let reason = match entry.optional(tag::SEQUENCE).map_err(broken)? {
                 None => 0,
                 Some(_) if version_1 => return Err(Unusable::ExtensionsInVersion1),

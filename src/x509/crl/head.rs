@@ -1,8 +1,9 @@
 //! The frame of a list (RFC 5280, section 5.1): everything but its entries.
 
+use super::SignedList;
 use super::scope::Scope;
 use super::unusable::Unusable;
-use super::{SignedList, time};
+use crate::x509::certificate::seconds;
 use crate::x509::der::{NotDer, Reader, integer, tag};
 
 pub(super) struct Head<'a> {
@@ -96,12 +97,12 @@ fn outer(der: &[u8]) -> Result<(&[u8], SignedList<'_>), NotDer> {
 /// The next element, if it is a time.
 fn time(rest: &mut Reader<'_>, field: &'static str) -> Result<Option<i64>, Unusable> {
     let broken = |_| Unusable::Broken(field);
-    let is_time = rest.next_tag().is_some_and(|tag| tag == time::UTC || tag == time::GENERALIZED);
+    let is_time = rest.next_tag().is_some_and(|tag| tag == tag::UTC_TIME || tag == tag::GENERALIZED_TIME);
     if !is_time {
         return Ok(None);
     }
     let element = rest.any().map_err(broken)?;
-    time::seconds(element).map(Some).ok_or(Unusable::Broken(field))
+    seconds(element).map(Some).map_err(broken)
 }
 
 /// What is left of the list: its extensions, if it has any.

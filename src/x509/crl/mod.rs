@@ -6,14 +6,13 @@ mod entries;
 mod extensions;
 mod head;
 mod scope;
-mod time;
 mod unusable;
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::certificate::time as moment;
+use super::certificate::time;
 use super::crl::entries::Entries;
 use super::crl::head::Head;
 pub(crate) use super::crl::scope::{Coverage, Scope};
@@ -77,8 +76,8 @@ impl RevocationList {
         let list = Self {
             issuer: head.issuer.to_vec(),
             number: head.number.map(|octets| Number(octets.into())),
-            this_update: moment(head.this_update),
-            next_update: moment(head.next_update),
+            this_update: time(head.this_update),
+            next_update: time(head.next_update),
             digest: sha256(head.signed.signed),
             scope: head.scope,
             entries: Entries::read(head.revoked, head.version_1)?,
