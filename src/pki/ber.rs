@@ -1,6 +1,9 @@
 //! BER (X.690) made DER, as far as PKCS#12 needs it: NSS, and with it Firefox, writes lengths that are not said beforehand and
 //! strings in pieces, which readers of DER do not take.
 
+use crate::x509::der::element;
+use crate::x509::der::tag::{self, OBJECT_IDENTIFIER as OID, OCTET_STRING, SEQUENCE};
+
 /// An element with what is in it. Its length is said, and as short as it can be, when it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Element {
@@ -14,11 +17,8 @@ pub(super) enum Content {
     Elements(Vec<Element>),
 }
 
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const OID: u8 = 0x06;
-pub(super) const SEQUENCE: u8 = 0x30;
-/// `[0]`, constructed.
-pub(super) const CONTEXT_0: u8 = 0xa0;
+/// `[0]`.
+pub(super) const CONTEXT_0: u8 = tag::constructed(0);
 const CONSTRUCTED: u8 = 0x20;
 
 /// PKCS#12 needs fifteen or so.
@@ -38,16 +38,7 @@ impl Element {
             Content::Octets(octets) => octets.clone(),
             Content::Elements(elements) => elements.iter().flat_map(Element::write).collect(),
         };
-        let length = content.len().to_be_bytes();
-        let significant = &length[length.iter().position(|octet| *octet != 0).unwrap_or(length.len() - 1)..];
-        let mut out = vec![self.tag];
-        if content.len() > 0x7f {
-            // At most eight octets of length.
-            out.push(0x80 | significant.len() as u8);
-        }
-        out.extend_from_slice(significant);
-        out.extend(content);
-        out
+        element(self.tag, &content)
     }
 
     /// The elements in it; none if it has octets.

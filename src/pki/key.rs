@@ -4,11 +4,10 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::names::element;
 use super::request::KeyKind;
 use crate::error::Error;
 use crate::x509::certificate::{Certificate, Key};
-use crate::x509::der::{Reader, tag};
+use crate::x509::der::{Reader, element, tag};
 
 /// Reads the private key of a certificate in PEM: PKCS#8 (`PRIVATE KEY`), SEC1 (`EC PRIVATE KEY`) or PKCS#1 (`RSA PRIVATE
 /// KEY`).

@@ -3,7 +3,7 @@
 //! most programs.
 
 use crate::error::Error;
-use crate::x509::der::{NotDer, Reader, tag};
+use crate::x509::der::{NotDer, Reader, element, tag};
 
 /// Where the names stand in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
 pub(super) const ISSUER_OF_CERTIFICATE: usize = 3;
@@ -32,28 +32,9 @@ pub(super) fn with_names(
     Ok(element(tag::SEQUENCE, &[&to_be_signed[..], algorithm, &element(tag::BIT_STRING, &signature)].concat()))
 }
 
-/// An element in DER.
-pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let octets = content.len().to_be_bytes();
-    let octets = &octets[octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len() - 1)..];
-    let mut der = vec![tag];
-    if content.len() >= 0x80 {
-        // At most 8.
-        der.push(0x80 | octets.len() as u8);
-    }
-    der.extend_from_slice(octets);
-    der.extend_from_slice(content);
-    der
-}
-
 /// The elements of a sequence, each whole.
 fn elements(sequence: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
-    let mut reader = Reader::of(sequence, tag::SEQUENCE)?;
-    let mut found = Vec::new();
-    while !reader.is_at_end() {
-        found.push(reader.any()?.whole);
-    }
-    Ok(found)
+    Reader::of(sequence, tag::SEQUENCE)?.all(|elements| Ok(elements.any()?.whole))
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use p12_keystore::error::Error as ReadError;
 use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKeyBag};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::ber::{CONTEXT_0, Content, Element, OCTET_STRING, OID, SEQUENCE};
+use super::ber::{CONTEXT_0, Content, Element};
 use crate::crypto;
 use crate::error::Error;
 use crate::x509::certificate::Certificate;
 use crate::x509::der::dotted;
+use crate::x509::der::tag::{INTEGER, OBJECT_IDENTIFIER as OID, OCTET_STRING, SEQUENCE};
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::Identity;
 
@@ -160,8 +161,6 @@ fn chain(leaf: &CertificateBag, bags: &[CertificateBag]) -> Vec<Vec<u8>> {
     }
     chain.into_iter().map(|(der, _)| der.to_vec()).collect()
 }
-
-const INTEGER: u8 = 0x02;
 
 /// id-data, 1.2.840.113549.1.7.1 (RFC 5652, section 4).
 const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];

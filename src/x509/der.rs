@@ -126,6 +126,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What `read` makes of the content of the next element, a SEQUENCE, all of which it has to read.
+    pub(crate) fn sequence<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, NotDer>) -> Result<T, NotDer> {
+        let mut inside = Self::new(self.expect(tag::SEQUENCE)?);
+        let found = read(&mut inside)?;
+        inside.end()?;
+        Ok(found)
+    }
+
+    /// Calls `read` until nothing is left.
+    pub(crate) fn all<T>(mut self, mut read: impl FnMut(&mut Self) -> Result<T, NotDer>) -> Result<Vec<T>, NotDer> {
+        let mut found = Vec::new();
+        while !self.is_at_end() {
+            found.push(read(&mut self)?);
+        }
+        Ok(found)
+    }
+
+    /// The same where at least one element is required.
+    pub(crate) fn one_or_more<T>(self, read: impl FnMut(&mut Self) -> Result<T, NotDer>) -> Result<Vec<T>, NotDer> {
+        self.all(read).and_then(|found| if found.is_empty() { Err(NotDer) } else { Ok(found) })
+    }
+
     /// An OBJECT IDENTIFIER: its content, each arc of it as short as can be.
     pub(crate) fn object_identifier(&mut self) -> Result<&'a [u8], NotDer> {
         let content = self.expect(tag::OBJECT_IDENTIFIER)?;
@@ -134,6 +156,21 @@ impl<'a> Reader<'a> {
         let is_whole = content.last().is_some_and(|last| *last < 0x80);
         if is_minimal && is_whole { Ok(content) } else { Err(NotDer) }
     }
+}
+
+/// Writes an element.
+#[cfg(any(test, feature = "pki"))]
+pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let octets = content.len().to_be_bytes();
+    let octets = &octets[octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len() - 1)..];
+    let mut der = vec![tag];
+    if content.len() >= 0x80 {
+        // At most 8.
+        der.push(0x80 | octets.len() as u8);
+    }
+    der.extend_from_slice(octets);
+    der.extend_from_slice(content);
+    der
 }
 
 /// The content of the one element with this tag that `bytes` are.

@@ -96,20 +96,8 @@ pub(crate) fn exact_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
 /// The attributes of each relative name (RFC 5280, section 4.1.2.4) of a name in DER, in their order. `None`: this is no
 /// name.
 pub(crate) fn read(name: &[u8]) -> Option<Vec<Vec<Attribute>>> {
-    let mut relative_names = Reader::of(name, tag::SEQUENCE).ok()?;
-    let mut names = Vec::new();
-    while !relative_names.is_at_end() {
-        let mut attributes = Reader::new(relative_names.expect(tag::SET).ok()?);
-        let mut relative = Vec::new();
-        while !attributes.is_at_end() {
-            relative.push(attributes.expect(tag::SEQUENCE).and_then(attribute).ok()?);
-        }
-        if relative.is_empty() {
-            return None;
-        }
-        names.push(relative);
-    }
-    Some(names)
+    let names = Reader::of(name, tag::SEQUENCE).ok()?;
+    names.all(|names| Reader::new(names.expect(tag::SET)?).one_or_more(attribute)).ok()
 }
 
 /// The object identifier of a type of attribute by its short name, whose letter case does not count (RFC 4512, section 2.5).
@@ -117,12 +105,11 @@ pub(crate) fn oid_of(short_name: &str) -> Option<&'static str> {
     SHORT_NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(short_name)).map(|(oid, _)| *oid)
 }
 
-fn attribute(content: &[u8]) -> Result<Attribute, NotDer> {
-    let mut reader = Reader::new(content);
-    let kind = reader.object_identifier()?;
-    let value = reader.any()?;
-    reader.end()?;
-    Ok(Attribute::new(dotted(kind), value))
+fn attribute(attributes: &mut Reader<'_>) -> Result<Attribute, NotDer> {
+    attributes.sequence(|parts| {
+        let kind = dotted(parts.object_identifier()?);
+        Ok(Attribute::new(kind, parts.any()?))
+    })
 }
 
 fn short_name(oid: &str) -> Option<&'static str> {
@@ -214,6 +201,7 @@ fn is_dropped(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::x509::der::element;
     use crate::x509::distinguished_name::{exact_form_of, normal_form, read};
 
     const CN: &[u8] = &[0x55, 4, 3];
@@ -222,12 +210,6 @@ mod tests {
     const PRINTABLE: u8 = 19;
 
     type Value<'v> = (&'v [u8], u8, &'v [u8]);
-
-    fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(contents.len()).unwrap();
-        let header = if length < 0x80 { vec![tag, length] } else { vec![tag, 0x81, length] };
-        [&header, contents].concat()
-    }
 
     fn name(relative: &[&[Value<'_>]]) -> Vec<u8> {
         let attribute =

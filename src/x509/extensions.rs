@@ -20,6 +20,14 @@ pub(crate) struct Extensions<'a> {
     pub(crate) unknown_critical: Option<String>,
 }
 
+/// One extension, unread.
+pub(crate) struct Extension<'a> {
+    /// The content of its object identifier.
+    pub(crate) id: &'a [u8],
+    pub(crate) critical: bool,
+    pub(crate) value: &'a [u8],
+}
+
 /// RFC 5280, section 4.2.1.9.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BasicConstraints {
@@ -100,11 +108,7 @@ impl<'a> Extensions<'a> {
         let mut list = Reader::of(der, tag::SEQUENCE).map_err(broken)?;
         let (mut found, mut ids) = (Self::default(), Vec::new());
         while !list.is_at_end() {
-            let mut extension = Reader::new(list.expect(tag::SEQUENCE).map_err(broken)?);
-            let id = extension.object_identifier().map_err(broken)?;
-            let critical = extension.boolean_or_false().map_err(broken)?;
-            let value = extension.expect(tag::OCTET_STRING).map_err(broken)?;
-            extension.end().map_err(broken)?;
+            let Extension { id, critical, value } = Extension::next(&mut list).map_err(broken)?;
             ids.push(id);
             found.take(id, critical, value).map_err(|_| format!("a broken extension {}", dotted(id)))?;
         }
@@ -144,6 +148,16 @@ impl<'a> Extensions<'a> {
     }
 }
 
+impl<'a> Extension<'a> {
+    /// Reads one extension of a list (section 4.1).
+    pub(crate) fn next(list: &mut Reader<'a>) -> Result<Self, NotDer> {
+        list.sequence(|parts| {
+            let (id, critical) = (parts.object_identifier()?, parts.boolean_or_false()?);
+            Ok(Self { id, critical, value: parts.expect(tag::OCTET_STRING)? })
+        })
+    }
+}
+
 impl<'a> GeneralName<'a> {
     fn next(reader: &mut Reader<'a>) -> Result<Self, NotDer> {
         let element = reader.any()?;
@@ -167,12 +181,8 @@ impl<'a> GeneralName<'a> {
 }
 
 /// GeneralNames, of which there is one at least.
-pub(crate) fn general_names(mut reader: Reader<'_>) -> Result<Vec<GeneralName<'_>>, NotDer> {
-    let mut names = Vec::new();
-    while !reader.is_at_end() {
-        names.push(GeneralName::next(&mut reader)?);
-    }
-    if names.is_empty() { Err(NotDer) } else { Ok(names) }
+pub(crate) fn general_names(reader: Reader<'_>) -> Result<Vec<GeneralName<'_>>, NotDer> {
+    reader.one_or_more(GeneralName::next)
 }
 
 fn key_usage(value: &[u8]) -> Result<KeyUsage, NotDer> {
@@ -204,19 +214,16 @@ fn name_constraints(value: &[u8]) -> Result<NameConstraints<'_>, NotDer> {
     reader.end()?;
     for (subtrees, to) in [(permitted, &mut found.permitted), (excluded, &mut found.excluded)] {
         let Some(subtrees) = subtrees else { continue };
-        let mut subtrees = Reader::new(subtrees);
-        while !subtrees.is_at_end() {
-            let mut subtree = Reader::new(subtrees.expect(tag::SEQUENCE)?);
-            to.push(GeneralName::next(&mut subtree)?);
-            // The default, 0, says nothing; neither is it to be there.
-            let minimum = subtree.optional(tag::context(0))?;
-            let maximum = subtree.optional(tag::context(1))?;
-            subtree.end()?;
-            found.has_distances |= minimum.is_some_and(|minimum| minimum != [0]) || maximum.is_some();
-        }
-        if to.is_empty() {
-            return Err(NotDer);
-        }
+        *to = Reader::new(subtrees).one_or_more(|subtrees| {
+            subtrees.sequence(|subtree| {
+                let name = GeneralName::next(subtree)?;
+                // The default, 0, says nothing; neither is it to be there.
+                let minimum = subtree.optional(tag::context(0))?;
+                let maximum = subtree.optional(tag::context(1))?;
+                found.has_distances |= minimum.is_some_and(|minimum| minimum != [0]) || maximum.is_some();
+                Ok(name)
+            })
+        })?;
     }
     Ok(found)
 }
@@ -224,50 +231,42 @@ fn name_constraints(value: &[u8]) -> Result<NameConstraints<'_>, NotDer> {
 /// RFC 5280, section 4.2.1.13. Points whose lists somebody else signs, or that are named relative to the issuer, have no name
 /// that a list of the issuer's could be told by.
 fn distribution_points(value: &[u8]) -> Result<Vec<GeneralName<'_>>, NotDer> {
-    let mut points = Reader::of(value, tag::SEQUENCE)?;
-    let mut names = Vec::new();
-    while !points.is_at_end() {
-        let mut point = Reader::new(points.expect(tag::SEQUENCE)?);
-        let name = point.optional(tag::constructed(0))?;
-        point.optional(tag::context(1))?;
-        let issuer = point.optional(tag::constructed(2))?;
-        point.end()?;
-        let Some(name) = name else { continue };
+    let points = Reader::of(value, tag::SEQUENCE)?.all(|points| {
+        let (name, issuer) = points.sequence(|point| {
+            let name = point.optional(tag::constructed(0))?;
+            point.optional(tag::context(1))?;
+            Ok((name, point.optional(tag::constructed(2))?))
+        })?;
+        let Some(name) = name else { return Ok(Vec::new()) };
         let mut name = Reader::new(name);
         let full = name.optional(tag::constructed(0))?;
         if full.is_none() {
             name.expect(tag::constructed(1))?;
         }
         name.end()?;
-        if let (Some(full), None) = (full, issuer) {
-            names.extend(general_names(Reader::new(full))?);
+        match (full, issuer) {
+            (Some(full), None) => general_names(Reader::new(full)),
+            _ => Ok(Vec::new()),
         }
-    }
-    Ok(names)
+    })?;
+    Ok(points.concat())
 }
 
 /// What qualifies a policy is for people, and not asked for.
 fn certificate_policies(value: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
-    let mut list = Reader::of(value, tag::SEQUENCE)?;
-    let mut policies = Vec::new();
-    while !list.is_at_end() {
-        let mut policy = Reader::new(list.expect(tag::SEQUENCE)?);
-        policies.push(policy.object_identifier()?);
-        policy.optional(tag::SEQUENCE)?;
-        policy.end()?;
-    }
-    if policies.is_empty() { Err(NotDer) } else { Ok(policies) }
+    Reader::of(value, tag::SEQUENCE)?.one_or_more(|policies| {
+        policies.sequence(|policy| {
+            let id = policy.object_identifier()?;
+            policy.optional(tag::SEQUENCE)?;
+            Ok(id)
+        })
+    })
 }
 
 fn policy_mappings(value: &[u8]) -> Result<Vec<Mapping<'_>>, NotDer> {
-    let mut list = Reader::of(value, tag::SEQUENCE)?;
-    let mut mappings = Vec::new();
-    while !list.is_at_end() {
-        let mut mapping = Reader::new(list.expect(tag::SEQUENCE)?);
-        mappings.push((mapping.object_identifier()?, mapping.object_identifier()?));
-        mapping.end()?;
-    }
-    if mappings.is_empty() { Err(NotDer) } else { Ok(mappings) }
+    Reader::of(value, tag::SEQUENCE)?.one_or_more(|mappings| {
+        mappings.sequence(|mapping| Ok((mapping.object_identifier()?, mapping.object_identifier()?)))
+    })
 }
 
 /// requireExplicitPolicy and inhibitPolicyMapping, of which there is one at least.
@@ -293,17 +292,9 @@ fn purposes(value: &[u8]) -> Result<Purposes, NotDer> {
     const ANY: &[u8] = &[0x55, 0x1d, 37, 0];
     const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
-    let mut reader = Reader::of(value, tag::SEQUENCE)?;
-    let mut found = Purposes { client: false, server: false };
-    if reader.is_at_end() {
-        return Err(NotDer);
-    }
-    while !reader.is_at_end() {
-        let purpose = reader.object_identifier()?;
-        found.client |= purpose == CLIENT_AUTH || purpose == ANY;
-        found.server |= purpose == SERVER_AUTH || purpose == ANY;
-    }
-    Ok(found)
+    let purposes = Reader::of(value, tag::SEQUENCE)?.one_or_more(Reader::object_identifier)?;
+    let has = |purpose| purposes.contains(&purpose) || purposes.contains(&ANY);
+    Ok(Purposes { client: has(CLIENT_AUTH), server: has(SERVER_AUTH) })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use webpki::RawPublicKeyEntity;
 
 use super::certificate::{Certificate, Key, key_of};
 use super::crl::SignedList;
-use super::der::{NotDer, Reader, dotted, natural, tag};
+use super::der::{NotDer, Reader, dotted, natural, only, tag};
 use super::distinguished_name::normal_form;
 
 /// What the check of a signature found.
@@ -220,10 +220,7 @@ impl Pss {
 }
 
 fn number(element: &[u8]) -> Result<u32, NotDer> {
-    let mut reader = Reader::new(element);
-    let number = natural(reader.expect(tag::INTEGER)?)?;
-    reader.end()?;
-    Ok(number)
+    natural(only(element, tag::INTEGER)?)
 }
 
 /// How many bits a hash function gives.
@@ -273,21 +270,18 @@ fn name_of(algorithm: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wrapped(tag: u8, content: &[u8]) -> Vec<u8> {
-        [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
-    }
+    use crate::x509::der::element;
 
     fn hash(bits: u8, null: bool) -> Vec<u8> {
         let id = [0x06, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, bits];
-        wrapped(tag::SEQUENCE, &[&id[..], if null { &[5, 0] } else { &[] }].concat())
+        element(tag::SEQUENCE, &[&id[..], if null { &[5, 0] } else { &[] }].concat())
     }
 
     fn pss(hash: &[u8], mask: &[u8], salt: u8) -> Vec<u8> {
         let mgf1 = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
-        let mask = wrapped(tag::SEQUENCE, &[&mgf1, mask].concat());
-        let parameters = [wrapped(0xa0, hash), wrapped(0xa1, &mask), wrapped(0xa2, &[2, 1, salt])];
-        [&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10][..], &wrapped(tag::SEQUENCE, &parameters.concat())]
+        let mask = element(tag::SEQUENCE, &[&mgf1, mask].concat());
+        let parameters = [element(0xa0, hash), element(0xa1, &mask), element(0xa2, &[2, 1, salt])];
+        [&[0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10][..], &element(tag::SEQUENCE, &parameters.concat())]
             .concat()
     }
 

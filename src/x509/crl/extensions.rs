@@ -1,17 +1,11 @@
 //! The extensions of a list or of an entry (RFC 5280, sections 5.2 and 5.3).
 
 use super::unusable::Unusable;
-use crate::x509::der::{NotDer, Reader, tag};
+use crate::x509::der::Reader;
+use crate::x509::extensions::Extension;
 
 /// So many may a list or an entry have; those of RFC 5280 are seven and three.
 const MOST: usize = 32;
-
-pub(super) struct Extension<'a> {
-    /// The inside of its object identifier.
-    pub(super) id: &'a [u8],
-    pub(super) critical: bool,
-    pub(super) value: &'a [u8],
-}
 
 /// Gives `take` each extension of the inside of a sequence of them. None may stand there twice (section 4.2).
 pub(super) fn each<'a>(
@@ -23,7 +17,7 @@ pub(super) fn each<'a>(
     let mut seen: [&[u8]; MOST] = [&[]; MOST];
     let mut count = 0;
     while !rest.is_at_end() {
-        let extension = one(&mut rest).map_err(|_| Unusable::Broken("extension"))?;
+        let extension = Extension::next(&mut rest).map_err(|_| Unusable::Broken("extension"))?;
         if seen[..count].contains(&extension.id) {
             return Err(Unusable::Broken("set of extensions: one stands there twice"));
         }
@@ -32,13 +26,4 @@ pub(super) fn each<'a>(
         take(extension)?;
     }
     Ok(())
-}
-
-fn one<'a>(rest: &mut Reader<'a>) -> Result<Extension<'a>, NotDer> {
-    let mut parts = Reader::new(rest.expect(tag::SEQUENCE)?);
-    let id = parts.object_identifier()?;
-    let critical = parts.boolean_or_false()?;
-    let value = parts.expect(tag::OCTET_STRING)?;
-    parts.end()?;
-    Ok(Extension { id, critical, value })
 }
