@@ -8,17 +8,12 @@ use rustls::pki_types::pem::PemObject;
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::x509::certificate::Certificate;
-use crate::x509::distinguished_name::normal_form;
-
-/// Whether a name is that of this CA (RFC 5280, section 7.1: in whatever letters and kinds of strings).
-pub(super) fn is_name_of(ca: &Certificate<'_>, name: &[u8]) -> bool {
-    normal_form(name).is_some_and(|name| normal_form(ca.subject) == Some(name))
-}
+use crate::x509::distinguished_name::is_same_name;
 
 /// Whether a certificate names this CA and this CA's key as its issuer.
 pub(super) fn names_as_issuer(certificate: &Certificate<'_>, ca: &Certificate<'_>) -> bool {
     let other_key = certificate.authority_key_id.is_some_and(|id| ca.subject_key_id.is_some_and(|own| own != id));
-    is_name_of(ca, certificate.issuer) && !other_key
+    is_same_name(ca.subject, certificate.issuer) && !other_key
 }
 
 /// The common name of a CA that was made for a try-out; its organization is `mtls-min`.

@@ -9,13 +9,14 @@ use rustls::pki_types::pem::PemObject;
 
 use super::index::{CrlState, Entry, Index};
 use super::layout::{CRL, INDEX, Place, SERVER, certificate_file};
-use super::reading::{is_name_of, names_as_issuer, parse, read_certificate};
+use super::reading::{names_as_issuer, parse, read_certificate};
 use super::request::{Reason, Usage, check_file_name};
 use crate::crypto;
 use crate::error::Error;
 use crate::hex::hex;
 use crate::x509::certificate::Certificate;
 use crate::x509::crl::RevocationList;
+use crate::x509::distinguished_name::is_same_name;
 use crate::x509::signature::{Check, check_list};
 
 /// What may be read where there is no index.
@@ -43,8 +44,8 @@ impl Place {
         let path = self.path.join(INDEX);
         match fs::read_to_string(&path) {
             Ok(text) => Index::parse(&text).map_err(|error| {
-                let hint = error.hint_text().unwrap_or("get it back from a backup").to_owned();
-                Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(hint)
+                let mend = error.hint_text().unwrap_or("get it back from a backup").to_owned();
+                Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(mend)
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => match beginning {
                 Beginning::FromList => Ok(Index::default()),
@@ -102,7 +103,7 @@ impl Place {
         let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
         // Most CAs that init makes have one name.
         let algorithms = crypto::provider().signature_verification_algorithms;
-        if !is_name_of(ca, &list.issuer) || check_list(&signed, ca.spki, &algorithms) != Check::Good {
+        if !is_same_name(ca.subject, &list.issuer) || check_list(&signed, ca.spki, &algorithms) != Check::Good {
             return Err(wrong("is the revocation list of another CA"));
         }
         if let Some(scope) = list.scope.text() {
@@ -194,10 +195,15 @@ pub(super) fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> 
 }
 
 /// The digits of a number that is positive, as it is on a revocation list.
-pub(super) fn serial(certificate: &Certificate<'_>) -> Result<String, Error> {
+fn serial(certificate: &Certificate<'_>) -> Result<String, Error> {
     let significant = certificate.serial.iter().position(|octet| *octet != 0).unwrap_or(certificate.serial.len());
     if significant == certificate.serial.len() || certificate.serial[0] >= 0x80 {
         return Err(Error::new("the serial number is zero or negative"));
     }
     Ok(hex(&certificate.serial[significant..]))
+}
+
+/// The same of a certificate in PEM.
+pub(super) fn serial_of(pem: &str) -> Result<String, Error> {
+    serial(&parse(&read_certificate(pem)?)?)
 }

@@ -11,7 +11,7 @@ use super::index::{CrlState, Entry, Index};
 use super::layout::{CA, CA_KEY, CRL, Content, INDEX, LOCK, Place, certificate_file, files, password_file};
 use super::pkcs12::{pkcs12, pkcs12_legacy};
 use super::reading::{parse, read_certificate};
-use super::reconcile::{Beginning, entry, serial};
+use super::reconcile::{Beginning, entry, serial_of};
 use super::request::{ClientRequest, Issued, Reason, Renewal, Usage};
 use super::transaction::{Staged, settle};
 use crate::clock::days;
@@ -122,11 +122,9 @@ impl<'d> Opened<'d> {
             ))
             .hint("put the right file back, or move the files away and make the certificate anew"));
         }
-        let issued = self.authority.issue_again(&old, usage, days, now).map_err(|error| {
-            let hint = error.hint_text().map(str::to_owned);
-            let error = Error::new(format!("{} cannot be renewed", path.display())).caused_by(error);
-            hint.into_iter().fold(error, Error::hint)
-        })?;
+        let issued = self.authority.issue_again(&old, usage, days, now);
+        let failed = |error| Error::new(format!("{} cannot be renewed", path.display())).caused_by(error);
+        let issued = issued.map_err(failed)?;
         if renewal.revoke_old {
             // A list that can never be signed would stop whoever opens the directory next.
             self.authority.sign_crl(&[], 1, now, Duration::from_secs(1))?;
@@ -316,13 +314,11 @@ pub(super) fn read_authority(directory: &Place, now: SystemTime) -> Result<Autho
 }
 
 fn is_one_of(entries: &[Entry], name: &str, pem: &str) -> bool {
-    let serial = read_certificate(pem).and_then(|der| serial(&parse(&der)?));
-    serial.is_ok_and(|serial| entries.iter().any(|entry| entry.name == name && entry.serial == serial))
+    serial_of(pem).is_ok_and(|serial| entries.iter().any(|entry| entry.name == name && entry.serial == serial))
 }
 
 fn serial_in(path: &Path) -> Option<String> {
-    let der = read_certificate(&fs::read_to_string(path).ok()?).ok()?;
-    serial(&parse(&der).ok()?).ok()
+    serial_of(&fs::read_to_string(path).ok()?).ok()
 }
 
 /// How the files of a revoked certificate are renamed: the certificate last.

@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::atomic::{is_temporary, write_over};
 use super::index::Index;
 use super::layout::{Content, files};
-use super::reading::{parse, read_certificate};
-use super::reconcile::serial;
+use super::reconcile::serial_of;
 use super::request::check_file_name;
 use crate::error::Error;
 
@@ -82,8 +81,7 @@ pub(super) fn settle(directory: &Path, index: &Index, now: SystemTime) -> Result
 }
 
 fn is_in(index: &Index, pem: &str) -> bool {
-    let serial = read_certificate(pem).and_then(|der| serial(&parse(&der)?));
-    serial.is_ok_and(|serial| index.entries.iter().any(|entry| entry.serial == serial))
+    serial_of(pem).is_ok_and(|serial| index.entries.iter().any(|entry| entry.serial == serial))
 }
 
 /// Whose staged file this is.

@@ -1,7 +1,7 @@
 //! Says in words where a path ends that leads to no CA of trust. It changes no verdict.
 
 use crate::x509::certificate::Certificate;
-use crate::x509::distinguished_name::normal_form;
+use crate::x509::distinguished_name::{is_same_name, normal_form};
 use crate::x509::identity::{Attribute, Identity, name_text};
 use crate::x509::signature::{Check, Unsupported, check};
 
@@ -135,9 +135,8 @@ fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> O
 /// The issuer was sent, and it is its key that the topmost certificate names, but the signature is not of that key.
 fn damaged(last: &Certificate<'_>, position: usize, sent: &[Certificate<'_>], trust: &Trust) -> Option<Problem> {
     let id = last.authority_key_id?;
-    let name = normal_form(last.issuer)?;
     let named = |sent: &&Certificate<'_>| sent.subject_key_id == Some(id);
-    let issuer = sent.iter().filter(named).find(|sent| normal_form(sent.subject).as_ref() == Some(&name))?;
+    let issuer = sent.iter().filter(named).find(|sent| is_same_name(sent.subject, last.issuer))?;
     (check(last, issuer.spki, &trust.algorithms) == Check::Bad).then(|| names_the_key(last, position))
 }
 

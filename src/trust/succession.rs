@@ -7,8 +7,8 @@ use crate::clock::timestamp;
 use crate::error::Error;
 use crate::hex::hex;
 use crate::x509::certificate::is_same_key;
-use crate::x509::crl::{Number, Order, Scope};
-use crate::x509::distinguished_name::normal_form;
+use crate::x509::crl::{Number, Order, Scope, contradict};
+use crate::x509::distinguished_name::is_same_name;
 
 use super::Trust;
 use super::crl::Crl;
@@ -88,8 +88,7 @@ impl History {
         let line = Line::of(crl);
         let known = self.0.iter().find(|known| known.is_same(&line)).and_then(|known| known.highest.as_ref());
         if let (Some(own), Some(known)) = (&line.highest, known) {
-            let by_date = own.this_update.cmp(&known.this_update);
-            if own.number.cmp(&known.number).reverse() == by_date && by_date.is_ne() {
+            if contradict(own.number.cmp(&known.number), own.this_update.cmp(&known.this_update)) {
                 return Err(crossed(crl, &known.text, known.this_update));
             }
         }
@@ -143,7 +142,7 @@ impl Line {
     fn is_same(&self, other: &Self) -> bool {
         self.keys.iter().any(|key| other.keys.iter().any(|other| is_same_key(key, other)))
             && self.scope == other.scope
-            && normal_form(&self.issuer) == normal_form(&other.issuer)
+            && is_same_name(&self.issuer, &other.issuer)
     }
 }
 

@@ -10,7 +10,7 @@ use x509_parser::oid_registry as oid;
 use x509_parser::time::ASN1Time;
 
 use super::der::{Element, NotDer, Reader, integer, natural, only, tag};
-use super::distinguished_name::{Attribute, normal_form, read};
+use super::distinguished_name::{Attribute, is_same_name, read};
 use super::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
 
 /// A subject or issuer has at most this many attributes, and a certificate this many subject alternative names: of a client's,
@@ -153,8 +153,7 @@ impl<'a> Certificate<'a> {
 
     /// Whether subject and issuer are the same (RFC 5280, section 7.1).
     pub(crate) fn is_self_issued(&self) -> bool {
-        let normal_subject = || normal_form(self.subject);
-        self.subject == self.issuer || normal_subject().is_some_and(|name| normal_form(self.issuer) == Some(name))
+        self.subject == self.issuer || is_same_name(self.subject, self.issuer)
     }
 
     /// The subject's attributes, relative name by relative name.

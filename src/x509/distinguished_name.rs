@@ -82,6 +82,11 @@ pub(crate) fn normal_form(name: &[u8]) -> Option<Box<[u8]>> {
     read(name).map(|names| normal_form_of(&names))
 }
 
+/// Whether two names in DER are equal (RFC 5280, section 7.1).
+pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
+    normal_form(one).is_some_and(|one| normal_form(other) == Some(one))
+}
+
 /// The same of a name that was read.
 pub(crate) fn normal_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
     form(names, prepared)

@@ -9,7 +9,7 @@ use webpki::RawPublicKeyEntity;
 use super::certificate::{Certificate, Key, key_of};
 use super::crl::SignedList;
 use super::der::{NotDer, Reader, dotted, natural, only, tag};
-use super::distinguished_name::normal_form;
+use super::distinguished_name::is_same_name;
 
 /// What the check of a signature found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub(crate) fn may_have_signed(
         Check::Good => true,
         Check::Bad | Check::OtherKey => false,
         // RFC 5280, section 7.1.
-        Check::Unsupported(_) => normal_form(issuer.subject) == normal_form(certificate.issuer),
+        Check::Unsupported(_) => is_same_name(issuer.subject, certificate.issuer),
     }
 }
 

@@ -131,7 +131,7 @@ impl RevocationList {
             (O::Equal, _) if !numbered && other.entries.are_all_in(&self.entries) => Order::Newer,
             (O::Equal, _) if !numbered && self.entries.are_all_in(&other.entries) => Order::Older,
             (O::Equal, _) => Order::Twin,
-            (O::Less, O::Greater) | (O::Greater, O::Less) => Order::Crossed,
+            (by_number, by_date) if contradict(by_number, by_date) => Order::Crossed,
             (O::Less, _) => Order::Older,
             (O::Greater, _) => Order::Newer,
         }
@@ -141,6 +141,11 @@ impl RevocationList {
     pub(crate) fn number_text(&self) -> Option<String> {
         self.number.as_ref().map(ToString::to_string)
     }
+}
+
+/// Whether of two lists the one with the higher number has the earlier date.
+pub(crate) fn contradict(by_number: Ordering, by_date: Ordering) -> bool {
+    by_number.is_ne() && by_number == by_date.reverse()
 }
 
 impl Number {
