@@ -1,4 +1,4 @@
-//! Writes files whole or not at all, and never over another unless that is asked for.
+//! Writes files whole or not at all. An existing file is replaced only on request.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,18 +11,18 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secrecy {
     Public,
-    /// Its owner alone, from its first byte on.
+    /// Its owner alone, from the first byte on.
     Private,
 }
 
-/// Writes a new file: to a temporary one beside it, which then gets its name. A file of that name that is there already,
-/// or comes meanwhile, stays as it is.
+/// Writes a new file, first under a temporary name beside it. If the name exists already, or appears meanwhile, that file
+/// stays as it is.
 pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result<(), Error> {
     let failed = |error: io::Error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
         let error = Error::new(format!("cannot write {}", path.display())).caused_by(error);
         if exists {
-            error.hint("it is there already, and nothing is overwritten; remove it or choose another directory")
+            error.hint("it exists already, and nothing is overwritten; remove it or choose another directory")
         } else {
             error
         }
@@ -33,9 +33,9 @@ pub(super) fn write_new(path: &Path, content: &[u8], secrecy: Secrecy) -> Result
     written.map_err(failed)
 }
 
-/// Writes a file anew, in place of the one that has its name: who reads it sees the old one or the new one, whole. Who may
-/// read a public one stays as somebody set it, whatever the umask: a server may run as another user. Where a link stands in
-/// the place of a public one, the file that it leads to is written, which a server may know by that name.
+/// Writes a file in place of the one that has its name. A reader sees the old file or the new one, whole. A public file
+/// keeps its owner, group and mode, whatever the umask, because a server may run as another user. If a public file is a
+/// symbolic link, the file that the link leads to is replaced, because a server may use that name.
 pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Result<(), Error> {
     let failed = |error: io::Error| Error::new(format!("cannot write {}", path.display())).caused_by(error);
     let behind_link = if secrecy == Secrecy::Public { fs::canonicalize(path).ok() } else { None };
@@ -48,12 +48,12 @@ pub(super) fn write_over(path: &Path, content: &[u8], secrecy: Secrecy) -> Resul
         let _ = fs::remove_file(&temporary);
         failed(error)
     })?;
-    // Without this a power cut could bring the old file back. Not every file system can do it.
+    // Otherwise a power cut could bring the old file back. Not every file system supports this.
     let _ = path.parent().map(|directory| File::open(directory).and_then(|directory| directory.sync_all()));
     Ok(())
 }
 
-/// Gives a file the owner, the group and the mode of the one that it replaces; or none of them, if that is not allowed.
+/// Gives a file the owner, the group and the mode of the one that it replaces, or none of them if that is not allowed.
 fn keep_readers(old: &Path, file: &File) {
     let Ok(old) = fs::metadata(old) else { return };
     if fchown(file, Some(old.uid()), Some(old.gid())).is_ok() {
@@ -61,17 +61,17 @@ fn keep_readers(old: &Path, file: &File) {
     }
 }
 
-/// How such a file is called. Nobody else's is, so that none of somebody else is taken away.
+/// The ending of temporary files. No other program uses it, so files with this ending can be removed.
 const TEMPORARY: &str = ".mtls-min-tmp";
 
-/// Whether a file of this name is one that a process writes, or wrote when it was killed.
+/// Whether this is the name of a temporary file, of a process that runs or was killed.
 pub(super) fn is_temporary(name: &str) -> bool {
     let numbers = name.strip_suffix(TEMPORARY).and_then(|name| name.rsplit_once('.')?.1.split_once('-'));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     numbers.is_some_and(|(process, number)| digits(process) && digits(number))
 }
 
-/// A temporary file that nobody else has: not another thread, not a process that was killed.
+/// A temporary file that belongs to this call alone: not to another thread, and not to a process that was killed.
 fn new_beside(path: &Path, secrecy: Secrecy) -> io::Result<(PathBuf, File)> {
     let mut number = 0_u32;
     loop {
@@ -95,7 +95,7 @@ fn write_whole(mut file: File, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A hard link fails if the name is taken, which a rename does not.
+/// A hard link fails if the name exists; a rename does not.
 fn take_name(temporary: &Path, path: &Path, content: &[u8], secrecy: Secrecy) -> io::Result<()> {
     match fs::hard_link(temporary, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_in_place(path, content, secrecy),
@@ -103,7 +103,8 @@ fn take_name(temporary: &Path, path: &Path, content: &[u8], secrecy: Secrecy) ->
     }
 }
 
-/// For a file system without hard links: still never over another, but whole only if nobody kills this process meanwhile.
+/// For a file system without hard links. An existing file is still never replaced, but the file is incomplete if the process
+/// is killed meanwhile.
 fn write_in_place(path: &Path, content: &[u8], secrecy: Secrecy) -> io::Result<()> {
     let file = create(path, secrecy)?;
     write_whole(file, content).inspect_err(|_| {

@@ -36,20 +36,19 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new authority called `name`, valid for ten years, that may sign end-entity certificates only (path length
-    /// 0).
+    /// Makes a new authority called `name`, valid for ten years. It may sign end-entity certificates only (path length 0).
     ///
     /// # Errors
-    /// `name` is empty or has over 64 characters; there is no randomness.
+    /// `name` is empty or has over 64 characters; the system gives no random numbers.
     pub fn new(name: &str, now: SystemTime) -> Result<Self, Error> {
         Self::make(name, None, now)
     }
 
-    /// The same for an authority that may vouch for servers under `hosts` and below them only, by critical name
-    /// constraints: in a browser that trusts this authority, its key is worth nothing for other sites.
+    /// The same for an authority that may vouch only for `hosts` and the names below them, by critical name constraints. If
+    /// its key is stolen, a browser that trusts this authority still rejects certificates for other sites.
     ///
     /// # Errors
-    /// As for [`new`](Self::new); `hosts` is empty or holds what is no name.
+    /// As for [`new`](Self::new); `hosts` is empty or has an entry that is neither a DNS name nor an IP address.
     pub fn for_hosts(name: &str, hosts: &[&str], now: SystemTime) -> Result<Self, Error> {
         check_hosts(hosts)?;
         let (addresses, names): (Vec<&str>, Vec<&str>) = hosts.iter().partition(|host| host.parse::<IpAddr>().is_ok());
@@ -58,7 +57,7 @@ impl Authority {
         let mut permitted: Vec<_> = names.iter().map(|name| dns(name)).collect();
         let single = addresses.iter().filter_map(|address| address.parse().ok());
         permitted.extend(single.map(|address: IpAddr| range(address, if address.is_ipv4() { 32 } else { 128 })));
-        // A kind of which nothing is permitted is not limited at all: so all of it is excluded.
+        // Without any permitted entry, a kind of name is not limited at all. So all names of that kind are excluded.
         let mut excluded = Vec::new();
         if addresses.is_empty() {
             excluded.extend(["0.0.0.0", "::"].iter().filter_map(|all| all.parse().ok()).map(|all| range(all, 0)));
@@ -81,25 +80,25 @@ impl Authority {
         Ok(Self { pem, der, issuer: Issuer::new(params, key) })
     }
 
-    /// Takes up an authority again from its certificate and key, both PEM; the key as PKCS#8, SEC1 or PKCS#1, not encrypted.
-    /// What it signs bears the certificate's name, byte for byte.
+    /// Reads an authority from its certificate and key, both PEM; the key as PKCS#8, SEC1 or PKCS#1, not encrypted.
+    /// Certificates that it signs carry the subject of its certificate as their issuer, byte for byte.
     ///
     /// # Errors
-    /// One of them cannot be read; the certificate is no CA's, may not sign, or is not valid at `now`; the
-    /// key is another's.
+    /// One of them cannot be read; the certificate is not a CA certificate, may not sign, or is not valid at `now`; the key
+    /// does not belong to the certificate.
     pub fn from_pem(certificate_pem: &str, key_pem: &str, now: SystemTime) -> Result<Self, Error> {
-        let unreadable = || Error::new("the CA's certificate cannot be read");
+        let unreadable = || Error::new("the CA certificate cannot be read");
         let der = read_certificate(certificate_pem).map_err(|error| unreadable().caused_by(error))?;
         let certificate = parse(&der).map_err(|error| unreadable().caused_by(error))?;
         if !certificate.is_ca() {
-            return Err(Error::new("this is no CA's certificate"));
+            return Err(Error::new("this is not a CA certificate"));
         }
         if !certificate.may_sign_certificates {
-            return Err(Error::new("the key usage of the CA does not let it sign certificates"));
+            return Err(Error::new("the key usage of the CA does not allow signing certificates"));
         }
         check_dates(&certificate, now)?;
         let key = read_key(key_pem, &certificate)?;
-        // The name is put in by `with_names`.
+        // `with_names` puts the name in.
         let mut params = CertificateParams::default();
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         if certificate.may_sign_crls {
@@ -109,17 +108,17 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), pem: certificate_pem.to_owned(), der })
     }
 
-    /// Whether a certificate, in PEM, names this CA and this CA's key as its issuer, and `key_pem` is its key.
+    /// Checks that a certificate, in PEM, names this CA and this CA's key as its issuer, and that `key_pem` is its key.
     pub(super) fn check_issued(&self, certificate_pem: &str, key_pem: &str) -> Result<(), Error> {
         let theirs = read_certificate(certificate_pem)?;
         let theirs = parse(&theirs)?;
         if !names_as_issuer(&theirs, &parse(&self.der)?) {
-            return Err(Error::new("the certificate is another CA's"));
+            return Err(Error::new("the certificate was issued by another CA"));
         }
         read_key(key_pem, &theirs).map(drop)
     }
 
-    /// Whether it was made for a try-out, by [`throwaway`](fn@super::throwaway) or by `certs/make-certs.sh`.
+    /// Whether it was made for a demo, by [`throwaway`](fn@super::throwaway) or by `certs/make-certs.sh`.
     pub(super) fn is_throwaway(&self) -> bool {
         parse(&self.der).is_ok_and(|own| is_throwaway(&own))
     }
@@ -129,16 +128,17 @@ impl Authority {
         &self.pem
     }
 
-    /// The authority's private key in PEM (PKCS#8). Whoever has it can let in anyone.
+    /// The authority's private key in PEM (PKCS#8). Whoever has it can give anyone access.
     pub fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// Signs a certificate for a server that is reached under `hosts`, DNS names (`*.` may come before one) and IP
-    /// addresses. Valid for 397 days, the longest that browsers take.
+    /// Signs a certificate for a server with the names `hosts`: DNS names, which may begin with `*.`, and IP addresses.
+    /// Valid for 397 days, the longest time that browsers accept.
     ///
     /// # Errors
-    /// `hosts` is empty, holds what is no name or what this authority may not vouch for; there is no randomness.
+    /// `hosts` is empty, or has an entry that is neither a DNS name nor an IP address, or that this authority may not vouch
+    /// for; the system gives no random numbers.
     pub fn issue_server(&self, hosts: &[&str], now: SystemTime) -> Result<Issued, Error> {
         self.issue_server_for(hosts, 397, now)
     }
@@ -146,12 +146,12 @@ impl Authority {
     /// The same for another number of days, 1 to 397.
     ///
     /// # Errors
-    /// As for [`issue_server`](Self::issue_server); the days are too many or too few.
+    /// As for [`issue_server`](Self::issue_server); the number of days is out of range.
     pub fn issue_server_for(&self, hosts: &[&str], days: u32, now: SystemTime) -> Result<Issued, Error> {
         check_hosts(hosts)?;
         let named = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())
-            .map_err(|error| Error::new("a host name is none").caused_by(error))?;
-        // The names that count stand elsewhere. OpenSSL would hold an address here to the constraints on DNS names.
+            .map_err(|error| Error::new("a host name is not valid").caused_by(error))?;
+        // Only the alternative names count. OpenSSL would apply the constraints on DNS names to an IP address here.
         let is_short_name = |host: &&&str| host.len() <= 64 && host.parse::<IpAddr>().is_err();
         let subject = Subject::Name(hosts.iter().find(is_short_name).unwrap_or(&"server"));
         self.issue(subject, named.subject_alt_names, Usage::Server, days, KeyKind::P256, now)
@@ -160,16 +160,16 @@ impl Authority {
     /// Signs a certificate for the client called `name`, its common name. Valid for 365 days.
     ///
     /// # Errors
-    /// `name` is empty or has over 64 characters; there is no randomness.
+    /// `name` is empty or has over 64 characters; the system gives no random numbers.
     pub fn issue_client(&self, name: &str, now: SystemTime) -> Result<Issued, Error> {
         self.issue_client_as(&ClientRequest::new(name), now)
     }
 
-    /// Signs a certificate for a client, with all that can be asked for.
+    /// Signs a certificate for a client as requested.
     ///
     /// # Errors
-    /// The request asks for what cannot be: a name, an address, a number of days; the build cannot make RSA keys; there
-    /// is no randomness.
+    /// A name, an address or the number of days is not valid; the build cannot make RSA keys; the system gives no random
+    /// numbers.
     pub fn issue_client_as(&self, request: &ClientRequest, now: SystemTime) -> Result<Issued, Error> {
         request.check()?;
         let emails = request.emails.iter().map(|email| Ok(SanType::Rfc822Name(ascii(email)?)));
@@ -178,10 +178,10 @@ impl Authority {
         self.issue(Subject::Name(&request.name), names, Usage::Client, request.days, request.key, now)
     }
 
-    /// Signs a new certificate, with a new key of the same kind, for the names of one that there is.
+    /// Signs a new certificate for the names of an existing one, with a new key of the same kind.
     ///
     /// # Errors
-    /// The certificate cannot be read, or says more than this can repeat: alternative names of rare kinds.
+    /// The certificate cannot be read, or has alternative names of a kind that cannot be repeated here.
     pub fn issue_again(
         &self,
         certificate_pem: &str,
@@ -204,7 +204,7 @@ impl Authority {
             names.push(SanType::URI(ascii(uri)?));
         }
         if names.len() != old.all_alternative_names.as_ref().map_or(0, Vec::len) {
-            return Err(Error::new("the certificate has names of a kind that cannot be repeated"));
+            return Err(Error::new("the certificate has names of a kind that cannot be repeated here"));
         }
         let key = match old.key {
             Key::Rsa(bits) if bits > 3072 => KeyKind::Rsa4096,
@@ -214,11 +214,11 @@ impl Authority {
         self.issue(Subject::Der(old.subject), names, usage, days, key, now)
     }
 
-    /// Signs a revocation list (version 2, in PEM) with its number, which has to grow from list to list. The next one
-    /// is due after `valid`.
+    /// Signs a revocation list (version 2, in PEM). Each list needs a higher `number` than the one before. The next list is
+    /// due after `valid`.
     ///
     /// # Errors
-    /// The key usage of the CA does not let it sign lists; `valid` is nothing.
+    /// The key usage of the CA does not allow signing lists; `valid` is zero.
     pub fn sign_crl(
         &self,
         revoked: &[Revoked],
@@ -229,7 +229,7 @@ impl Authority {
         self.sign_crl_of(revoked, number, backdated(now), now + valid)
     }
 
-    /// The same for a list that is issued and due at these times.
+    /// The same with the two times of the list.
     pub(super) fn sign_crl_of(
         &self,
         revoked: &[Revoked],
@@ -257,8 +257,8 @@ impl Authority {
             match error {
                 // RFC 5280, section 4.2.1.3.
                 rcgen::Error::IssuerNotCrlSigner => failed.hint(
-                    "the keyUsage of this CA allows no lists: have its certificate made anew, with the same name and key, and with \
-                     keyCertSign and cRLSign; what it has signed stays valid",
+                    "the keyUsage of this CA does not allow signing lists: have its certificate issued again with the same name and key, \
+                     and with keyCertSign and cRLSign; what it has signed stays valid",
                 ),
                 error => failed.caused_by(error),
             }
@@ -289,11 +289,11 @@ impl Authority {
         });
         for host in hosts {
             if !may_vouch_for(&own, &host) {
-                return Err(Error::new(format!("the name constraints of the CA do not let it vouch for {host}"))
-                    .hint("make a CA for this host as well, in another directory"));
+                return Err(Error::new(format!("the name constraints of the CA do not allow {host}"))
+                    .hint("make another CA for this host, in another directory"));
             }
         }
-        // What outlives its CA is of no use.
+        // A certificate that outlives its CA is useless.
         let mut params = params(subject.for_rcgen(), now, (now + clock::days(days.into())).min(own.not_after))?;
         params.subject_alt_names = names;
         params.is_ca = IsCa::ExplicitNoCa;
@@ -314,16 +314,16 @@ impl Authority {
     }
 }
 
-/// Of a new certificate.
+/// The subject of a new certificate.
 enum Subject<'a> {
     Name(&'a str),
-    /// As it stands in another one.
+    /// As in another certificate, in DER.
     Der(&'a [u8]),
 }
 
 impl Subject<'_> {
-    /// What stands there already, or something until the right one is put in: without any, the alternative names would be
-    /// critical (RFC 5280, section 4.1.2.6).
+    /// For `Der`, a placeholder that is replaced later: with an empty subject, the alternative names would be critical (RFC
+    /// 5280, section 4.1.2.6).
     fn for_rcgen(&self) -> DistinguishedName {
         match self {
             Self::Name(name) => subject(name),
@@ -364,7 +364,7 @@ fn ascii(text: &str) -> Result<Ia5String, Error> {
 
 fn reason_code(reason: Reason) -> Option<RevocationReason> {
     Some(match reason {
-        // To be left out (RFC 5280, section 5.3.1).
+        // It is to be left out (RFC 5280, section 5.3.1).
         Reason::Unspecified => return None,
         Reason::KeyCompromise => RevocationReason::KeyCompromise,
         Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
@@ -374,12 +374,12 @@ fn reason_code(reason: Reason) -> Option<RevocationReason> {
     })
 }
 
-/// When a list that is signed now is issued: a server whose clock is behind takes it all the same.
+/// The issue date of a list that is signed now: earlier, so that a server whose clock is behind accepts it too.
 pub(super) fn backdated(now: SystemTime) -> SystemTime {
     now.checked_sub(BACKDATED).unwrap_or(now)
 }
 
-/// 16 random octets, the first of them neither 0 nor negative: the longest that old programs take.
+/// 16 random octets, the most that old programs accept. The number is positive, and its first octet is not 0.
 fn serial_number() -> Result<SerialNumber, Error> {
     let mut octets = [0; 16];
     getrandom::fill(&mut octets).map_err(no_randomness)?;
@@ -388,7 +388,7 @@ fn serial_number() -> Result<SerialNumber, Error> {
 }
 
 pub(super) fn no_randomness(error: getrandom::Error) -> Error {
-    Error::new("the system gives no randomness").caused_by(error)
+    Error::new("the system gives no random numbers").caused_by(error)
 }
 
 /// The key is never shown.

@@ -1,10 +1,10 @@
-//! BER (X.690) made DER, as far as PKCS#12 needs it: NSS, and with it Firefox, writes lengths that are not said beforehand and
-//! strings in pieces, which readers of DER do not take.
+//! Turns BER (X.690) into DER, as far as PKCS#12 needs it. NSS, and so Firefox, writes indefinite lengths and strings in
+//! pieces, which DER readers reject.
 
 use crate::x509::der::element;
 use crate::x509::der::tag::{self, OBJECT_IDENTIFIER as OID, OCTET_STRING, SEQUENCE};
 
-/// An element with what is in it. Its length is said, and as short as it can be, when it is written.
+/// An element. It is written with a definite length of the shortest form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) tag: u8,
@@ -21,12 +21,12 @@ pub(super) enum Content {
 pub(super) const CONTEXT_0: u8 = tag::constructed(0);
 const CONSTRUCTED: u8 = 0x20;
 
-/// PKCS#12 needs fifteen or so.
+/// PKCS#12 needs about fifteen.
 const MAX_DEPTH: usize = 32;
 
 impl Element {
-    /// Reads one element, after which nothing may follow. `None`: it is no BER, or deeper than anything that PKCS#12 has. A
-    /// string in pieces is put together; what is in a string is not looked at.
+    /// Reads one element, after which nothing may follow. `None`: it is not BER, or nested more deeply than any PKCS#12
+    /// file. A string in pieces is joined; its content is not examined.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let element = read(&mut rest, MAX_DEPTH)?;
@@ -41,7 +41,7 @@ impl Element {
         element(self.tag, &content)
     }
 
-    /// The elements in it; none if it has octets.
+    /// The elements in it; none if it holds octets.
     pub(super) fn elements(&self) -> &[Element] {
         match &self.content {
             Content::Octets(_) => &[],
@@ -49,7 +49,7 @@ impl Element {
         }
     }
 
-    /// Its octets, if it is of this kind and has some.
+    /// Its octets, if it has this tag and holds octets.
     pub(super) fn octets(&self, tag: u8) -> Option<&[u8]> {
         match &self.content {
             Content::Octets(octets) if self.tag == tag => Some(octets),
@@ -60,7 +60,7 @@ impl Element {
 
 fn read(rest: &mut &[u8], depth: usize) -> Option<Element> {
     let tag = take(rest, 1)?[0];
-    // Tags of several octets (X.690, 8.1.2.4) do not occur.
+    // Tags of several octets (X.690, section 8.1.2.4) do not occur.
     if depth == 0 || tag & 0x1f == 0x1f {
         return None;
     }
@@ -75,7 +75,7 @@ fn read(rest: &mut &[u8], depth: usize) -> Option<Element> {
             }
             Content::Elements(elements)
         }
-        // X.690, 8.1.3.6: to the two octets that end it.
+        // Up to the two octets that end it (X.690, section 8.1.3.6).
         (None, true) => {
             let mut elements = Vec::new();
             while !rest.starts_with(&[0, 0]) {
@@ -89,8 +89,8 @@ fn read(rest: &mut &[u8], depth: usize) -> Option<Element> {
     joined(Element { tag, content })
 }
 
-/// A string in pieces in one (X.690, 8.7.3): an octet string that says so, and the encrypted content, which is the third of its
-/// elements and an octet string whose tag is `[0]` (RFC 5652, section 6.1).
+/// Joins a string in pieces (X.690, section 8.7.3). There are two kinds: a constructed octet string, and encrypted content,
+/// which is the third element and an octet string with the tag `[0]` (RFC 5652, section 6.1).
 fn joined(mut element: Element) -> Option<Element> {
     if element.tag == OCTET_STRING | CONSTRUCTED {
         return Some(Element { tag: OCTET_STRING, content: Content::Octets(pieces(&element)?) });
@@ -109,7 +109,7 @@ fn pieces(element: &Element) -> Option<Vec<u8>> {
     Some(pieces.collect::<Option<Vec<_>>>()?.concat())
 }
 
-/// `None` within: it is not said.
+/// `None` inside: the length is indefinite.
 fn length(rest: &mut &[u8]) -> Option<Option<usize>> {
     match take(rest, 1)?[0] {
         short @ 0..=0x7f => Some(Some(short.into())),

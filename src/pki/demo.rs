@@ -96,7 +96,7 @@ impl Demo<'_> {
             if let Some((there, missing)) = self.half_of([&certificate, &key]) {
                 return Err(self
                     .without(there, missing)
-                    .hint(format!("put {missing} back, or remove {there} to have both made anew")));
+                    .hint(format!("put {missing} back, or remove {there} to have both made again")));
             }
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Demo<'_> {
         let left = [&*password, legacy].into_iter().find(|file| self.has(file));
         match left.filter(|_| !self.has(modern)) {
             None => Ok(()),
-            Some(left) => Err(self.without(left, modern).hint("remove it, and both are made anew")),
+            Some(left) => Err(self.without(left, modern).hint("remove it, and both are made again")),
         }
     }
 
@@ -186,7 +186,7 @@ impl Demo<'_> {
             let mend = error.hint_text().unwrap_or("put the right files back").to_owned();
             Error::new(format!("{} does not fit {key} and {CA}", path.display()))
                 .caused_by(error)
-                .hint(format!("{mend}, or remove {certificate} and {key} to have both made anew"))
+                .hint(format!("{mend}, or remove {certificate} and {key} to have both made again"))
         })
     }
 

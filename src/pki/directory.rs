@@ -1,4 +1,4 @@
-//! A directory of certificates: a CA, what it signed, an index of it, and the revocation list. What `mtls-min certs` does.
+//! A directory of certificates: a CA, what it signed, an index, and the revocation list. This is what `mtls-min certs` does.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -23,11 +23,12 @@ use crate::error::Error;
 /// | `NAME.p12`, `NAME.legacy.p12` | a client, for browsers and for old ones |
 /// | `crl.pem` | the revocation list |
 /// | `index.txt` | what was signed and what was revoked |
-/// | `.lock` | taken by whoever changes something |
+/// | `.lock` | held by whoever changes something |
 ///
-/// Nothing is overwritten but the index and the revocation list, and what [`renew`](Self::renew) is asked to replace. The CA may
-/// be another program's, its key PKCS#8, SEC1 or PKCS#1; what that one has revoked is learned from its list.
-/// Files appear whole, keys with mode 0600. Certificates of this CA that others put there are taken into the index.
+/// Nothing is overwritten except the index, the revocation list, and what [`renew`](Self::renew) is asked to replace. The CA
+/// may come from another program, with a key in PKCS#8, SEC1 or PKCS#1; what was revoked there is learned from its list.
+/// Files appear whole, keys with mode 0600. Certificates of this CA that others put into the directory are added to the
+/// index.
 #[derive(Debug, Clone)]
 pub struct Directory(pub(super) Place);
 
@@ -39,7 +40,7 @@ pub struct Overview {
     pub entries: Vec<Entry>,
     /// The number of the last revocation list; 0 if there never was one.
     pub crl_number: u64,
-    /// When the next revocation list is due. None: there is none yet, or it has yet to be signed for a revocation.
+    /// When the next revocation list is due. `None`: there is no list yet, or a revocation has yet to be signed.
     pub crl_due: Option<SystemTime>,
 }
 
@@ -49,33 +50,33 @@ impl Directory {
         Self(Place { path: path.into(), patience: Duration::from_secs(10), on_wait: None, on_notice: None })
     }
 
-    /// How long to wait for another process that works in the directory. Defaults to 10 seconds.
+    /// How long to wait for another process that is using the directory. Defaults to 10 seconds.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.0.patience = patience;
         self
     }
 
-    /// What to call, with the path, before such a wait.
+    /// What to call, with the path, before waiting.
     pub fn on_wait(mut self, call: fn(&Path)) -> Self {
         self.0.on_wait = Some(call);
         self
     }
 
-    /// What to call with what the operator should know, in a sentence: an index or a revocation list that is from a backup,
-    /// files that are kept under another name.
+    /// What to call with a sentence that the operator should read: for example, that an index or a revocation list comes
+    /// from a backup, or that files were renamed.
     pub fn on_notice(mut self, call: fn(&str)) -> Self {
         self.0.on_notice = Some(call);
         self
     }
 
-    /// Makes a CA called `name`, a server certificate for `hosts`, and an empty revocation list for 30 days. If
-    /// `any_host` is false, name constraints hold the CA to `hosts`: see [`Authority::for_hosts`].
+    /// Makes a CA called `name`, a server certificate for `hosts`, and an empty revocation list for 30 days. Unless
+    /// `any_host` is true, name constraints limit the CA to `hosts`: see [`Authority::for_hosts`].
     ///
-    /// Returns the files that are new, as the other methods do.
+    /// Returns the new files, as the other methods do.
     ///
     /// # Errors
-    /// One of these files is there already; `hosts` holds what is no name; the name is that of the demo's CA; a file cannot be
-    /// written.
+    /// One of these files exists already; an entry of `hosts` is neither a DNS name nor an IP address; the name is that of
+    /// the demo's CA; a file cannot be written.
     pub fn init(&self, name: &str, hosts: &[&str], any_host: bool, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_hosts(hosts)?;
         if name == THROWAWAY {
@@ -95,10 +96,10 @@ impl Directory {
         Ok(made)
     }
 
-    /// Makes a certificate for one more server, or for one whose files are gone: `NAME-crt.pem` and `NAME-key.pem`.
+    /// Makes a certificate for another server, or for one whose files are lost: `NAME-crt.pem` and `NAME-key.pem`.
     ///
     /// # Errors
-    /// It is there already, or valid; the CA's name constraints do not let it vouch for one of `hosts`; a value cannot be.
+    /// It exists already, or is valid; the CA's name constraints do not allow one of `hosts`; a value is not valid.
     pub fn issue_server(&self, name: &str, hosts: &[&str], days: u32, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_file_name(name)?;
         check_hosts(hosts)?;
@@ -106,14 +107,14 @@ impl Directory {
         Opened::new(&self.0, now)?.add_server(name, hosts, days, now)
     }
 
-    /// Makes a certificate for a client: `NAME-crt.pem`, `NAME-key.pem`, and both with the CA in `NAME.p12` and
-    /// `NAME.legacy.p12` under `password`, printable ASCII of at least 8 characters.
+    /// Makes a certificate for a client: `NAME-crt.pem`, `NAME-key.pem`, and `NAME.p12` and `NAME.legacy.p12`, which hold
+    /// both and the CA. `password` protects them: printable ASCII of at least 8 characters.
     ///
-    /// If all certificates of that name are revoked, their files are kept as `NAME.revoked-SERIAL` and so on. The same goes
-    /// for [`issue_server`](Self::issue_server).
+    /// If all certificates of that name are revoked, their files are renamed to `NAME.revoked-SERIAL` and so on. The same
+    /// goes for [`issue_server`](Self::issue_server).
     ///
     /// # Errors
-    /// It is there already, or valid; a value cannot be.
+    /// It exists already, or is valid; a value is not valid.
     pub fn issue_client(
         &self,
         request: &ClientRequest,
@@ -126,26 +127,26 @@ impl Directory {
         Opened::new(&self.0, now)?.add_client(request, password, now)
     }
 
-    /// Replaces the certificate, the key and the PKCS#12 files of `name` by new ones for the same names. The password is
-    /// for a client's files.
+    /// Replaces the certificate, the key and the PKCS#12 files of `name` by new ones for the same names. `password` is for
+    /// the PKCS#12 files of a client.
     ///
     /// # Errors
-    /// There is none to renew, or it is revoked; a value cannot be.
+    /// There is nothing to renew, or it is revoked; a value is not valid.
     pub fn renew(&self, name: &str, renewal: &Renewal, password: &str, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         check_file_name(name)?;
         check_password(password)?;
         Opened::new(&self.0, now)?.renew(name, renewal, password, now)
     }
 
-    /// Revokes every certificate of `name`, and signs the revocation list anew. Returns their serial numbers: none if
-    /// all were revoked before, in which case the list is signed anew all the same.
+    /// Revokes every certificate of `name`, and signs a new revocation list. Returns the serial numbers of those that were
+    /// not revoked before. If there are none, the list is still signed again.
     ///
-    /// The index is written before the list, so that whatever happens in between the revocation is not lost: the next
-    /// change of any kind signs the list.
+    /// The index is written before the list, so a revocation is never lost: if the list cannot be written, the next change
+    /// signs it.
     ///
     /// # Errors
-    /// Nothing of that name is known; a file cannot be written; this would be the first list of a CA that may have revoked
-    /// others elsewhere: see [`sign_first_crl`](Self::sign_first_crl).
+    /// The name is unknown; a file cannot be written; this would be the first list of a CA that may have revoked others
+    /// elsewhere: see [`sign_first_crl`](Self::sign_first_crl).
     pub fn revoke(&self, name: &str, reason: Reason, now: SystemTime) -> Result<Vec<String>, Error> {
         check_file_name(name)?;
         let mut opened = Opened::new(&self.0, now)?;
@@ -156,10 +157,10 @@ impl Directory {
         Ok(revoked)
     }
 
-    /// Signs the revocation list anew, for `days` from now on; or for as many as the last time.
+    /// Signs a new revocation list, valid for `days` from now, or for as many days as the last one.
     ///
     /// # Errors
-    /// There is no CA; the days are not 1 to 3650; a file cannot be written; no list of this CA was ever signed or seen in
+    /// There is no CA; the days are not 1 to 3650; a file cannot be written; no list of this CA was ever signed or found in
     /// the directory.
     pub fn sign_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
@@ -168,40 +169,38 @@ impl Directory {
         opened.sign_crl_for(days, now)
     }
 
-    /// Signs the first revocation list of a CA that was not made here and has revoked nobody yet, by whatever program: the
-    /// list is empty.
+    /// Signs the first revocation list of a CA that was made elsewhere. Only for a CA that no program has used to revoke a
+    /// certificate yet: the list is empty.
     ///
     /// # Errors
-    /// As for [`sign_crl`](Self::sign_crl), but for the last; somebody is revoked.
+    /// As for [`sign_crl`](Self::sign_crl), except for the last; a certificate is revoked.
     pub fn sign_first_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
         let mut opened = Opened::new(&self.0, now)?;
         match opened.index.revoked().len() {
             0 => opened.sign_crl_for(days, now),
-            _ => {
-                Err(Error::new(format!("{} knows of certificates that are revoked", self.0.path.join(INDEX).display()))
-                    .hint("`Directory::sign_crl` signs the list of them"))
-            }
+            _ => Err(Error::new(format!("{} has revoked certificates", self.0.path.join(INDEX).display()))
+                .hint("leave out --empty: `mtls-min certs crl` signs a list of them")),
         }
     }
 
-    /// Takes over the revocation list that is there, of another program or beside an index that is lost: makes an index of
-    /// what it revokes, and signs the list anew. Of certificates whose files are not there, the index knows only whether they
-    /// are revoked.
+    /// Takes over the existing revocation list, from another program or beside a lost index: makes an index of what it
+    /// revokes, and signs a new list. If the files of a certificate are not there, the index knows only whether it is
+    /// revoked.
     ///
     /// # Errors
-    /// As for [`sign_crl`](Self::sign_crl), but for the last; there is no list, or it is partial or another CA's.
+    /// As for [`sign_crl`](Self::sign_crl), except for the last; there is no list, or it is partial or another CA's.
     pub fn adopt_crl(&self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         check_list_days(days)?;
         let mut opened = Opened::beginning(&self.0, Beginning::FromList, now)?;
         if opened.index.seen_list_of.is_none() {
-            return Err(Error::new(format!("there is no {} to take over", self.0.path.join(CRL).display()))
+            return Err(Error::new(format!("there is no {} to adopt", self.0.path.join(CRL).display()))
                 .hint("put the CA's last list there, under this name"));
         }
         opened.sign_crl_for(days, now)
     }
 
-    /// What the directory holds. It changes nothing and waits for nobody.
+    /// What the directory holds. It changes nothing and does not wait for a lock.
     ///
     /// # Errors
     /// There is no CA; the index cannot be read.
@@ -214,20 +213,18 @@ impl Directory {
         Ok(Overview { entries, crl_number: crl.number, crl_due })
     }
 
-    /// An `init` that was cut short left a CA, or the key of one.
+    /// An interrupted `init` leaves a CA, or the key of one.
     fn check_not_begun(&self) -> Result<(), Error> {
         let there = |file: &str| self.0.path.join(file).exists();
         let dir = self.0.path.display();
         if there(CA_KEY) && !there(CA) {
-            return Err(Error::new(format!(
-                "{dir}/{CA_KEY} is there without {CA}, as an init that was cut short leaves it"
-            ))
-            .hint("move it away, and try again"));
+            return Err(Error::new(format!("{dir}/{CA_KEY} is there without {CA}, as an interrupted init leaves it"))
+                .hint("move it away, and try again"));
         }
         if there(CA) && there(CA_KEY) && !there(INDEX) {
             return Err(Error::new(format!("there is a CA in {dir} already, without {INDEX}")).hint(
-                "if an init was cut short, `Directory::issue_server` and `Directory::sign_first_crl` make the rest; \
-                 for another CA, `Directory::new` names another directory",
+                "if an init was interrupted, `mtls-min certs server --host NAME` and `mtls-min certs crl --empty` make the rest; \
+                 for another CA, `mtls-min certs --dir` names another directory",
             ));
         }
         Ok(())

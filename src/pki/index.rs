@@ -6,8 +6,8 @@
 //! <kind> <name> <serial> <not after> valid
 //! <kind> <name> <serial> <not after> revoked <when> <reason>
 //! ```
-//! Words are separated by tabs, times are RFC 3339, serial numbers hexadecimal. A name may have several lines, the newest
-//! last. Numbers of lists grow with time.
+//! Words are separated by tabs, times are RFC 3339, serial numbers are hexadecimal. A name may have several lines, the
+//! newest last. The numbers of lists grow with time.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -24,11 +24,11 @@ const FIRST_LINE: &str = "mtls-min index 1";
 pub(super) struct Index {
     pub(super) crl: Crl,
     pub(super) entries: Vec<Entry>,
-    /// When the revocation list in the directory was issued, if it knows what that says. Not written.
+    /// When the revocation list in the directory was issued, if the index covers it. Not written.
     pub(super) seen_list_of: Option<SystemTime>,
 }
 
-/// What is known of the revocation list.
+/// What is known about the revocation list.
 #[derive(Debug)]
 pub(super) struct Crl {
     /// The number of the last one, 0 before the first.
@@ -42,7 +42,7 @@ pub(super) struct Crl {
 pub(super) enum CrlState {
     /// None was ever signed.
     None,
-    /// What the index says has yet to be signed: the process that wrote it did not come that far.
+    /// The list has yet to be signed: the process that wrote the index did not get that far.
     Pending,
     /// It is signed, and the next is due at this time.
     Signed(SystemTime),
@@ -54,7 +54,7 @@ pub(super) enum CrlState {
 pub struct Entry {
     /// What it is for.
     pub usage: Usage,
-    /// Its name, which its files have too.
+    /// Its name, which is also that of its files.
     pub name: String,
     /// Its serial number, in hexadecimal digits.
     pub serial: String,
@@ -65,7 +65,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether it counts at `now`: neither revoked nor expired.
+    /// Whether it is valid at `now`: neither revoked nor expired.
     pub fn is_valid(&self, now: SystemTime) -> bool {
         self.revoked.is_none() && now <= self.not_after
     }
@@ -78,12 +78,12 @@ impl Default for Index {
 }
 
 impl Index {
-    /// Reads an index. Any line that is not understood is an error: it could be a revocation.
+    /// Reads an index. A line that cannot be read is an error, because it could be a revocation.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let mut lines = (1..).zip(text.lines());
-        let broken = |number: usize| Error::new(format!("line {number} is not understood"));
+        let broken = |number: usize| Error::new(format!("line {number} cannot be read"));
         let first = lines.next().is_some_and(|(_, line)| line == FIRST_LINE);
-        // A file that was cut lacks at least its last line end.
+        // A file that was cut off lacks at least its last line end.
         if !first || !text.ends_with('\n') {
             return Err(not_an_index(text));
         }
@@ -120,7 +120,7 @@ impl Index {
         self.entries.iter().rev().find(|entry| entry.name == name)
     }
 
-    /// Revokes all that is not revoked yet among those that `choose` picks: their serial numbers.
+    /// Revokes the certificates that `choose` picks, except those that are revoked already. Returns their serial numbers.
     pub(super) fn revoke(&mut self, choose: impl Fn(&Entry) -> bool, now: SystemTime, reason: Reason) -> Vec<String> {
         let chosen = self.entries.iter_mut().filter(|entry| entry.revoked.is_none() && choose(entry));
         chosen
@@ -131,27 +131,27 @@ impl Index {
             .collect()
     }
 
-    /// What belongs on the revocation list: all that was ever revoked.
+    /// What belongs on the revocation list: every certificate that was ever revoked.
     pub(super) fn revoked(&self) -> Vec<Revoked> {
         let revoked = self.entries.iter().filter_map(|entry| Some((octets(&entry.serial)?, entry.revoked?)));
         revoked.map(|(serial, (at, reason))| Revoked { serial, at, reason }).collect()
     }
 }
 
-/// `openssl ca` keeps a file of the same name: six columns, of which the first is a letter.
+/// `openssl ca` keeps a file of the same name, with six columns, of which the first is a letter.
 fn not_an_index(text: &str) -> Error {
     let of_openssl = |line: &str| {
         let columns: Vec<_> = line.split('\t').collect();
         columns.len() == 6 && ["V", "R", "E"].contains(&columns[0])
     };
     if text.lines().next().is_some_and(of_openssl) {
-        return Error::new("it is the database of `openssl ca`, which says whom this CA has revoked").hint(
-            "go on with `openssl ca`; or copy ca.pem, ca-key.pem and the CA's last list, as crl.pem, into a directory of their \
-             own, where `Directory::adopt_crl` takes the list over",
+        return Error::new("it is the database of `openssl ca`, which records what this CA has revoked").hint(
+            "continue with `openssl ca`; or copy ca.pem, ca-key.pem and the CA's last list, as crl.pem, into a directory of their \
+             own, where `mtls-min certs crl --adopt` adopts the list",
         );
     }
-    Error::new("it is not, or not all of, an index that `Directory` wrote")
-        .hint("get it back from a backup: without it nobody knows what was revoked")
+    Error::new("it is not a complete index of `mtls-min certs`")
+        .hint("restore it from a backup: without it, nothing records what was revoked")
 }
 
 fn crl(line: &str) -> Option<Crl> {

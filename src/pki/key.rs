@@ -1,4 +1,4 @@
-//! Private keys: made, and read in each of the forms that people have them in.
+//! Private keys: making them, and reading them in each common form.
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::pem::PemObject;
@@ -13,16 +13,16 @@ use crate::x509::der::{Reader, element, tag};
 /// KEY`).
 ///
 /// # Errors
-/// It cannot be read, is encrypted, or is another's.
+/// It cannot be read, is encrypted, or does not belong to the certificate.
 pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPair, Error> {
     if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || pem.contains("Proc-Type: 4,ENCRYPTED") {
         return Err(Error::new("the key is encrypted")
-            .hint("decrypt it: (umask 077; openssl pkey -in KEY -out NEW-KEY), and keep the new one from others"));
+            .hint("decrypt it: (umask 077; openssl pkey -in KEY -out NEW-KEY), and keep the new file private"));
     }
     let unreadable = || {
         Error::new("the key cannot be read").hint(
-            "it must be a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY, of EC P-256 or P-384, \
-             Ed25519 or RSA; `openssl pkey -in KEY -out NEW-KEY` writes others so",
+            "it must be a block -----BEGIN PRIVATE KEY-----, EC PRIVATE KEY or RSA PRIVATE KEY, with a key of EC P-256 or P-384, \
+             Ed25519 or RSA; `openssl pkey -in KEY -out NEW-KEY` converts other forms",
         )
     };
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| unreadable().caused_by(error))?;
@@ -38,16 +38,16 @@ pub(super) fn read_key(pem: &str, certificate: &Certificate<'_>) -> Result<KeyPa
 }
 
 fn not_its_key() -> Error {
-    Error::new("the key is not that of the certificate").hint("put the key back that belongs to the certificate")
+    Error::new("the key does not belong to the certificate").hint("put back the key that belongs to the certificate")
 }
 
-/// The algorithm of a certificate's key: the inside of the `AlgorithmIdentifier`.
+/// The algorithm of a certificate's key: the content of the `AlgorithmIdentifier`.
 fn algorithm<'a>(certificate: &Certificate<'a>) -> Option<&'a [u8]> {
     Reader::of(certificate.spki, tag::SEQUENCE).and_then(|mut spki| spki.expect(tag::SEQUENCE)).ok()
 }
 
-/// The older forms lie in the newer one as they are, behind the algorithm (RFC 5958, section 2): that of the certificate.
-/// The crypto library of the smaller build reads the newer one only.
+/// Wraps an older form in PKCS#8 (RFC 5958, section 2), with the algorithm of the certificate. The crypto library of the
+/// smaller build reads PKCS#8 only.
 fn in_pkcs8(key: &[u8], algorithm: &[u8]) -> PrivateKeyDer<'static> {
     const VERSION_0: [u8; 3] = [2, 1, 0];
     let parts = [&VERSION_0[..], &element(tag::SEQUENCE, algorithm), &element(tag::OCTET_STRING, key)].concat();
@@ -63,7 +63,7 @@ pub(super) fn new_key(kind: KeyKind) -> Result<KeyPair, Error> {
         KeyKind::Rsa4096 => new_rsa_key(rcgen::RsaKeySize::_4096),
         #[cfg(not(feature = "aws-lc-rs"))]
         KeyKind::Rsa2048 | KeyKind::Rsa4096 => Err(Error::new("this build cannot make RSA keys")
-            .hint("build it with the feature `aws-lc-rs`, or take the usual kind of key")),
+            .hint("build it with the feature `aws-lc-rs`, or use the default kind of key")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is where in a directory of certificates: its path, the names of its files, and what is free.
+//! The layout of a directory of certificates: its path, the names of its files, and which names are free.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(super) const LOCK: &str = ".lock";
 /// The name of the server that `mtls-min` looks for.
 pub(super) const SERVER: &str = "server";
 
-/// A directory, and how to deal with others who work in it.
+/// A directory, and how to deal with other processes that use it.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -37,7 +37,7 @@ impl Place {
         }
     }
 
-    /// A file that is there must not be overwritten. What cannot be looked at is taken to be there.
+    /// A file that exists is not overwritten. If it cannot be examined, it is assumed to exist.
     pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
         match self.is_free(file) {
             true => Ok(()),
@@ -57,7 +57,7 @@ pub(super) fn certificate_file(name: &str) -> String {
     format!("{name}-crt.pem")
 }
 
-/// Those of a client; a server has the first two.
+/// The files of a client; a server has the first two.
 pub(super) fn files(name: &str) -> [String; 4] {
     [certificate_file(name), format!("{name}-key.pem"), format!("{name}.p12"), format!("{name}.legacy.p12")]
 }

@@ -1,17 +1,17 @@
-//! Puts names into a certificate or a list as they stand elsewhere, byte for byte. `rcgen` keeps a name as a map: it loses
-//! attributes that stand there twice, groups of them, and kinds of strings. A name that differs in a byte is another CA's to
-//! most programs.
+//! Puts a name from another certificate into a certificate or a list, byte for byte. `rcgen` keeps a name as a map, so it
+//! loses repeated attributes, groups of attributes and types of strings. For most programs, a name that differs in one byte
+//! belongs to another CA.
 
 use crate::error::Error;
 use crate::x509::der::{NotDer, Reader, element, tag};
 
-/// Where the names stand in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
+/// The positions of the names in what is signed, counted from 0 (RFC 5280, sections 4.1 and 5.1).
 pub(super) const ISSUER_OF_CERTIFICATE: usize = 3;
 pub(super) const SUBJECT_OF_CERTIFICATE: usize = 5;
 pub(super) const ISSUER_OF_LIST: usize = 2;
 
-/// The same certificate or list with these names, each given as DER, at these places. It is signed anew by `sign`, unless
-/// nothing differs.
+/// The same certificate or list with these names, each as DER, at these positions. It is signed again by `sign`, unless
+/// nothing changes.
 pub(super) fn with_names(
     der: &[u8],
     names: &[(usize, &[u8])],
@@ -27,12 +27,12 @@ pub(super) fn with_names(
     if to_be_signed == signed {
         return Ok(der.to_vec());
     }
-    // No bit of the last octet is unused.
+    // The last octet has no unused bits.
     let signature = [&[0][..], &sign(&to_be_signed)?].concat();
     Ok(element(tag::SEQUENCE, &[&to_be_signed[..], algorithm, &element(tag::BIT_STRING, &signature)].concat()))
 }
 
-/// The elements of a sequence, each whole.
+/// The elements of a sequence, each with its header.
 fn elements(sequence: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
     Reader::of(sequence, tag::SEQUENCE)?.all(|elements| Ok(elements.any()?.whole))
 }

@@ -1,4 +1,4 @@
-//! The file that browsers import, written: certificate, key and CA under a password.
+//! Writes the file that browsers import: certificate, key and CA, protected by a password.
 
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain,
@@ -11,10 +11,10 @@ use crate::error::Error;
 
 /// Puts a client's certificate, its key and the CA's certificate into one PKCS#12 file under the name `name`.
 ///
-/// The key is called `name`, which Java shows; the certificates are called by their subjects.
+/// The key is named `name`, which Java shows; the certificates are named by their subjects.
 ///
-/// Encrypted with AES-256 and PBKDF2 with HMAC-SHA-256, as OpenSSL 3, Firefox, Chromium and Java 17 take it. The
-/// key has to be PKCS#8.
+/// Encrypted with AES-256 and PBKDF2 with HMAC-SHA-256, which OpenSSL 3, Firefox, Chromium and Java 17 accept. The key has
+/// to be PKCS#8.
 ///
 /// # Errors
 /// The password is empty (macOS would not import it), or one of the parts cannot be read.
@@ -32,7 +32,7 @@ pub fn pkcs12(
 /// The same in the form that macOS, Windows up to Server 2016 and old Android import: encrypted with triple DES, with an
 /// HMAC of SHA-1. OpenSSL 3 reads it with `-legacy`.
 ///
-/// These algorithms are weak where the password is: give it a random one, and delete the file once it is imported.
+/// These algorithms are weak if the password is weak: use a random one, and delete the file once it is imported.
 ///
 /// # Errors
 /// As for [`pkcs12`].
@@ -77,10 +77,10 @@ fn write(
         .map_err(|error| failed().caused_by(error))
 }
 
-/// A password of 80 random bits that can be typed: `k7mq-x2fd-9bwz-h4tn`.
+/// A random password that is easy to type, with 80 bits: `k7mq-x2fd-9bwz-h4tn`.
 ///
 /// # Errors
-/// The system gives no randomness.
+/// The system gives no random numbers.
 pub fn random_password() -> Result<String, Error> {
     // 32 characters, without l, 1, i and o.
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";

@@ -1,5 +1,5 @@
-//! The file that browsers export (PKCS#12, RFC 7292), read, whoever wrote it: NSS and Firefox, Java, Windows, OpenSSL. What cannot
-//! be read is named.
+//! Reads the file that browsers export (PKCS#12, RFC 7292): from NSS and Firefox, Java, Windows and OpenSSL. An error says
+//! what cannot be read.
 
 use p12_keystore::error::Error as ReadError;
 use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKeyBag};
@@ -14,17 +14,18 @@ use crate::x509::der::tag::{INTEGER, OBJECT_IDENTIFIER as OID, OCTET_STRING, SEQ
 use crate::x509::distinguished_name::normal_form;
 use crate::x509::identity::Identity;
 
-/// The hint of the errors that another password may mend.
-pub(crate) const WRONG_PASSWORD: &str = "is the password the one of this file?";
+/// The hint of errors for which the password may be the reason.
+pub(crate) const WRONG_PASSWORD: &str = "is this the password of this file?";
 
-/// The certificates of a PKCS#12 file in DER: that of the key first, then its chain.
+/// The certificates of a PKCS#12 file in DER: first that of the key, then its chain.
 ///
-/// Its integrity is checked where it is protected by the method of RFC 7292, appendix B, and all of it is DER. It is not with PBMAC1
-/// (RFC 9579) and where NSS or Firefox wrote the file in BER: then the password is proven by what it decrypts alone.
+/// Its integrity is checked if it is protected by the method of RFC 7292, appendix B, and all of the file is DER. It is not
+/// checked with PBMAC1 (RFC 9579), or if NSS or Firefox wrote the file in BER. Then only the decryption shows that the
+/// password is right.
 ///
 /// # Errors
-/// The bytes are no PKCS#12 file, or a broken one; the password is another; it is encrypted by a method that is not known here; there
-/// is no key in it, no certificate for the key, or several of both.
+/// The file is not PKCS#12, or it is broken; the password is wrong; the encryption method is not supported; it has no key,
+/// no certificate for the key, or several of both.
 pub fn pkcs12_certificates(bytes: &[u8], password: &str) -> Result<Vec<Vec<u8>>, Error> {
     let store = Store::read(bytes).ok_or_else(|| {
         Error::new("this PKCS#12 file is broken, or not protected by a password").hint("copy the file again, whole")
@@ -35,11 +36,11 @@ pub fn pkcs12_certificates(bytes: &[u8], password: &str) -> Result<Vec<Vec<u8>>,
     Ok(chain(leaf, &archive.certs))
 }
 
-/// The parts of a file, in which everything that is not encrypted is DER.
+/// The parts of a file. Everything that is not encrypted is DER.
 struct Store {
     /// An `AuthenticatedSafe`.
     contents: Element,
-    /// What protects the contents as they were, if these were DER.
+    /// The MAC of the contents; `None` if it cannot be checked, because the contents were not DER.
     mac: Option<Element>,
 }
 
@@ -66,12 +67,12 @@ impl Store {
         Element { tag: SEQUENCE, content: Content::Elements(parts) }.write()
     }
 
-    /// Methods that are not known are told before anything is decrypted, so that no password is blamed for them.
+    /// An unsupported method is reported before anything is decrypted, so that the password is not blamed for it.
     fn check_methods(&self) -> Result<(), Error> {
         match unknown_method(&self.contents) {
             Some(method) => {
                 let method = name_of_method(&method);
-                Err(Error::new(format!("this PKCS#12 file is encrypted by a method that is not read here: {method}")))
+                Err(Error::new(format!("this PKCS#12 file is encrypted by a method that is not supported: {method}")))
             }
             None => Ok(()),
         }
@@ -82,25 +83,25 @@ impl Store {
         match error {
             ReadError::MacError(_) => wrong_password(),
             ReadError::UnsupportedEncryptionScheme | ReadError::UnsupportedMacAlgorithm => {
-                Error::new("this PKCS#12 file is encrypted by a method that is not read here")
+                Error::new("this PKCS#12 file is encrypted by a method that is not supported")
             }
             ReadError::InvalidParameters => Error::new(
-                "this PKCS#12 file asks for more than a million iterations, or for other parameters that are not taken",
+                "this PKCS#12 file asks for more than a million iterations, or for other parameters that are not accepted",
             ),
             ReadError::UnsupportedContentType | ReadError::UnsupportedCertificateType => Error::new(
-                "this PKCS#12 file holds something that is no X.509 certificate, or is encrypted to a public key",
+                "this PKCS#12 file holds something other than X.509 certificates, or is encrypted with a public key",
             ),
             ReadError::X509Error(_) => {
                 Error::new("a certificate in this PKCS#12 file is broken").hint("export it again")
             }
-            // The password was proven before, or nothing was tried with it.
+            // The password was proven right before, or was not used yet.
             error if self.mac.is_some() => Error::new("something in this PKCS#12 file cannot be read").caused_by(error),
             _ => wrong_password(),
         }
     }
 }
 
-/// The certificate of the key, of which there has to be one.
+/// The certificate of the key. There has to be exactly one.
 fn leaf(archive: &Pkcs12Archive) -> Result<&CertificateBag, Error> {
     if archive.certs.is_empty() {
         return Err(Error::new("there is no certificate in this PKCS#12 file").hint("export it with its certificate"));
@@ -119,15 +120,15 @@ fn leaf(archive: &Pkcs12Archive) -> Result<&CertificateBag, Error> {
             let subjects: Vec<_> = several
                 .iter()
                 .map(|leaf| Certificate::parse(leaf.cert.as_der()).map(|leaf| Identity::of(&leaf).subject().to_owned()))
-                .map(|subject| subject.unwrap_or_else(|_| "one that is unreadable".to_owned()))
+                .map(|subject| subject.unwrap_or_else(|_| "one that cannot be read".to_owned()))
                 .collect();
-            Err(Error::new(format!("there are several keys in this PKCS#12 file: of {}", subjects.join("; of ")))
-                .hint("export the one that is meant into a file of its own"))
+            Err(Error::new(format!("there are several keys in this PKCS#12 file, for {}", subjects.join("; ")))
+                .hint("export the one you want into a file of its own"))
         }
     }
 }
 
-/// By the id that both have (RFC 2985, section 5.5.2), or by the key itself.
+/// By the id that both have (RFC 2985, section 5.5.2), or by comparing the keys.
 fn certificate_of<'a>(key: &PrivateKeyBag, archive: &'a Pkcs12Archive) -> Option<&'a CertificateBag> {
     let id = key.local_key_id.as_ref().map(AsRef::as_ref);
     let by_id = archive.certs.iter().find(|bag| id.is_some() && bag.local_key_id.as_deref() == id);
@@ -140,7 +141,7 @@ fn certificate_of<'a>(key: &PrivateKeyBag, archive: &'a Pkcs12Archive) -> Option
     })
 }
 
-/// A certificate and those of its issuers that are there (names are equal by RFC 5280, section 7.1).
+/// A certificate and its issuers, as far as they are in the file (names are compared by RFC 5280, section 7.1).
 fn chain(leaf: &CertificateBag, bags: &[CertificateBag]) -> Vec<Vec<u8>> {
     let names = |der: &[u8]| {
         let certificate = Certificate::parse(der).ok()?;
@@ -179,7 +180,7 @@ fn octets_of_data(info: &Element) -> Option<&[u8]> {
     }
 }
 
-/// Makes DER of what is in a `ContentInfo` of plain data.
+/// Turns what is in a `ContentInfo` of plain data into DER.
 fn normalise_data(info: &mut Element) {
     let Some(inside) = octets_of_data(info).and_then(Element::read).map(|inside| inside.write()) else { return };
     if let Content::Elements(parts) = &mut info.content
@@ -194,7 +195,7 @@ fn contains_oid(element: &Element, oid: &[u8]) -> bool {
     element.octets(OID) == Some(oid) || element.elements().iter().any(|inside| contains_oid(inside, oid))
 }
 
-/// The first method of encryption in it that is not read here, if there is one, as the octets of its identifier.
+/// The first unsupported encryption method in it, if any, as the octets of its object identifier.
 fn unknown_method(element: &Element) -> Option<Vec<u8>> {
     if let Some(inside) = octets_of_data(element).and_then(Element::read) {
         return unknown_method(&inside);

@@ -1,4 +1,4 @@
-//! Reads the certificates of a directory.
+//! Reads certificates in PEM, and checks what a CA has to be.
 
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ pub(super) fn names_as_issuer(certificate: &Certificate<'_>, ca: &Certificate<'_
     is_same_name(ca.subject, certificate.issuer) && !other_key
 }
 
-/// The common name of a CA that was made for a try-out; its organization is `mtls-min`.
+/// The common name of a CA that was made for a demo; its organization is `mtls-min`.
 pub(super) const THROWAWAY: &str = "mtls-min throw-away CA";
 
 /// Whether this is the certificate of such a CA.
@@ -26,7 +26,7 @@ pub(super) fn is_throwaway(ca: &Certificate<'_>) -> bool {
     names == [(Some("O"), "mtls-min"), (Some("CN"), THROWAWAY)] && ca.is_self_issued()
 }
 
-/// Whether a CA may sign at this time. What it signs by a clock that is behind is stale once the clock is set.
+/// Whether a CA may sign at this time. If the clock is slow, what it signs has expired once the clock is set.
 pub(super) fn check_dates(ca: &Certificate<'_>, now: SystemTime) -> Result<(), Error> {
     if now < ca.not_before {
         return Err(Error::new(format!("the CA is not valid before {}", timestamp(ca.not_before)))

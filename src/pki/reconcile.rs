@@ -1,4 +1,4 @@
-//! Reads what a directory of certificates holds: the index, and what it does not know yet.
+//! Reads what a directory of certificates holds: the index, and what the index does not know yet.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,18 +19,18 @@ use crate::x509::crl::RevocationList;
 use crate::x509::distinguished_name::is_same_name;
 use crate::x509::signature::{Check, check_list};
 
-/// What may be read where there is no index.
+/// What may be read if there is no index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// No revocation list: its index is lost, or another program signs it.
+    /// No revocation list. If there is one, its index was lost, or another program signs it.
     WithoutList,
     /// A revocation list, from which a new index learns what was revoked.
     FromList,
 }
 
 impl Place {
-    /// The index; the certificates of this CA that are there without being in it; and what the revocation list revokes
-    /// without its knowledge, as when the index is from a backup.
+    /// The index, with certificates of this CA that it lacks, and with revocations on the list that it lacks, as when the
+    /// index comes from a backup.
     pub(super) fn load(&self, ca_pem: &str, beginning: Beginning) -> Result<Index, Error> {
         let mut index = self.read_index(beginning)?;
         let ca = read_certificate(ca_pem)?;
@@ -44,7 +44,7 @@ impl Place {
         let path = self.path.join(INDEX);
         match fs::read_to_string(&path) {
             Ok(text) => Index::parse(&text).map_err(|error| {
-                let mend = error.hint_text().unwrap_or("get it back from a backup").to_owned();
+                let mend = error.hint_text().unwrap_or("restore it from a backup").to_owned();
                 Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(mend)
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => match beginning {
@@ -58,14 +58,14 @@ impl Place {
 
     fn no_index(&self) -> Error {
         Error::new(format!("{} is there without {INDEX}", self.path.join(CRL).display())).hint(
-            "if `Directory` made both, get index.txt back from a backup: it says what was signed and revoked; if the list is \
-             another program's, or there is no backup, `Directory::adopt_crl` makes an index of what the list revokes",
+            "if `mtls-min certs` made both, restore index.txt from a backup: it says what was signed and revoked; if the list is \
+             another program's, or there is no backup, `mtls-min certs crl --adopt` makes an index of what the list revokes",
         )
     }
 
     fn adopt_certificates(&self, index: &mut Index, ca: &Certificate<'_>) -> Result<(), Error> {
         for name in self.names()? {
-            // What cannot be read is not of this CA, as far as anybody can tell.
+            // A certificate that cannot be read is taken to be another CA's.
             let Ok(pem) = fs::read_to_string(self.path.join(certificate_file(&name))) else { continue };
             let Ok(der) = read_certificate(&pem) else { continue };
             let Ok(certificate) = parse(&der) else { continue };
@@ -81,14 +81,14 @@ impl Place {
         Ok(())
     }
 
-    /// What was revoked stays revoked, and the number of the list never falls: an index that is older than the list beside
-    /// it learns from it.
+    /// A revocation is never undone, and the number of the list never decreases: an index that is older than the list beside
+    /// it learns from the list.
     fn adopt_revocations(&self, index: &mut Index, ca: &Certificate<'_>, beginning: Beginning) -> Result<(), Error> {
         let path = self.path.join(CRL);
         let wrong = |why: &str| {
             Error::new(format!("{} {why}", path.display())).hint(
-                "if `Directory` has signed all lists of this CA, move it away: `Directory::sign_crl` then signs the list anew, \
-                 from index.txt; otherwise put the CA's last list in its place, complete",
+                "if `mtls-min certs` has signed all lists of this CA, move it away: `mtls-min certs crl` then signs it again, \
+                 from index.txt; otherwise replace it by the CA's last list, whole",
             )
         };
         let pem = match fs::read(&path) {
@@ -101,28 +101,28 @@ impl Place {
             return Err(wrong("holds no revocation list in PEM, or several"));
         };
         let (list, signed) = RevocationList::parse(&der).map_err(|error| wrong("cannot be used").caused_by(error))?;
-        // Most CAs that init makes have one name.
+        // Most CAs of `certs init` have the same name, so the signature decides.
         let algorithms = crypto::provider().signature_verification_algorithms;
         if !is_same_name(ca.subject, &list.issuer) || check_list(&signed, ca.spki, &algorithms) != Check::Good {
             return Err(wrong("is the revocation list of another CA"));
         }
         if let Some(scope) = list.scope.text() {
-            return Err(wrong(&format!("is for a part of the CA's certificates only: {scope}")));
+            return Err(wrong(&format!("covers only some of the CA's certificates: {scope}")));
         }
-        // Lists of other programs may have none; all of ours are higher than it, and later.
+        // Lists of other programs may have no number. Ours will be higher and later than theirs.
         let number = match list.number {
             None => 0,
-            Some(_) => list.small_number().ok_or_else(|| wrong("has a number that is none of ours"))?,
+            Some(_) => list.small_number().ok_or_else(|| wrong("has a number that is too large for this index"))?,
         };
         let before = index.crl.number;
-        // A list from a backup lacks what was revoked since, until it is signed anew.
+        // A list from a backup lacks later revocations, until it is signed again.
         if number < before && matches!(index.crl.state, CrlState::Signed(_)) {
             index.crl.state = CrlState::Pending;
             let what = match list.number {
                 None => "has no number, so it was not signed here".to_owned(),
-                Some(_) => format!("is older than {INDEX}, as one from a backup is"),
+                Some(_) => format!("is older than {INDEX}, as if from a backup"),
             };
-            self.notice(&format!("{} {what}; it is signed anew", path.display()));
+            self.notice(&format!("{} {what}; it is signed again", path.display()));
         }
         index.crl.number = before.max(number);
         index.seen_list_of = Some(list.this_update);
@@ -148,7 +148,7 @@ impl Place {
                         usage: Usage::Client,
                         name: format!("serial-{serial}"),
                         serial,
-                        // It says nothing of that, but no certificate is good for longer than its CA.
+                        // The list does not say, but no certificate is valid longer than its CA.
                         not_after: ca.not_after,
                         revoked,
                     });
@@ -158,7 +158,7 @@ impl Place {
         let why = match beginning {
             _ if number <= before && learned == 0 => return Ok(()),
             Beginning::WithoutList if before > 0 && list.number.is_some() => {
-                format!(", which is newer than {INDEX}: is that from a backup?")
+                format!(", which is newer than {INDEX}: is {INDEX} from a backup?")
             }
             _ => String::new(),
         };
@@ -181,11 +181,12 @@ impl Place {
     }
 }
 
-/// To sign it as the positive number of the same digits would let in whom it revokes, and revoke another.
+/// If the list were signed with the positive number of the same digits, the revoked certificate would be valid again, and
+/// another would be revoked.
 fn negative(path: &Path, serial: &[u8]) -> Error {
     let (path, serial) = (path.display(), hex(serial));
     Error::new(format!("{path} revokes a negative serial number (in DER: {serial}), which this index cannot hold")).hint(
-        "go on with the program that signed the list; serial numbers are to be positive (RFC 5280, section 4.1.2.2)",
+        "continue with the program that signed the list; serial numbers have to be positive (RFC 5280, section 4.1.2.2)",
     )
 }
 
@@ -194,7 +195,7 @@ pub(super) fn entry(name: &str, usage: Usage, certificate: &Certificate<'_>) -> 
     Ok(Entry { usage, name, serial, not_after: certificate.not_after, revoked: None })
 }
 
-/// The digits of a number that is positive, as it is on a revocation list.
+/// The digits of a serial number, which has to be positive, as a revocation list has it.
 fn serial(certificate: &Certificate<'_>) -> Result<String, Error> {
     let significant = certificate.serial.iter().position(|octet| *octet != 0).unwrap_or(certificate.serial.len());
     if significant == certificate.serial.len() || certificate.serial[0] >= 0x80 {

@@ -1,4 +1,4 @@
-//! The work in a directory of certificates, by whoever holds its lock.
+//! What is done in a directory of certificates while its lock is held.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,15 +27,15 @@ pub(super) struct Opened<'d> {
 }
 
 impl<'d> Opened<'d> {
-    /// Takes the lock, reads all there is, and finishes what somebody was kept from: files that have yet to take their
-    /// names, a revocation list that has yet to be signed.
+    /// Takes the lock, reads everything, and completes what was interrupted: files that do not have their final names yet,
+    /// and a revocation list that has yet to be signed.
     pub(super) fn new(directory: &'d Place, now: SystemTime) -> Result<Self, Error> {
         Self::beginning(directory, Beginning::WithoutList, now)
     }
 
     pub(super) fn beginning(directory: &'d Place, beginning: Beginning, now: SystemTime) -> Result<Self, Error> {
         let ca = directory.path.join(CA);
-        // What cannot be looked at is read below, which tells why not.
+        // If it cannot be examined, reading it below fails and says why.
         if ca.try_exists().is_ok_and(|exists| !exists) {
             return Err(no_authority(&ca));
         }
@@ -64,8 +64,8 @@ impl<'d> Opened<'d> {
         if lock_file(&file, directory.patience).map_err(failed)? {
             return Ok(file);
         }
-        Err(Error::new(format!("another process works in {}", directory.path.display()))
-            .hint(format!("it holds the lock on {}; wait for it, or end it", path.display())))
+        Err(Error::new(format!("another process is using {}", directory.path.display()))
+            .hint(format!("it holds the lock on {}; wait until it is done, or stop it", path.display())))
     }
 
     pub(super) fn add_server(
@@ -103,10 +103,9 @@ impl<'d> Opened<'d> {
         let newest = self.check_known(name)?;
         let usage = newest.usage;
         if newest.revoked.is_some() {
-            let again = if usage == Usage::Server { "issue_server" } else { "issue_client" };
-            return Err(Error::new(format!("{name} is revoked, and is not renewed")).hint(format!(
-                "`Directory::{again}({name})` makes a new one, and keeps the old files under another name"
-            )));
+            let again = if usage == Usage::Server { "server --host HOST" } else { "client" };
+            return Err(Error::new(format!("{name} is revoked, and is not renewed"))
+                .hint(format!("`mtls-min certs {again} {name}` makes a new one, and renames the old files")));
         }
         if renewal.revoke_old {
             self.check_first_list()?;
@@ -114,22 +113,19 @@ impl<'d> Opened<'d> {
         let path = self.directory.path.join(certificate_file(name));
         let days = renewal.days.unwrap_or(if usage == Usage::Server { 397 } else { 365 });
         let old = read(&path)?;
-        // The names of what lies there instead would be vouched for unseen.
+        // The names in a file that somebody put there would be signed unseen.
         if !is_one_of(&self.index.entries, name, &old) {
-            return Err(Error::new(format!(
-                "{} is none of the certificates of {name} that the index knows",
-                path.display()
-            ))
-            .hint("put the right file back, or move the files away and make the certificate anew"));
+            return Err(Error::new(format!("the index does not know {} as a certificate of {name}", path.display()))
+                .hint("put the right file back, or move the files away and make a new certificate"));
         }
         let issued = self.authority.issue_again(&old, usage, days, now);
         let failed = |error| Error::new(format!("{} cannot be renewed", path.display())).caused_by(error);
         let issued = issued.map_err(failed)?;
         if renewal.revoke_old {
-            // A list that can never be signed would stop whoever opens the directory next.
+            // If the list could never be signed, every later command in this directory would fail.
             self.authority.sign_crl(&[], 1, now, Duration::from_secs(1))?;
             self.index.revoke(|entry| entry.name == name, now, Reason::Superseded);
-            // Until the list is signed, which comes after the new files, the index remembers that it has to be.
+            // The list is signed after the new files are written. Until then, the index remembers that it has to be.
             self.index.crl.state = CrlState::Pending;
         }
         let mut written = self.put(name, usage, &issued, password)?;
@@ -139,8 +135,8 @@ impl<'d> Opened<'d> {
         Ok(written)
     }
 
-    /// The first list in a directory revokes nobody but whom its index knows. Whom the CA's owner has revoked by another
-    /// program, it would let in again.
+    /// The first list revokes only what the index knows. If the CA's owner has revoked others by another program, they would
+    /// be let in again.
     pub(super) fn check_first_list(&self) -> Result<(), Error> {
         let Index { crl, seen_list_of, .. } = &self.index;
         if crl.state != CrlState::None || seen_list_of.is_some() || self.authority.is_throwaway() {
@@ -148,30 +144,31 @@ impl<'d> Opened<'d> {
         }
         let dir = self.directory.path.display();
         let error = format!(
-            "nothing in {dir} says whom this CA has revoked so far, so a first list would let in whomever another program revoked"
+            "nothing in {dir} says what this CA has revoked so far, so a first list would undo what another program revoked"
         );
         Err(Error::new(error).hint(format!(
-            "put the CA's last list there as {CRL}, and `Directory::adopt_crl` takes it over; if this CA has revoked nobody \
-             yet, `Directory::sign_first_crl` signs an empty list"
+            "put the CA's last list there as {CRL}, and `mtls-min certs crl --adopt` adopts it; if this CA has revoked nothing \
+             yet, `mtls-min certs crl --empty` signs an empty list"
         )))
     }
 
-    /// Writes the index, then the list, then in the index that the list is written. Between the first and the last the
-    /// list is pending, and the next who opens the directory signs it.
+    /// Writes the index, then the list, then the index once more, which now says that the list is written. In between the
+    /// list is pending, and the next command in the directory signs it.
     ///
-    /// The number of the list is the time in seconds, or one more than the last if that is larger: so a directory that was
-    /// restored from a backup uses no number again, and a server sees that its list is another (RFC 5280, section 5.2.3).
+    /// The number of the list is the time in seconds, or one more than the last number if that is larger. So a directory
+    /// that was restored from a backup never reuses a number, and a server can tell the lists apart (RFC 5280, section
+    /// 5.2.3).
     pub(super) fn sign_crl(&mut self, now: SystemTime) -> Result<PathBuf, Error> {
         let valid = days(self.index.crl.days.into());
         let number = self.index.crl.number.checked_add(1).ok_or_else(|| {
             let path = self.directory.path.join(INDEX);
-            Error::new(format!("{}: the number of the revocation list can grow no more", path.display()))
-                .hint("somebody has set it; get the file back from a backup")
+            Error::new(format!("{}: the number of the revocation list is at its maximum", path.display()))
+                .hint("somebody has edited it; restore the file from a backup")
         })?;
         let number = number.max(now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs()));
         self.index.crl.number = number;
         self.index.crl.state = CrlState::Pending;
-        // No earlier than the last one, or a server would find number and date at odds.
+        // Not earlier than the last list, or number and date would contradict each other.
         let last = self.index.seen_list_of.filter(|last| *last <= now);
         let from = last.map_or(backdated(now), |last| last.max(backdated(now)));
         let list = self.authority.sign_crl_of(&self.index.revoked(), number, from, now + valid)?;
@@ -183,7 +180,7 @@ impl<'d> Opened<'d> {
         Ok(path)
     }
 
-    /// The same for another number of days from now on, which stays.
+    /// The same for another number of days, which later lists keep.
     pub(super) fn sign_crl_for(&mut self, days: Option<u32>, now: SystemTime) -> Result<PathBuf, Error> {
         self.index.crl.days = days.unwrap_or(self.index.crl.days);
         self.sign_crl(now)
@@ -197,14 +194,14 @@ impl<'d> Opened<'d> {
         let path = self.directory.path.join(certificate_file(name));
         Err(match path.exists() {
             true => Error::new(format!("{} is not a certificate of this CA", path.display()))
-                .hint("or it is known by another name: `Directory::list` shows them"),
-            false => Error::new(format!("nothing called {name} is known in {}", self.directory.path.display()))
-                .hint("`Directory::list` shows what there is"),
+                .hint("or it has another name: `mtls-min certs list` shows all names"),
+            false => Error::new(format!("there is no certificate called {name} in {}", self.directory.path.display()))
+                .hint("`mtls-min certs list` shows what there is"),
         })
     }
 
-    /// Whether a name is free: nobody has it, or only who was revoked. Then the serial number of the revoked certificate
-    /// whose files are there.
+    /// Whether a name is free: unused, or all its certificates are revoked. Returns the serial number of the revoked
+    /// certificate whose files are still there, if any.
     fn check_new(&self, name: &str, now: SystemTime) -> Result<Option<String>, Error> {
         let is_valid = self.index.entries.iter().any(|entry| entry.name == name && entry.is_valid(now));
         let there = serial_in(&self.directory.path.join(certificate_file(name)));
@@ -216,23 +213,23 @@ impl<'d> Opened<'d> {
         };
         if let Some(serial) = there.filter(|serial| !is_valid && is_revoked(serial)) {
             for [from, to] in moves(name, &serial).iter().filter(|[from, _]| !self.directory.is_free(from)) {
-                self.directory.check_free(to, &format!("move it away first: {from} is to have its name"))?;
+                self.directory.check_free(to, &format!("move it away first: {from} will be renamed to it"))?;
             }
             return Ok(Some(serial));
         }
-        let again = format!("`Directory::renew({name})` replaces what there is; else move the files away first");
+        let again = format!("`mtls-min certs renew {name}` replaces it; otherwise move the files away first");
         for file in files(name) {
             self.directory.check_free(&file, &again)?;
         }
         match is_valid {
             false => Ok(None),
-            true => Err(Error::new(format!("{name} has a valid certificate already, though its files are gone"))
-                .hint(format!("put them back, or `Directory::revoke({name})` first"))),
+            true => Err(Error::new(format!("{name} has a valid certificate already, but its files are gone"))
+                .hint(format!("put them back, or `mtls-min certs revoke {name}` first"))),
         }
     }
 
-    /// Gives the files of a revoked certificate another name. The certificate comes last: while it is there, whoever is
-    /// killed in between can try again.
+    /// Renames the files of a revoked certificate. The certificate comes last: if the process is killed before that, the
+    /// next attempt starts over.
     fn set_aside(&self, name: &str, revoked: Option<String>) -> Result<(), Error> {
         let Some(serial) = revoked else { return Ok(()) };
         for [from, to] in moves(name, &serial).iter().filter(|[from, _]| !self.directory.is_free(from)) {
@@ -245,8 +242,8 @@ impl<'d> Opened<'d> {
         Ok(())
     }
 
-    /// Enters a certificate into the index and puts its files in place, all or none: see [`Staged`]. In this order nobody
-    /// has a certificate that cannot be revoked.
+    /// Adds a certificate to the index and puts its files in place, all or none: see [`Staged`]. In this order, no
+    /// certificate exists that cannot be revoked.
     fn put(&mut self, name: &str, usage: Usage, issued: &Issued, password: &str) -> Result<Vec<PathBuf>, Error> {
         let der = read_certificate(&issued.certificate_pem)?;
         let certificate = parse(&der)?;
@@ -261,7 +258,7 @@ impl<'d> Opened<'d> {
         self.index.entries.push(entry(name, usage, &certificate)?);
         self.save()?;
         let written = staged.take_names()?;
-        // The demo keeps its password in a file, which must not be that of another certificate.
+        // The demo keeps the password in a file, which has to be that of the current certificate.
         let remembered = self.directory.path.join(password_file(name));
         if usage == Usage::Client && remembered.exists() {
             write_over(&remembered, format!("{password}\n").as_bytes(), Secrecy::Private)?;
@@ -327,7 +324,7 @@ fn moves(name: &str, serial: &str) -> [[String; 2]; 4] {
     [1, 2, 3, 0].map(|at| [now[at].clone(), then[at].clone()])
 }
 
-/// Under which the files of a revoked certificate are kept.
+/// The name under which the files of a revoked certificate are kept.
 fn set_aside_name(name: &str, serial: &str) -> String {
     format!("{name}.revoked-{serial}")
 }

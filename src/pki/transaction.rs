@@ -1,7 +1,8 @@
-//! Puts the files of a certificate in place all or none, also if the process is killed in between.
+//! Puts the files of a certificate in place, all or none, even if the process is killed in between.
 //!
-//! They are written beside their places (`alice-key.pem.mtls-min-new`), then the index is written, then they take their names, the
-//! certificate last. Whoever opens the directory next finishes what is in the index, and takes away what is not.
+//! They are first written under temporary names (`alice-key.pem.mtls-min-new`). Then the index is written. Then they get
+//! their final names, the certificate last. The next command that opens the directory completes the files of certificates
+//! that are in the index, and removes the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,19 +16,19 @@ use super::reconcile::serial_of;
 use super::request::check_file_name;
 use crate::error::Error;
 
-/// Nobody else's: what has it is written over and taken away.
+/// The ending of such temporary names. No other program uses it, so these files may be overwritten and removed.
 const SUFFIX: &str = ".mtls-min-new";
 
-/// A temporary file this old is nobody's any more.
+/// A temporary file of this age was left by a process that no longer runs.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
-/// Files that have yet to take their names. Those that do not are taken away.
+/// Files that do not have their final names yet. If they never get them, they are removed.
 pub(super) struct Staged {
     places: Vec<PathBuf>,
 }
 
 impl Staged {
-    /// Writes the files beside their places.
+    /// Writes the files under temporary names.
     pub(super) fn write(directory: &Path, contents: &[Content]) -> Result<Self, Error> {
         let mut staged = Self { places: Vec::new() };
         for (file, content, secrecy) in contents {
@@ -38,7 +39,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Has the files take their names, in the order in which they were written; where they are now.
+    /// Gives the files their final names, in the order in which they were written; returns their paths.
     pub(super) fn take_names(mut self) -> Result<Vec<PathBuf>, Error> {
         let places = std::mem::take(&mut self.places);
         places.iter().try_for_each(|place| take_name(place))?;
@@ -54,7 +55,7 @@ impl Drop for Staged {
     }
 }
 
-/// Finishes or takes away what somebody began who was killed.
+/// Completes or removes what a killed process left.
 pub(super) fn settle(directory: &Path, index: &Index, now: SystemTime) -> Result<(), Error> {
     let failed = |error| Error::new(format!("cannot read {}", directory.display())).caused_by(error);
     let mut names = BTreeSet::new();
@@ -84,7 +85,7 @@ fn is_in(index: &Index, pem: &str) -> bool {
     serial_of(pem).is_ok_and(|serial| index.entries.iter().any(|entry| entry.serial == serial))
 }
 
-/// Whose staged file this is.
+/// The name of the certificate that a temporary file belongs to.
 fn name_of(file: &str) -> Option<String> {
     let place = file.strip_suffix(SUFFIX)?;
     let endings = ["-crt.pem", "-key.pem", ".legacy.p12", ".p12"];

@@ -132,7 +132,7 @@ fn a_missing_part_is_named() {
         (vec![bag(&alice), key_bag(&bob)], "no certificate for it"),
         (
             vec![bag(&alice), key_bag(&alice), bag(&bob), key_bag(&bob)],
-            "several keys in this PKCS#12 file: of CN=alice; of CN=bob",
+            "several keys in this PKCS#12 file, for CN=alice; CN=bob",
         ),
     ] {
         for file in [plain(&bags), ber(&plain(&bags))] {
@@ -160,14 +160,14 @@ fn a_method_that_is_not_known_is_named_by_its_number_at_least() {
     for (algorithm, words) in [
         (simple(PBE, 1), "RC4 with 128 bits (1.2.840.113549.1.12.1.1)"),
         (simple(PBE, 5), "RC2 with 128 bits (1.2.840.113549.1.12.1.5)"),
-        (simple(PBE, 99), "here: 1.2.840.113549.1.12.1.99"),
+        (simple(PBE, 99), "not supported: 1.2.840.113549.1.12.1.99"),
         (simple(PKCS_5, 3), "MD5 and DES (1.2.840.113549.1.5.3)"),
-        (pbes2(&pbkdf2, &hmac_sha256, &unknown), "here: 1.3.6.1.4.1.99999.1"),
-        (pbes2(&pbkdf2, &unknown, &aes), "here: 1.3.6.1.4.1.99999.1"),
-        (pbes2(&unknown, &hmac_sha256, &aes), "here: 1.3.6.1.4.1.99999.1"),
-        (pbes2(&pbkdf2, &hmac_sha256, &write(6, &[0x88, 0x37, 1])), "here: 2.999.1"),
+        (pbes2(&pbkdf2, &hmac_sha256, &unknown), "not supported: 1.3.6.1.4.1.99999.1"),
+        (pbes2(&pbkdf2, &unknown, &aes), "not supported: 1.3.6.1.4.1.99999.1"),
+        (pbes2(&unknown, &hmac_sha256, &aes), "not supported: 1.3.6.1.4.1.99999.1"),
+        (pbes2(&pbkdf2, &hmac_sha256, &write(6, &[0x88, 0x37, 1])), "not supported: 2.999.1"),
         // Of another kind altogether.
-        (simple(&[0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f], 2), "a method that is not read here"),
+        (simple(&[0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f], 2), "a method that is not supported"),
     ] {
         let whole = file(&[&encrypted(&algorithm)], &[]);
         let key_only = plain(&[shrouded(&algorithm)]);
@@ -181,7 +181,7 @@ fn a_method_that_is_not_known_is_named_by_its_number_at_least() {
     // Those that are read fail for the password, or for what was encrypted.
     for algorithm in [simple(PBE, 3), simple(PBE, 6), pbes2(&pbkdf2, &hmac_sha256, &aes)] {
         let said = why_not(&file(&[&encrypted(&algorithm)], &[]), "secret");
-        assert!(said.contains("is the password the one of this file?"), "{said}");
+        assert!(said.contains("is this the password of this file?"), "{said}");
     }
 }
 
@@ -192,7 +192,7 @@ fn what_protects_the_file_is_checked_where_it_is_known() {
     let infos = data(&seq(&[&certificate_bag(&alice.chain[0]), &key_bag(&alice)]));
     let sha1 = seq(&[&write(6, &[0x2b, 14, 3, 2, 26]), &write(5, &[])]);
     let said = why_not(&file(&[&infos], &mac(&sha1)), "secret");
-    assert!(said.contains("is the password the one of this file?"), "{said}");
+    assert!(said.contains("is this the password of this file?"), "{said}");
     // RFC 9579: its parameters are not read, and what it protects is.
     let pbmac1 = file(&[&infos], &mac(&seq(&[&oid(PKCS_5, &[14]), &seq(&[])])));
     assert_eq!(pkcs12_certificates(&pbmac1, "secret").unwrap().len(), 1);

@@ -171,7 +171,7 @@ fn pkcs12_files_of_openssl_java_nss_and_such_as_windows_makes_are_checked() {
         let (good, said) = checked(&dir, "--password-file pw");
         assert!(good && said.starts_with("authorised  CN=alice,"), "{command}: {said}");
         let (good, said) = checked(&dir, "--password-file other");
-        assert!(!good && said.contains("hint: is the password the one of this file?"), "{command}: {said}");
+        assert!(!good && said.contains("hint: is this the password of this file?"), "{command}: {said}");
         let (good, said) = checked(&dir, "");
         assert!(
             !good && said.contains("which has a password") && said.contains("--password-file"),
@@ -219,7 +219,7 @@ fn a_method_of_encryption_that_is_not_read_is_named_and_no_password_is_blamed() 
             for password in ["", "--password-file pw", "--password-file other"] {
                 let (good, said) = checked(&dir, password);
                 assert!(
-                    !good && said.contains(&format!("a method that is not read here: {words} (1.")),
+                    !good && said.contains(&format!("a method that is not supported: {words} (1.")),
                     "{options}: {said}"
                 );
                 assert!(!said.contains("is the password"), "{said}");

@@ -39,7 +39,7 @@ fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     let dir = directory_of(&Ca::new("ca"));
     let before = snapshot(&dir);
     let said = fails(&dir, "crl");
-    assert!(said.contains("nothing in certs says whom this CA has revoked so far"), "{said}");
+    assert!(said.contains("nothing in certs says what this CA has revoked so far"), "{said}");
     assert!(said.contains("--empty") && said.contains("--adopt"), "{said}");
     assert!(done(&dir, "list").contains("no revocation list yet: `mtls-min certs crl --empty` signs one"));
     assert_eq!(snapshot(&dir).len(), before.len() + 1, "the lock, and nothing else");
@@ -57,8 +57,7 @@ fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     done(&dir, "crl");
     let said = fails(&dir, "crl --empty");
     assert!(
-        said.contains("certs/index.txt knows of certificates that are revoked")
-            && said.contains("`mtls-min certs crl` signs"),
+        said.contains("certs/index.txt has revoked certificates") && said.contains("leave out --empty"),
         "{said}"
     );
     assert!(fails(&dir, "crl --empty --adopt").contains("do not go together"));
@@ -129,7 +128,7 @@ fn a_lost_index_is_made_anew_from_the_list() {
 fn a_list_that_is_not_whole_or_not_this_cas_is_not_taken_over() {
     let ca = Ca::new("ca");
     let dir = directory_of(&ca);
-    assert!(fails(&dir, "crl --adopt").contains("there is no certs/crl.pem to take over"));
+    assert!(fails(&dir, "crl --adopt").contains("there is no certs/crl.pem to adopt"));
     let delta = write(0x30, &[&[6, 3, 0x55, 0x1d, 0x1b][..], &[1, 1, 0xff], &[4, 3, 2, 1, 4]].concat());
     let partial = Crl { extensions: vec![delta], ..Crl::number(5) };
     let two = Crl::number(5).pem(&ca) + &Crl::number(6).pem(&ca);
@@ -137,7 +136,7 @@ fn a_list_that_is_not_whole_or_not_this_cas_is_not_taken_over() {
         dir.write("certs/crl.pem", list);
         let before = snapshot(&dir);
         let said = fails(&dir, "crl --adopt");
-        assert!(said.contains("certs/crl.pem") && said.contains("put the CA's last list in its place"), "{said}");
+        assert!(said.contains("certs/crl.pem") && said.contains("replace it by the CA's last list"), "{said}");
         assert!(snapshot(&dir) == before, "something has changed");
     }
 }
@@ -273,9 +272,9 @@ fn a_ca_key_that_is_encrypted_or_anothers_is_told_as_that() {
     let encrypted = armour("ENCRYPTED PRIVATE KEY", &[0x30, 0]);
     let old = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
     for (key, part, hint) in [
-        (other.key_pem(), "not that of the certificate", "put the key back"),
-        (sec1, "not that of the certificate", "put the key back"),
-        (armour("RSA PRIVATE KEY", &[0x30, 0]), "not that of the certificate", "put the key back"),
+        (other.key_pem(), "does not belong to the certificate", "put back the key"),
+        (sec1, "does not belong to the certificate", "put back the key"),
+        (armour("RSA PRIVATE KEY", &[0x30, 0]), "does not belong to the certificate", "put back the key"),
         (encrypted, "encrypted", "openssl pkey"),
         (old.to_owned(), "encrypted", "openssl pkey"),
         (ca.pem(), "cannot be read", "PRIVATE KEY"),
@@ -316,7 +315,7 @@ fn a_list_of_a_part_of_the_certificates_is_not_taken_over_as_the_list_of_all() {
         let before = snapshot(&dir);
         let said = fails(&dir, "crl --adopt");
         assert!(
-            said.contains("certs/crl.pem is for a part of the CA's certificates only") && said.contains(words),
+            said.contains("certs/crl.pem covers only some of the CA's certificates") && said.contains(words),
             "{said}"
         );
         assert!(snapshot(&dir) == before, "something has changed");
@@ -405,7 +404,7 @@ fn a_ca_whose_key_usage_allows_no_lists_is_told_apart_and_how_to_mend_it() {
     done(&dir, "client alice");
     let said = fails(&dir, "crl --empty");
     assert!(
-        said.contains("the keyUsage of this CA allows no lists") && said.contains("keyCertSign and cRLSign"),
+        said.contains("the keyUsage of this CA does not allow signing lists") && said.contains("keyCertSign and cRLSign"),
         "{said}"
     );
     dir.write("certs/ca.pem", ca.pem());

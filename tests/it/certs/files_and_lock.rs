@@ -101,7 +101,7 @@ fn a_lock_that_is_never_freed_is_an_error_and_no_hindrance_to_reading() {
     let _lock = hold(dir.path());
     let directory = Directory::new(dir.path().join("certs")).patience(Duration::from_millis(50));
     let error = directory.issue_client(&ClientRequest::new("x"), "a password", SystemTime::now()).unwrap_err();
-    assert!(error.to_string().contains("another process works in"), "{error}");
+    assert!(error.to_string().contains("another process is using"), "{error}");
     assert!(error.hint_text().is_some_and(|hint| hint.contains(".lock")), "{error:?}");
     done(&dir, "list");
 }

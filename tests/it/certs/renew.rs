@@ -74,7 +74,7 @@ fn what_lies_in_the_place_of_a_certificate_is_not_renewed() {
         dir.write("certs/alice-crt.pem", content);
         let before = snapshot(&dir);
         let said = fails(&dir, "renew alice");
-        assert!(said.contains("certs/alice-crt.pem is none of the certificates of alice"), "{said}");
+        assert!(said.contains("the index does not know certs/alice-crt.pem as a certificate of alice"), "{said}");
         assert!(snapshot(&dir) == before, "something has changed");
     }
 }

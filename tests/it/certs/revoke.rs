@@ -117,7 +117,7 @@ fn an_old_index_undoes_no_revocation() {
     fs::remove_file(dir.path().join("certs/bob-crt.pem")).unwrap();
     dir.write("certs/index.txt", index);
     let (_, listed, notice) = certs(&dir, "list");
-    let expected = "mtls-min: 2 revocations are taken over from certs/crl.pem, which is newer than index.txt: is that from a backup?\n";
+    let expected = "mtls-min: 2 revocations are taken over from certs/crl.pem, which is newer than index.txt: is index.txt from a backup?\n";
     assert_eq!(notice, expected);
     assert!(listed.contains(&format!("serial-{bob}")) && !listed.contains(" valid\nbob"), "{listed}");
     told(&dir, "crl");
@@ -141,7 +141,7 @@ fn an_old_list_is_told_and_signed_anew_by_the_next_change() {
         dir.write("certs/crl.pem", list);
         let (_, said, notice) = certs(&dir, "list");
         assert!(said.contains("or not of all that is revoked"), "{said}");
-        assert!(notice.contains("certs/crl.pem is older than index.txt, as one from a backup is"), "{notice}");
+        assert!(notice.contains("certs/crl.pem is older than index.txt, as if from a backup"), "{notice}");
         told(&dir, next);
         assert_eq!(crl(&dir).2, [(digits(identity(&dir, "alice").serial()), 0)], "{next}");
         assert!(crl(&dir).0 > number && !done(&dir, "list").contains("not of all"), "{next}");
