@@ -8,8 +8,8 @@ use crate::http1::normal_path;
 use super::rule::Rule;
 use super::{Line, Policy, Who};
 
-/// The methods that a line can be for (RFC 9110, RFC 5789, and those of WebDAV). A word that is none is a slip of the pen,
-/// which would leave the line it was meant for to another.
+/// The methods that a line can have (RFC 9110, RFC 5789, and those of WebDAV). Any other word is probably a typing error,
+/// and the line would not apply where it was meant to.
 const METHODS: [&str; 18] = [
     "GET",
     "HEAD",
@@ -31,18 +31,20 @@ const METHODS: [&str; 18] = [
     "MKCALENDAR",
 ];
 
-/// A prefix has at most so many bytes.
+/// A prefix has at most this many bytes.
 const LONGEST_PREFIX: usize = 1024;
 
-/// Who may go somewhere, if not those whom rules mean.
+/// Who may go somewhere, besides rules.
 const WITHOUT_RULES: &str = "`any` (everyone with a valid certificate) and `anyone` (without one too)";
 
 pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
-    // Some editors begin what they write with a byte order mark.
+    // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.is_empty() && !text.ends_with('\n') {
-        return Err(Error::new(format!("the policy {name} does not end with the end of a line: it may have been cut"))
-            .hint("write it whole and end its last line, too; best under another name that is then renamed"));
+        return Err(Error::new(format!(
+            "the policy {name} does not end with the end of a line: it may have been cut off"
+        ))
+        .hint("write the whole file, and end its last line; best written under another name and then renamed"));
     }
     let mut policy = Policy { everywhere: Some(Who::Nobody), ..Policy::default() };
     for (number, line) in (1..).zip(text.lines()) {
@@ -71,7 +73,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
     Ok(policy)
 }
 
-/// Method, prefix, and who.
+/// Method, prefix, and who may go there.
 fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
     let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let (method, (prefix, who)) = match first.starts_with('/') {
@@ -93,13 +95,16 @@ fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
     }
 }
 
-/// The prefix without its last slash. It has to be written as requests are seen, or it would never match.
+/// The prefix without its last slash. It has to be written in the form in which requests are compared, or it would never
+/// match.
 fn read_prefix(prefix: &str) -> Result<&str, String> {
     if prefix.len() > LONGEST_PREFIX {
-        return Err(format!("a path of over {LONGEST_PREFIX} bytes"));
+        return Err(format!("a path is longer than {LONGEST_PREFIX} bytes"));
     }
     if prefix.contains('*') {
-        return Err(format!("{prefix:?} can never match: a path means all below it too, and * is no wildcard"));
+        return Err(format!(
+            "{prefix:?} can never match: a path includes everything below it, and * is not a wildcard"
+        ));
     }
     match normal_path(prefix) {
         Ok(normal) if normal == prefix => Ok(prefix.strip_suffix('/').unwrap_or(prefix)),
@@ -127,8 +132,8 @@ fn read_who(who: &str) -> Result<Who, String> {
     Ok(Who::Rules(rules))
 }
 
-/// Rules joined by ` or `, which does not count within quotes. Quotes are dropped; `\"` is one within quotes. What stands
-/// after a backslash in a distinguished name is left to its own rules, so that a name is written as it is shown.
+/// Rules joined by ` or `, except within quotes. Quotes are dropped; within quotes, `\"` stands for a quote. A backslash in
+/// a distinguished name is kept, so that a name is written as it is shown.
 fn alternatives(who: &str) -> Result<Vec<String>, String> {
     let mut found = vec![String::new()];
     let mut quoted = false;
@@ -166,7 +171,7 @@ fn is_distinguished_name(rule: &str) -> bool {
     ["dn:", "issuer:"].iter().any(|kind| rule.starts_with(kind))
 }
 
-/// The line up to a `#` that stands at its beginning or after a space, outside of quotes, which are as in `alternatives`.
+/// The line up to a `#` at its beginning or after a space, except within quotes, which are as in `alternatives`.
 fn without_comment(line: &str) -> &str {
     let (mut quoted, mut escaped) = (false, false);
     let mut before = ' ';
@@ -197,7 +202,7 @@ mod tests {
             ("get /x any", "line 1: a line begins with a path"),
             ("GTE /x any", "not with \"GTE\""),
             ("TRACE /x any", "not with \"TRACE\""),
-            ("/x/* any", "* is no wildcard"),
+            ("/x/* any", "* is not a wildcard"),
             ("/x%2A any", "requests are seen as \"/x*\""),
             ("/x any\n/admin cn:alice or cn:b", "does not end with the end of a line"),
             ("GET any", "line 1: a line is a path and who"),
@@ -209,15 +214,15 @@ mod tests {
             ("/a any or cn:x", "`any` stands alone"),
             ("/a cn:x or anyone", "`anyone` stands alone"),
             ("/a cn:x or", "rule number 2 of the line is empty"),
-            ("/a or cn:x", "is no kind of rule"),
+            ("/a or cn:x", "is not a kind of rule"),
             ("/a cn:\"x", "a quote is not closed"),
-            ("/a name:x", "no kind of rule"),
+            ("/a name:x", "not a kind of rule"),
             ("/a dns:*.x", "can never match"),
             ("/a cn:alice\tOR\tcn:carol", "looks like two rules"),
             ("/ everyone", "`any` (everyone with a valid certificate) and `anyone` (without one too)"),
             ("/ Any", "`any` (everyone"),
             ("/ cn:a or ALL", "`any` (everyone"),
-            ("/ cm:a", "\"cm\" is no kind of rule: did you mean `cn:`?"),
+            ("/ cm:a", "\"cm\" is not a kind of rule: did you mean `cn:`?"),
             ("/ CN=a", "did you mean `cn:a`?"),
             ("/ CN=a,O=b", "did you mean `dn:CN=a,O=b`?"),
             ("/", "`any` (everyone"),

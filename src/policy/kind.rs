@@ -1,6 +1,6 @@
-//! The kinds of rule.
+//! The kinds of rules.
 
-/// The words before the colon, and what they look at.
+/// The words before the colon, and the kinds they stand for.
 pub(super) const KINDS: [(&str, Kind); 14] = [
     ("cn", Kind::CommonName),
     ("dns", Kind::Dns),
@@ -18,7 +18,7 @@ pub(super) const KINDS: [(&str, Kind); 14] = [
     ("client", Kind::Client),
 ];
 
-/// What of a client a rule looks at.
+/// What a rule compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     CommonName,

@@ -20,37 +20,36 @@ use rule::Rule;
 
 /// Which clients may make which requests.
 ///
-/// The default lets every client with a valid certificate do everything. Made of rules, it lets those do everything whom
-/// one of the rules means; made of a file, it goes by the path.
+/// By default, every client with a valid certificate may do everything. A policy made of rules allows everything to the
+/// clients that match one of them. A policy from a file decides by path.
 ///
-/// A rule is `kind:value`, and compares with what stands in the certificate under that very type:
+/// A rule is `kind:value`, and is compared with values of that type in the certificate:
 ///
 /// | rule | means |
 /// | --- | --- |
 /// | `cn:alice` | the subject has exactly one common name, and it is this |
-/// | `dns:host.example.com` | a DNS name; case is ignored; `*` in a certificate is no wildcard |
+/// | `dns:host.example.com` | a DNS name; case is ignored; `*` in a certificate is not a wildcard |
 /// | `email:bob@example.com` | an e-mail address; case is ignored after the @ |
 /// | `upn:bob@corp.example.com` | a user principal name ([`Identity::upns`]); case is ignored after the @ |
-/// | `uri:spiffe://example.org/web/*` | a URI; `/*` at its end stands for one further segment |
+/// | `uri:spiffe://example.org/web/*` | a URI; `/*` at its end stands for one more segment |
 /// | `ip:10.1.2.3` | an IP address |
 /// | `o:Example`, `ou:Web` | one of the organizations, organizational units |
-/// | `dn:CN=alice,O=Example` | the whole subject (RFC 4514), to the letter; the kind of string does not count |
-/// | `issuer:CN=Example CA` | the loaded CA that vouches for it, by its subject as the start says it (RFC 4514) |
-/// | `issuer-sha256:12ab…` | the same by its fingerprint, 64 hexadecimal digits |
+/// | `dn:CN=alice,O=Example` | the whole subject (RFC 4514), exactly; only the type of string is ignored |
+/// | `issuer:CN=Example CA` | the trusted CA that vouches for it, by its subject as the start lines show it (RFC 4514) |
+/// | `issuer-sha256:12ab…` | the same CA by its fingerprint, 64 hexadecimal digits |
 /// | `sha256:12ab…` | the certificate's fingerprint, 64 hexadecimal digits |
-/// | `spki:12ab…` | the key's: SHA-256 of its `SubjectPublicKeyInfo` |
+/// | `spki:12ab…` | the fingerprint of the key: SHA-256 of its `SubjectPublicKeyInfo` |
 /// | `client:laptop` | the name of its file among the authorised clients |
 ///
-/// What is shown of a subject ([`Identity::subject`]) means that subject when it stands after `dn:` or `issuer:`: values are
-/// compared one by one, never as joined text.
+/// A subject as it is shown ([`Identity::subject`]) can be copied after `dn:` or `issuer:`. Values are compared one by one,
+/// never as joined text.
 ///
-/// `issuer:` compares by RFC 5280, section 7.1: letter case, blanks and the kind of string do not count. Loaded certificates of
-/// one name and one key are one CA, renewed; `issuer:` and `issuer-sha256:` mean it under each of them. If CAs with different
-/// keys have the name, the rule would mean them all, and building the [`Trust`](crate::Trust) is an error that offers their
-/// fingerprints.
+/// `issuer:` compares by RFC 5280, section 7.1: letter case, spaces and the type of string are ignored. Loaded certificates
+/// with the same name and key are one CA, renewed; `issuer:` and `issuer-sha256:` refer to all of them. If CAs with
+/// different keys have the name, the rule would match all of them, so building the [`Trust`](crate::Trust) is an error that
+/// offers their fingerprints.
 ///
-/// Names count only where a CA vouches for them: a certificate that is let in by itself is meant by `sha256:`, `spki:` and
-/// `client:` alone.
+/// Names only count if a CA vouches for them: a pinned certificate is matched by `sha256:`, `spki:` and `client:` only.
 ///
 /// ```
 /// use mtls_min::Policy;
@@ -61,11 +60,9 @@ use rule::Rule;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// For paths that no line is for; `None`: any valid certificate.
+    /// For paths without a line; `None`: any valid certificate.
     everywhere: Option<Who>,
-    /// Where that stands, for messages.
-    place_of_everywhere: &'static str,
-    /// By prefix without its last slash, so that of `/` is empty.
+    /// By prefix without its last slash, so the key of `/` is empty.
     lines: HashMap<String, Vec<Line>>,
     longest: usize,
 }
@@ -74,25 +71,25 @@ pub struct Policy {
 struct Line {
     method: Option<Method>,
     who: Who,
-    /// Where it stands, in words: `policy.txt, line 3`.
+    /// Where it is, for messages: `policy.txt, line 3`.
     place: String,
 }
 
-/// Whom a line lets in.
+/// Who a line lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Who {
-    /// Everyone, without a certificate too.
+    /// Everyone, even without a certificate.
     Anyone,
     /// Every client with a valid certificate.
     Any,
-    /// Those whom one of these rules means.
+    /// Clients that match one of these rules.
     Rules(Vec<Rule>),
     /// Nobody: the file has no line for this path.
     Nobody,
 }
 
 impl Policy {
-    /// Lets those do everything whom one of `rules` means; without rules, every client with a valid certificate.
+    /// Allows everything to the clients that match one of `rules`; without rules, to every client with a valid certificate.
     ///
     /// # Errors
     /// A rule cannot be read, or can never match. The error names it.
@@ -112,8 +109,8 @@ impl Policy {
                 match rule.contains(':') {
                     true => error,
                     false => error.hint(
-                        "without `Policy::allowing`, everyone with a valid certificate is let in; what is for anyone, without \
-                         one too, is said in lines of `TrustBuilder::policy_file`",
+                        "without --allow, everyone with a valid certificate is let in; to let in anyone, even without one, \
+                         use lines of --policy",
                     ),
                 }
             })
@@ -125,12 +122,12 @@ impl Policy {
 
     /// Reads a policy by path; `name` stands for the file in errors.
     ///
-    /// A line is a path prefix and who may go there; `#` begins a comment. `/admin` means `/admin` and all below it. Of
-    /// the lines whose prefix fits, that with the longest decides; of two with the same, that with the method, where one for
-    /// `GET` is for `HEAD` too. Paths
-    /// without a line are for nobody. Who is `anyone` (without a certificate too), `any` (with a valid one), or rules
-    /// joined by `or`; values with spaces around `or` are put in quotes. In quotes `\"` and `\\` stand for what is behind the
-    /// backslash, except after `dn:` and `issuer:`, where the name stands as it is shown. A byte order mark is passed over.
+    /// A line is a path prefix and who may go there; `#` begins a comment. `/admin` means `/admin` and everything below it.
+    /// The line with the longest prefix decides. Of two lines with the same prefix, the one with the method decides; one for
+    /// `GET` is also for `HEAD`. A path without a line is allowed to nobody. Who may go there is `anyone` (even without a
+    /// certificate), `any` (with a valid one), or rules joined by `or`; put values with ` or ` in them in quotes. In quotes,
+    /// `\"` and `\\` stand for the character after the backslash, except after `dn:` and `issuer:`, where the name is
+    /// written as it is shown. A byte order mark is ignored.
     ///
     /// ```text
     /// /              any
@@ -140,12 +137,12 @@ impl Policy {
     /// ```
     ///
     /// # Errors
-    /// A line cannot be read, is there twice, or can never match; there are none. The error names the line.
+    /// A line cannot be read, is repeated, or can never match; there are no lines. The error names the line.
     pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
         file::parse(text, name)
     }
 
-    /// What this policy says of a request by a client; `identity` if its certificate is valid.
+    /// What this policy says about a request; `identity` if the client's certificate is valid.
     pub fn permission<'a>(&'a self, method: &Method, path: &'a str, identity: Option<&'a Identity>) -> Permission<'a> {
         let (who, place) = match self.line(method, path) {
             Some(line) => (Some(&line.who), line.place.as_str()),
@@ -168,11 +165,8 @@ impl Policy {
     pub(crate) fn with_rules_elsewhere(mut self, rules: &Self) -> Result<Self, Error> {
         if let Some(everywhere) = &rules.everywhere {
             if let Some(line) = self.lines.get("").and_then(|lines| lines.iter().find(|line| line.method.is_none())) {
-                return Err(Error::new(format!(
-                    "{} is for every path, and so is {}",
-                    line.place, rules.place_of_everywhere
-                ))
-                .hint("keep one of the two: `Policy::allowing` is for the paths that the policy has no line for"));
+                return Err(Error::new(format!("{} is for every path, and so is --allow", line.place))
+                    .hint("keep one of the two: --allow is for paths without a line in the policy"));
             }
             self.everywhere = Some(everywhere.clone());
             self.place_of_everywhere = rules.place_of_everywhere;
@@ -180,9 +174,9 @@ impl Policy {
         Ok(self)
     }
 
-    /// Binds the rules to what is trusted. An error is a rule that cannot match: it goes by names, and there is no CA, or not
-    /// this one, among `authorities`; or by files of authorised clients, and there is no such directory. And one by the name
-    /// of a CA that several have: it would mean them all.
+    /// Checks the rules against what is trusted. An error is a rule that cannot match: it compares names and there is no CA,
+    /// or not this one, among `authorities`; or it compares files of authorised clients and there is no such directory.
+    /// Another error is a CA's name that several CAs have, because the rule would match all of them.
     pub(crate) fn bind_to(&mut self, authorities: &[&Identity], has_authorized_clients: bool) -> Result<(), Error> {
         let lines = self.lines.values_mut().flatten().map(|line| (&mut line.who, line.place.as_str()));
         for (who, place) in lines.chain(self.everywhere.as_mut().map(|who| (who, self.place_of_everywhere))) {
@@ -191,10 +185,10 @@ impl Policy {
                 let never = |why: &str| Err(format!("can never match: {why}"));
                 let bound = match () {
                     () if rule.needs_a_ca() && authorities.is_empty() => {
-                        never("no CA is loaded that could vouch for a name; use sha256: or client:")
+                        never("no loaded CA could vouch for a name; use sha256: or client:")
                     }
                     () if rule.needs_authorized_clients() && !has_authorized_clients => {
-                        never("it means a file of `TrustBuilder::authorized_clients`, which was not given")
+                        never("it refers to a file of --authorized-clients, which was not given")
                     }
                     () => rule.bind_to(authorities),
                 };
@@ -215,7 +209,7 @@ impl Policy {
         self.lines.values().map(Vec::len).sum()
     }
 
-    /// The line for a request: of those whose prefix fits, the longest.
+    /// The line for a request: the one with the longest matching prefix.
     fn line(&self, method: &Method, path: &str) -> Option<&Line> {
         if self.lines.is_empty() {
             return None;
@@ -238,7 +232,7 @@ impl Policy {
 
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
     let of = |method: Option<&Method>| lines.iter().find(|line| line.method.as_ref() == method);
-    // What GET may see, HEAD may (RFC 9110, section 9.3.2).
+    // Whoever may GET may also HEAD (RFC 9110, section 9.3.2).
     let as_get = || if *method == Method::HEAD { of(Some(&Method::GET)) } else { None };
     of(Some(method)).or_else(as_get).or_else(|| of(None))
 }

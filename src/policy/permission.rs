@@ -1,5 +1,5 @@
-//! What a policy says of one request, and on what grounds. Decided without an allocation, as every request asks; the words are
-//! made for whoever reads them.
+//! What a policy says about one request, and why. It is decided without allocating, because every request asks; the words
+//! are made only when they are read.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use crate::x509::identity::Identity;
 
 use super::rule::Rule;
 
-/// What a policy says of a request. It borrows from the policy, the request and the client's identity; as text
-/// ([`Display`](fmt::Display)) it says by which line and rule.
+/// What a policy says about a request. It borrows from the policy, the request and the client's identity.
+/// [`Display`](fmt::Display) names the line and the rule.
 #[derive(Debug, Clone, Copy)]
 pub enum Permission<'a> {
-    /// Everyone may make it, without a certificate too.
+    /// Everyone may make it, even without a certificate.
     Anyone,
-    /// The client may make it; by which line and rule.
+    /// The client may make it, by this line and rule.
     Granted(Grounds<'a>),
-    /// A valid certificate is not enough, or there is none; what came nearest.
+    /// A valid certificate is not enough, or is missing. With what came nearest.
     Denied(Grounds<'a>),
 }
 
-/// The line and the rule that decided; as text, in words.
+/// The line and the rule that decided; [`Display`](fmt::Display) writes them in words.
 #[derive(Debug, Clone, Copy)]
 pub struct Grounds<'a>(pub(super) Ground<'a>);
 

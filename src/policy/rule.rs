@@ -1,5 +1,5 @@
-//! One rule: which clients it means. Rules compare parsed values of one type each; a name of one type never stands for
-//! another, and nothing is a pattern but the last segment of a URI.
+//! One rule: which clients it matches. A rule compares parsed values of one type. A name of one type never matches another,
+//! and the only pattern is the last segment of a URI.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use super::authority;
 use super::kind::{KINDS, Kind};
 use super::slips::{nearest_kind, nearest_rule, second_rule};
 
-/// Says which clients are meant: `cn:alice`, `uri:spiffe://example.org/web/*`.
+/// Says which clients match: `cn:alice`, `uri:spiffe://example.org/web/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Rule {
     kind: Kind,
@@ -24,7 +24,7 @@ pub(super) struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Value {
     Text(String),
-    /// A URI up to the slash before its last segment, which may be any.
+    /// A URI up to the slash before its last segment, which may be anything.
     UriBelow(String),
     Ip(IpAddr),
     Digest([u8; 32]),
@@ -43,7 +43,7 @@ struct Name {
     /// As it was written.
     text: String,
     exact: Box<[u8]>,
-    /// By RFC 5280, section 7.1.
+    /// Compared by RFC 5280, section 7.1.
     normal: Box<[u8]>,
 }
 
@@ -51,29 +51,28 @@ impl Rule {
     /// Reads `kind:value`. The error says what is wrong and what would be right.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (word, value) = text.split_once(':').ok_or_else(|| match nearest_rule(text) {
-            Some(rule) => format!("{text:?} is no rule: did you mean `{rule}`?"),
+            Some(rule) => format!("{text:?} is not a rule: did you mean `{rule}`?"),
             None => {
-                format!("{text:?} is no rule: a rule is kind:value, for example cn:alice; the kinds are {}", kinds())
+                format!("{text:?} is not a rule: a rule is kind:value, for example cn:alice; the kinds are {}", kinds())
             }
         })?;
         let kind = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
         let kind = kind.ok_or_else(|| match nearest_kind(word) {
-            Some(near) => format!("{word:?} is no kind of rule: did you mean `{near}:`? The kinds are {}", kinds()),
-            None => format!("{word:?} is no kind of rule; the kinds are {}", kinds()),
+            Some(near) => format!("{word:?} is not a kind of rule: did you mean `{near}:`? The kinds are {}", kinds()),
+            None => format!("{word:?} is not a kind of rule; the kinds are {}", kinds()),
         })?;
-        // A blank at the edge of a distinguished name is a matter of its own rules.
+        // Spaces at the ends of a distinguished name have rules of their own.
         let is_name = matches!(kind, Kind::Subject | Kind::Issuer);
         if value.is_empty() || (value.trim() != value && !is_name) {
             return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
         }
         if let Some(second) = second_rule(value) {
             return Err(format!(
-                "{text:?} looks like two rules: {second:?} is the second; `Policy::allowing` takes each on its own, a line of a \
-                 policy joins them by ` or `"
+                "{text:?} looks like two rules: {second:?} is the second; repeat --allow for each rule; in a line of a policy, join them by ` or `"
             ));
         }
         if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {
-            return Err(format!("{text:?} can never match: its value is in quotes, which no name has"));
+            return Err(format!("{text:?} can never match: its value is in quotes, which would be part of the name"));
         }
         let value = kind.parse_value(value).map_err(|why| format!("{text:?} can never match: {why}"))?;
         Ok(Self { kind, value })
@@ -83,13 +82,13 @@ impl Rule {
         self.kind.goes_for(identity) && self.would_match(identity)
     }
 
-    /// Whether it goes by names that a CA has to vouch for.
+    /// Whether it compares names, which a CA has to vouch for.
     pub(super) fn needs_a_ca(&self) -> bool {
         !matches!(self.kind, Kind::Sha256 | Kind::Spki | Kind::Client)
     }
 
-    /// Finds the CA that it means, if it means one, among the loaded ones. The error says what is wrong: there is none, or
-    /// there are several, so that it would let in more than was meant.
+    /// Finds the loaded CA that it refers to, if any. It is an error if there is no such CA, or if there are several, so
+    /// that the rule would let in more than was meant.
     pub(super) fn bind_to(&mut self, authorities: &[&Identity]) -> Result<(), String> {
         match &mut self.value {
             Value::Name(name) if self.kind == Kind::Issuer => authority::check_name(&name.normal, authorities),
@@ -101,12 +100,12 @@ impl Rule {
         }
     }
 
-    /// Whether it goes by the names in the directory of authorised clients.
+    /// Whether it compares the names in the directory of authorised clients.
     pub(super) fn needs_authorized_clients(&self) -> bool {
         self.kind == Kind::Client
     }
 
-    /// How near a client comes that is not matched, and what keeps it away; the more the nearer.
+    /// How near a client comes that does not match, and why it does not; the higher the number, the nearer.
     pub(super) fn nearness(&self, identity: &Identity) -> (usize, String) {
         let own = self.kind.values(identity);
         let words = self.kind.words();
@@ -115,13 +114,12 @@ impl Rule {
             [one] => format!("the client's {words} is {}", visible(one)),
             [first, ..] => {
                 let plural = if words.ends_with('s') { "es" } else { "s" };
-                let only_one =
-                    if self.kind == Kind::CommonName { ", and cn: means those with exactly one" } else { "" };
+                let only_one = if self.kind == Kind::CommonName { ", and cn: only matches exactly one" } else { "" };
                 format!("the client has {} {words}{plural}, {} the first{only_one}", own.len(), visible(first))
             }
         };
         if self.would_match(identity) {
-            return (1000, "it would match, but no CA vouches for the names in a certificate that is let in by itself: use sha256: or client:".to_owned());
+            return (1000, "it would match, but the client's certificate is pinned, so no CA vouches for its names: use sha256: or client:".to_owned());
         }
         let wanted = self.value.to_string();
         if self.kind == Kind::CommonName && own.contains(&wanted) {
@@ -131,7 +129,7 @@ impl Rule {
         if own.iter().any(|value| value.eq_ignore_ascii_case(&wanted))
             || matches!(&self.value, Value::Name(name) if self.kind == Kind::Subject && is_same_name(name))
         {
-            return (900, format!("{shown}: upper and lower case differ, or blanks"));
+            return (900, format!("{shown}: upper and lower case differ, or spaces"));
         }
         let elsewhere = KINDS
             .iter()
@@ -170,7 +168,7 @@ impl Rule {
                 identity.vouching().is_some_and(|ca| ca.digest() == named || certificates.contains(ca.digest()))
             }
             (Value::Text(wanted), Kind::Client) => identity.known_as() == Some(wanted),
-            // Values are made with their kinds, below.
+            // Each kind is made with its type of value, below.
             _ => false,
         }
     }
@@ -183,15 +181,15 @@ impl Kind {
             Kind::CommonName | Kind::Organization | Kind::OrganizationalUnit => text(),
             Kind::Subject | Kind::Issuer => Name::parse(value).map(Value::Name),
             Kind::Client if value.contains('/') => {
-                Err("it is the name of a file, without directory and ending".to_owned())
+                Err("write the name of a file, without its directory and ending".to_owned())
             }
             Kind::Client => text(),
-            Kind::Dns if value.contains('*') => Err("a wildcard means nothing here; name each host".to_owned()),
+            Kind::Dns if value.contains('*') => Err("a wildcard has no meaning here; name each host".to_owned()),
             Kind::Dns if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)) => {
                 Err("a DNS name has letters, digits, hyphens and dots only".to_owned())
             }
             Kind::Dns if value.len() > 253 || value.split('.').any(|label| !(1..=63).contains(&label.len())) => {
-                Err("between the dots of a DNS name are 1 to 63 characters, and it has 253 at most".to_owned())
+                Err("a DNS name has 1 to 63 characters between the dots, and at most 253 in all".to_owned())
             }
             Kind::Dns => text(),
             Kind::Email => match value.split_once('@') {
@@ -210,13 +208,13 @@ impl Kind {
             Kind::Ip => value
                 .parse()
                 .map(Value::Ip)
-                .map_err(|_| "this is no IP address (and ranges are not known here)".to_owned()),
+                .map_err(|_| "this is not an IP address (and ranges are not supported)".to_owned()),
             Kind::Sha256 | Kind::Spki => digest(value).map(Value::Digest),
             Kind::IssuerSha256 => digest(value).map(|named| Value::Authority { named, certificates: Vec::new() }),
         }
     }
 
-    /// Whether a rule of this kind counts for a client: by names only if a CA vouches for them.
+    /// Whether a rule of this kind applies to a client: names only count if a CA vouches for them.
     fn goes_for(self, identity: &Identity) -> bool {
         identity.is_vouched_for() || matches!(self, Kind::Sha256 | Kind::Spki | Kind::Client)
     }
@@ -259,7 +257,7 @@ impl Kind {
             Kind::Subject => "subject",
             Kind::Sha256 => "fingerprint",
             Kind::Spki => "key's fingerprint",
-            Kind::Issuer => "CA of trust",
+            Kind::Issuer => "trusted CA",
             Kind::IssuerSha256 => "CA's fingerprint",
             Kind::Client => "name among the authorised clients",
         }
@@ -273,9 +271,9 @@ impl Name {
     }
 }
 
-/// A value that is no string, so shown that no rule's text looks like it.
+/// A value that is not a string, shown such that no rule's text looks like it.
 fn not_text(attribute: &Attribute) -> String {
-    format!("{} (no text)", attribute.value())
+    format!("{} (not text)", attribute.value())
 }
 
 fn has(identity: &Identity, attribute: &str, wanted: &str) -> bool {
@@ -283,7 +281,7 @@ fn has(identity: &Identity, attribute: &str, wanted: &str) -> bool {
     attributes.any(|known| known.short_name() == Some(attribute) && known.text() == Some(wanted))
 }
 
-/// The domain ignores case, the part before it does not (RFC 5280, section 7.5).
+/// The case of the domain is ignored, that of the part before it is not (RFC 5280, section 7.5).
 fn same_email(a: &str, b: &str) -> bool {
     match (a.rsplit_once('@'), b.rsplit_once('@')) {
         (Some((a_local, a_domain)), Some((b_local, b_domain))) => {
@@ -300,7 +298,7 @@ fn parse_uri(value: &str) -> Result<Value, String> {
         return Err("a URI begins with its scheme, as in spiffe://example.org/web".to_owned());
     }
     if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("a URI has neither spaces nor characters beyond ASCII".to_owned());
+        return Err("a URI has no spaces, and only ASCII characters".to_owned());
     }
     match value.strip_suffix("/*") {
         Some(above) if above.contains('*') => Err("* can only be the whole last segment".to_owned()),
@@ -310,7 +308,7 @@ fn parse_uri(value: &str) -> Result<Value, String> {
     }
 }
 
-/// Exactly one further segment, which is something, and no query.
+/// Exactly one more segment, which is not empty, and no query.
 fn is_below(uri: &str, above: &str) -> bool {
     let last = uri.strip_prefix(above);
     last.is_some_and(|last| !last.is_empty() && !last.contains(['/', '?', '#']) && last != "." && last != "..")
@@ -331,7 +329,7 @@ fn kinds() -> String {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every kind has its word.
+        // Every kind has a word.
         let word = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(word, _)| word);
         write!(f, "{word}:{}", self.value)
     }
@@ -356,9 +354,9 @@ mod tests {
     #[test]
     fn rules_that_could_never_match_are_errors_that_say_why() {
         for (text, why) in [
-            ("alice", "is no rule"),
-            ("name:alice", "is no kind of rule"),
-            ("CN:alice", "is no kind of rule"),
+            ("alice", "is not a rule"),
+            ("name:alice", "is not a kind of rule"),
+            ("CN:alice", "is not a kind of rule"),
             ("cn:", "empty"),
             ("cn: alice", "space"),
             ("dns:*.example.com", "wildcard"),
@@ -394,7 +392,7 @@ mod tests {
             ("uri:spiffe://a/*/b", "last segment"),
             ("uri:spiffe://a/*/*", "last segment"),
             ("uri:spiffe://a/b*", "last segment"),
-            ("ip:10.0.0.0/8", "no IP address"),
+            ("ip:10.0.0.0/8", "not an IP address"),
             ("sha256:abcd", "64 hexadecimal"),
             ("spki:+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1", "64 hexadecimal"),
         ] {

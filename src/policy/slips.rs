@@ -1,11 +1,11 @@
-//! What somebody probably meant whose rule cannot be read. For explanations only.
+//! Guesses what was meant by a rule that cannot be read. For explanations only.
 
 use crate::spelling::distance;
 use crate::x509::rfc4514;
 
 use super::kind::KINDS;
 
-/// Words that others use for a kind of rule.
+/// Other words that people use for a kind of rule.
 const OTHER_WORDS: [(&str, &str); 9] = [
     ("commonname", "cn"),
     ("subject", "dn"),
@@ -18,7 +18,7 @@ const OTHER_WORDS: [(&str, &str); 9] = [
     ("ca", "issuer"),
 ];
 
-/// No word that is longer was meant to be a kind of rule.
+/// A longer word was not meant to be a kind of rule.
 const LONGEST_WORD: usize = 24;
 
 /// The kind of rule that a word was probably meant to be.
@@ -29,7 +29,7 @@ pub(super) fn nearest_kind(word: &str) -> Option<&'static str> {
     }
     let known = KINDS.iter().map(|(kind, _)| (*kind, *kind)).chain(OTHER_WORDS);
     let near = known.map(|(known, kind)| (distance(&word, &known.chars().collect::<Vec<_>>()), known, kind));
-    // One slip in a short word, two in a long one; never all of it.
+    // One typing error in a short word, two in a long one, but never the whole word.
     let near = near
         .filter(|(slips, known, _)| *slips <= known.len().saturating_sub(1).min(if known.len() < 6 { 1 } else { 2 }));
     near.min_by_key(|(slips, ..)| *slips).map(|(.., kind)| kind)
@@ -44,7 +44,7 @@ pub(super) fn nearest_rule(text: &str) -> Option<String> {
     nearest_kind(word).map(|kind| format!("{kind}:{value}"))
 }
 
-/// What looks like a further rule in a value, after a comma or after an `or` that is not the one of a policy.
+/// What looks like another rule in a value, after a comma or after an `or` that does not join rules.
 pub(super) fn second_rule(value: &str) -> Option<&str> {
     let words = value.split_inclusive(|c: char| c.is_whitespace() || [',', '|', ';', '&'].contains(&c));
     let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));

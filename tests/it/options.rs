@@ -138,7 +138,7 @@ fn what_the_operator_should_know_is_said_at_start() {
     dir.write("certs/crl.pem", Crl { next_update: soon, ..Crl::number(3) }.pem(&ca));
     let serving = serve(&dir, "--ca certs/ca.pem --ca other.pem --crl certs/crl.pem");
     for warning in [
-        "warning: the revocation list of CN=ca, number 3, is good until 20",
+        "warning: the revocation list of CN=ca, number 3, is only valid until 20",
         "warning: no revocation list of CN=other: its clients are judged without one (--crl-required refuses them)",
         "warning: the CA CN=other expires on 20",
     ] {
@@ -166,7 +166,7 @@ fn what_the_operator_should_know_is_said_at_start() {
     dir.write("certs/ca.pem", young.pem());
     let serving = serve(&dir, "");
     eventually(|| {
-        serving.stderr().contains("warning: the system clock is wrong: by it no CA is valid yet, the first from 20")
+        serving.stderr().contains("warning: the system clock is wrong: no CA is valid yet, the first one will be on 20")
     });
 }
 
@@ -194,13 +194,13 @@ fn bad_lists_rules_and_directories_stop_the_start_with_a_clear_error() {
         ("--crl key.pem", 1, &["key.pem, line 1", "PRIVATE KEY"]),
         ("--crl certs/ca.pem", 1, &["certs/ca.pem, line 1", "among the revocation lists"]),
         ("--ca certs/crl.pem", 1, &["certs/crl.pem, line 1", "--crl"]),
-        ("--crl other-crl.pem", 1, &["other-crl.pem, line 1", "CN=other, which is no loaded CA", "--ca"]),
+        ("--crl other-crl.pem", 1, &["other-crl.pem, line 1", "CN=other, which is not a loaded CA", "--ca"]),
         ("--crl-expired ignore", 2, &["--crl-expired", "refuse nor warn"]),
         ("--allow alice", 1, &["--allow alice", "kind:value", "cn:"]),
         ("--allow dns:*.example.com", 1, &["can never match", "wildcard"]),
         ("--allow client:laptop", 1, &["client:laptop can never match", "--authorized-clients"]),
         ("--policy missing", 1, &["cannot read the policy missing", "--policy names"]),
-        ("--policy bad-policy", 1, &["bad-policy, line 4", "is no rule"]),
+        ("--policy bad-policy", 1, &["bad-policy, line 4", "is not a rule"]),
         ("--policy binary", 1, &["binary is not UTF-8", "save it as UTF-8"]),
         ("--policy cut", 1, &["the policy cut does not end", "renamed"]),
         ("--policy typo", 1, &["typo, line 2", "GTE", "methods are GET HEAD"]),

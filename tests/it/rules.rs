@@ -67,7 +67,7 @@ fn each_kind_of_rule_means_its_own_kind_of_name() {
         ("email:Alice@corp.example.com", "is its upn"),
         ("dn:CN=alice,O=Example,OU=Web", "the client's subject is OU=Web,O=Example,CN=alice"),
         ("dn:CN=alice", "the client's subject is"),
-        ("dn:OU=Web,O=Example,CN=Alice", "upper and lower case differ, or blanks"),
+        ("dn:OU=Web,O=Example,CN=Alice", "upper and lower case differ, or spaces"),
         ("uri:spiffe://example.org/*", "URI is spiffe://example.org/ns/web"),
         ("uri:spiffe://example.org/ns/web/*", "URI is"),
         ("uri:SPIFFE://example.org/ns/web", "upper and lower case"),
@@ -287,9 +287,9 @@ fn t8_a_rule_is_text_and_equal_to_no_value_that_is_no_string() {
             assert_eq!(identity.common_name(), None, "there is no text that a handler could compare");
             let content: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
             for text in
-                [attribute.value().to_owned(), format!("#{content}"), format!("{} (no text)", attribute.value())]
+                [attribute.value().to_owned(), format!("#{content}"), format!("{} (not text)", attribute.value())]
             {
-                misses(&format!("{word}:{text}"), &ca, &holder, "(no text)");
+                misses(&format!("{word}:{text}"), &ca, &holder, "(not text)");
             }
             // And the text that looks like it is a text like any other.
             let text = attribute.value().to_owned();
@@ -304,7 +304,7 @@ fn of_several_common_names_the_nearest_rule_says_that_there_are_several() {
     let ca = Ca::new("ca");
     let two = ca.with_subject(&ca.client("x"), &pki::name(&[&[(CN, 12, b"admin")], &[(CN, 12, b"mallory")]]));
     for rule in ["cn:admin", "cn:mallory", "cn:Admin", "cn:other"] {
-        misses(rule, &ca, &two, "the client has 2 common names, admin the first, and cn: means those with exactly one");
+        misses(rule, &ca, &two, "the client has 2 common names, admin the first, and cn: only matches exactly one");
     }
 }
 
