@@ -1,4 +1,4 @@
-//! The certificates that the operator names: which of them vouch for others, which complete paths, which are only let in.
+//! The certificates that the operator names: which are CAs, which complete paths, and which are only let in themselves.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ use super::problem::date_problem;
 use super::refusal::RefusalCode;
 use super::{Authority, Pin, Trust, TrustEntry, TrustKind};
 
-/// Adds a certificate of a file of CAs. `before`: what it takes the place of, while a server runs.
+/// Adds a certificate from a file of CAs. `before`: the trust that this one replaces while a server runs.
 pub(super) fn add_trusted(
     trust: &mut Trust,
     hints: &mut BTreeSet<Vec<u8>>,
@@ -42,7 +42,7 @@ pub(super) fn add_trusted(
         if expired && !before.is_some_and(|before| before.has_authority(der)) {
             let until = timestamp(certificate.not_after);
             return Err(Error::new(format!("{place}: the CA {} expired on {until}", identity.subject()))
-                .hint("remove it from the file, or make the CA anew; if the clock is wrong, set it"));
+                .hint("remove it from the file, or make a new CA; if the clock is wrong, set it"));
         }
         trust.add_authority(authority(&certificate, &identity, true, place)?);
     } else if let Some(name) = normal_form(certificate.subject) {
@@ -55,7 +55,8 @@ pub(super) fn add_trusted(
     Ok(())
 }
 
-/// Adds a certificate of a file of intermediates, or one that a CA signs its lists with. One that is a CA of trust too is that.
+/// Adds a certificate from a file of intermediates, or one that a CA signs its lists with. If it is a trusted CA as well, it
+/// stays one.
 pub(super) fn add_intermediate(
     trust: &mut Trust,
     hints: &mut BTreeSet<Vec<u8>>,
@@ -67,7 +68,7 @@ pub(super) fn add_intermediate(
     }
     let certificate = read(der, place)?;
     let identity = Identity::of(&certificate);
-    // RFC 5280, section 5.1.1.3: a CA may sign its lists with a key of its own, whose certificate is for nothing else.
+    // RFC 5280, section 5.1.1.3: a CA may sign its lists with a separate key, whose certificate is for nothing else.
     let signs_lists_only = certificate.may_sign_crls && !certificate.may_sign_certificates;
     let fault = match () {
         () if certificate.version != 3 => Some("it is of version 1 or 2, which cannot say that it is a CA"),
@@ -77,10 +78,8 @@ pub(super) fn add_intermediate(
         () => None,
     };
     if let Some(fault) = fault {
-        return Err(Error::new(format!("{place}: {} can complete no path: {fault}", identity.subject())).hint(
-            "take it out of the file; a client's own certificate that is to be let in goes with `TrustBuilder::pem_file` or \
-             `TrustBuilder::authorized_clients`",
-        ));
+        return Err(Error::new(format!("{place}: {} cannot be an intermediate: {fault}", identity.subject()))
+            .hint("take it out of the file; to let in a client's own certificate, use --ca or --authorized-clients"));
     }
     trust.add_authority(authority(&certificate, &identity, false, place)?);
     trust.notes.extend(useless(&certificate, &identity, &trust.algorithms));
@@ -89,7 +88,7 @@ pub(super) fn add_intermediate(
     Ok(())
 }
 
-/// Once all are there: which anchors the path of each leads to, whatever the date is.
+/// Once all are added: finds the trust anchors that the path of each leads to, whatever the dates.
 pub(super) fn link(trust: &mut Trust) {
     let anchors = anchors(trust);
     for (authority, anchors) in trust.authorities.iter_mut().zip(anchors) {
@@ -98,7 +97,7 @@ pub(super) fn link(trust: &mut Trust) {
     }
 }
 
-/// The same once it is known which of them are revoked: over the others.
+/// The same over unrevoked CAs only, once it is known which are revoked.
 pub(super) fn link_unrevoked(trust: &mut Trust) {
     if trust.authorities.iter().any(|authority| authority.revoked.is_some()) {
         let anchors = anchors(trust);
@@ -108,7 +107,7 @@ pub(super) fn link_unrevoked(trust: &mut Trust) {
     }
 }
 
-/// Of each CA.
+/// For each CA.
 fn anchors(trust: &Trust) -> Vec<Vec<usize>> {
     let anchors = trust.authorities.iter().enumerate().map(|(at, authority)| match authority.is_anchor {
         true => vec![at],
@@ -151,13 +150,13 @@ fn authority(
 fn is_authority(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
     match certificate.version == 3 || certificate.has_extensions {
         true => certificate.is_ca() && certificate.may_sign_certificates,
-        // Without extensions only the old custom tells: a root signs itself.
+        // Without extensions only the old convention is left: a root signs itself.
         false => is_self_signed(certificate, algorithms),
     }
 }
 
 fn is_self_signed(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
-    // What cannot be checked is taken at its word, but by itself vouches for nobody.
+    // A signature that cannot be checked is believed. That alone does not make the certificate a CA.
     certificate.is_self_issued()
         && match check(certificate, certificate.spki, algorithms) {
             Check::Good => true,
@@ -166,7 +165,7 @@ fn is_self_signed(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlg
         }
 }
 
-/// What the operator should know of a certificate of --ca, which may be other than it was meant to be.
+/// What the operator should know about a certificate of --ca that may not be what it was meant to be.
 fn note(
     certificate: &Certificate<'_>,
     identity: &Identity,
@@ -178,14 +177,14 @@ fn note(
         TrustKind::Ca => useless(certificate, identity, algorithms).or_else(|| {
             (!is_self_signed(certificate, algorithms)).then(|| {
                 format!(
-                    "the CA {subject} was issued by {}, and is an anchor of its own: what its issuer limits or revokes does not \
-                     count; `TrustBuilder::intermediates_file` takes it as what it is",
+                    "the CA {subject} was issued by {}, but as a trust anchor it stands alone: what its issuer limits or revokes does not \
+                     count; use --intermediates to load it as an intermediate",
                     identity.issuer()
                 )
             })
         }),
         _ if certificate.is_ca() => Some(format!(
-            "{subject} is marked as a CA, but its keyUsage lacks keyCertSign: it is let in itself, and vouches for nobody"
+            "{subject} is marked as a CA, but its keyUsage lacks keyCertSign: it is let in itself, but does not vouch for others"
         )),
         _ => None,
     }
@@ -202,5 +201,5 @@ fn useless(
         (None, Some(id)) => format!("has the critical extension {}, which is not supported", extension_text(id)),
         (None, None) => return None,
     };
-    Some(format!("the CA {} {why}: its clients are refused; make it anew", identity.subject()))
+    Some(format!("the CA {} {why}: its clients are refused; make a new CA", identity.subject()))
 }

@@ -1,4 +1,4 @@
-//! The directory of authorised clients: certificates that are let in by themselves, each under the name of its file.
+//! The directory of authorised clients: certificates that are let in by themselves, each named by its file.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
@@ -16,13 +16,13 @@ use crate::x509::pem::{Block, Form, blocks, check_form, is_der};
 
 use super::{Digest, Pin, Trust};
 
-/// Names of files that are read, in capitals or not.
+/// Files with these endings are read, in upper or lower case.
 const ENDINGS: [&str; 3] = ["pem", "crt", "cer"];
 
-/// Adds what stands in the directory. All of it or an error: a client whose file is broken is noticed, not just left out.
+/// Adds what is in the directory. It is all or an error, so that a broken file is noticed and not just left out.
 ///
-/// While a server runs, in the place of `before`, a file that cannot be read leaves its client as it was: one file, half
-/// copied, must not keep another client in that was taken out.
+/// While a server runs, `before` is the trust that this one replaces. Then a file that cannot be read leaves its client as
+/// it was: one file that is half copied must not keep in another client, whose file was removed.
 pub(super) fn add(
     trust: &mut Trust,
     hints: &mut BTreeSet<Vec<u8>>,
@@ -36,15 +36,15 @@ pub(super) fn add(
     };
     let entries = fs::read_dir(directory).map_err(failed)?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    // The order of a directory is any; of two that clash it is always the same one that is told.
+    // The directory has no order. Sorted, the same one of two conflicting files is always reported.
     paths.sort_unstable();
-    // The files of one name side by side. There may be very many: no more is kept of them than their paths.
+    // Files of the same name stand together. There may be very many, so no more than their paths is kept.
     paths.sort_by_cached_key(|path| client_name(path));
     let (mut count, mut unread) = (0, Vec::new());
     for paths in paths.chunk_by(|one, next| client_name(one) == client_name(next)) {
         let Some(name) = client_name(&paths[0]) else { continue };
         let found = read_file(paths);
-        // A link that leads nowhere holds nobody any more, and neither does a file with another's certificate.
+        // A dangling link lets nobody in any more, nor does a file that has another client's certificate.
         let is_unread = found.is_err() && paths.iter().any(|path| path.try_exists().unwrap_or(true));
         let pinned = found.and_then(|found| {
             let Some(found) = found else { return Ok(()) };
@@ -59,14 +59,14 @@ pub(super) fn add(
             (Err(error), Some(before)) => {
                 let until_then = match is_unread {
                     true => "that client stays as it was",
-                    false => "nobody is let in by it",
+                    false => "it lets nobody in",
                 };
                 trust.left_as_they_were.push(visible(&format!("{}; until then {until_then}", error.in_full())));
                 unread.extend(is_unread.then_some((before, name)));
             }
         }
     }
-    // Last, when it is known which certificates other files have.
+    // Last, when it is known which certificates are in other files.
     for (before, name) in unread {
         count += keep(trust, before, &name);
     }
@@ -81,14 +81,14 @@ struct Found {
     issuer: Vec<u8>,
 }
 
-/// The name of the client whose file this is; `None` if it is none. Hidden files are those of editors and of Kubernetes.
+/// The name of the client that a file is for; `None` if it is not such a file. Editors and Kubernetes make hidden files.
 pub(crate) fn client_name(path: &Path) -> Option<String> {
     let ending = path.extension()?.to_str()?.to_ascii_lowercase();
     let name = path.file_stem()?.to_string_lossy();
     (ENDINGS.contains(&&*ending) && !name.starts_with('.')).then(|| visible(&name))
 }
 
-/// The client of this name as it was before; returns how many that is.
+/// Keeps the client of this name as it was before; returns how many clients that is.
 fn keep(trust: &mut Trust, before: &Trust, name: &str) -> usize {
     let named = |pin: &Pin| pin.name.as_deref() == Some(name);
     let Some((digest, pin)) = before.pins.iter().find(|(_, pin)| named(pin)) else { return 0 };
@@ -102,12 +102,12 @@ fn keep(trust: &mut Trust, before: &Trust, name: &str) -> usize {
     }
 }
 
-/// What the file of a client holds, of which there is one. `None`: it vanished meanwhile.
+/// What the one file of a client holds. `None`: it was removed meanwhile.
 fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
     let [path] = paths else {
         let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-        return Err(Error::new(format!("{} are of one name", paths.join(" and ")))
-            .hint("leave one of them: a client has one name"));
+        return Err(Error::new(format!("{} have the same name", paths.join(" and ")))
+            .hint("keep one of them: a client has one name"));
     };
     let bytes = match FileKind::AUTHORIZED_CLIENT.read(path) {
         Ok(bytes) => bytes,
@@ -127,7 +127,7 @@ fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
                 (Some(certificate), 0) => certificate,
                 (_, others) => {
                     return Err(Error::new(format!("{place} holds {} certificates", others + 1))
-                        .hint("one file, one client; put the CAs of several clients into `TrustBuilder::pem_file`"));
+                        .hint("a file holds one client's certificate; for a CA of several clients, use --ca"));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Reads the files that say whom to trust. Every certificate, list and rule counts or is an error; nothing is skipped.
+//! Reads the files that say whom to trust. Every certificate, list and rule takes effect or is an error; nothing is skipped.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -19,10 +19,10 @@ use super::lists::{self, Lists};
 use super::revocation::{RevocationRules, StaleCrl};
 use super::{Trust, authorities, authorized_clients};
 
-/// All names that a client is told together take at most so many bytes; TLS has room for twice as many.
+/// At most this many bytes of CA names are sent to clients. TLS has room for twice as many.
 const MAX_HINTS: usize = 32 * 1024;
 
-/// Says whom to trust: made by [`Trust::builder`]. It can be built again and again, and reads its files anew each time.
+/// Says whom to trust; see [`Trust::builder`]. It can be built repeatedly, and reads its files again each time.
 #[derive(Debug, Clone, Default)]
 pub struct TrustBuilder {
     certificates: Vec<Source>,
@@ -55,9 +55,9 @@ impl TrustBuilder {
         self
     }
 
-    /// Adds the intermediates of a PEM file of at most 16 MiB: CAs that complete the path from a client that sends only its own
-    /// certificate to a CA of trust, and whose revocation lists count. They vouch for nobody by themselves, so the limits of the
-    /// CA above them hold.
+    /// Adds the intermediates of a PEM file of at most 16 MiB. These are CAs that complete the path from a client that sends
+    /// only its own certificate to a trusted CA; their revocation lists count too. They do not vouch for clients by
+    /// themselves, so the limits of the CA above them apply.
     pub fn intermediates_file(mut self, file: impl AsRef<Path>) -> Self {
         self.intermediates.push(Source::File(file.as_ref().to_owned()));
         self
@@ -69,8 +69,9 @@ impl TrustBuilder {
         self
     }
 
-    /// Adds the revocation lists of a file of at most 256 MiB: PEM, which may hold several, or DER. Of the lists of one CA, key and
-    /// scope (RFC 5280, section 5.2.5) that with the highest number counts, or the latest if they have none, whatever their order.
+    /// Adds the revocation lists of a file of at most 256 MiB: PEM, which may hold several, or DER. Of several lists of one
+    /// CA, key and scope (RFC 5280, section 5.2.5), the one with the highest number counts, or the latest if they have no
+    /// numbers, in whatever order they are added.
     pub fn crl_file(mut self, file: impl AsRef<Path>) -> Self {
         self.crls.push(Source::File(file.as_ref().to_owned()));
         self
@@ -82,20 +83,20 @@ impl TrustBuilder {
         self
     }
 
-    /// Refuses clients of a CA that has no revocation list. By default they are judged without one.
+    /// Refuses clients of a CA without a revocation list. By default they are judged without one.
     pub fn require_crls(mut self) -> Self {
         self.revocation.required = true;
         self
     }
 
-    /// What to do with clients whose CA's list is stale. Defaults to refusing them.
+    /// What to do with clients of a CA whose list is stale. Defaults to refusing them.
     pub fn stale_crl(mut self, stale: StaleCrl) -> Self {
         self.revocation.stale = stale;
         self
     }
 
-    /// Lets in the certificates in a directory, each under the name of its file (`laptop.pem` is `laptop`), whoever signed
-    /// them. A file ends in `.pem`, `.crt` or `.cer` and holds one certificate; other files are left alone.
+    /// Lets in the certificates in a directory, whoever signed them. Each is named by its file: `laptop.pem` is `laptop`. A
+    /// file ends in `.pem`, `.crt` or `.cer` and holds one certificate; other files are ignored.
     pub fn authorized_clients(mut self, directory: impl AsRef<Path>) -> Self {
         self.authorized_clients = Some(directory.as_ref().to_owned());
         self
@@ -107,21 +108,21 @@ impl TrustBuilder {
         self
     }
 
-    /// Reads a policy by path ([`Policy::parse`]) from a file of at most 16 MiB. The rules of [`policy`](Self::policy) are then
-    /// for the paths that have no line in it.
+    /// Reads a policy by path ([`Policy::parse`]) from a file of at most 16 MiB. The rules of [`policy`](Self::policy) then
+    /// apply to paths that have no line in it.
     pub fn policy_file(mut self, file: impl AsRef<Path>) -> Self {
         self.policy_file = Some(file.as_ref().to_owned());
         self
     }
 
-    /// Authorises client certificates of X.509 version 1 too, if a CA signed them itself. Such certificates have no
-    /// extensions, so nothing in them limits what they are for. By default they are refused.
+    /// Also authorises client certificates of X.509 version 1, if a trusted CA signed them directly. They have no
+    /// extensions, so nothing in them limits their use. By default they are refused.
     pub fn accept_v1(mut self) -> Self {
         self.accept_v1 = true;
         self
     }
 
-    /// The time by which an expired CA is told. Defaults to the system's clock.
+    /// The time at which CAs are checked for expiry. Defaults to the system's clock.
     pub fn now(mut self, now: SystemTime) -> Self {
         self.now = Some(now);
         self
@@ -129,13 +130,13 @@ impl TrustBuilder {
 
     /// Reads everything.
     ///
-    /// A certificate that is a CA (version 3 with basicConstraints CA:TRUE and no keyUsage that forbids signing; version 1
-    /// if signed by itself) vouches for what it signed. Each certificate, CA or not, is itself let in.
+    /// A CA certificate (version 3 with basicConstraints CA:TRUE and without a keyUsage that forbids signing, or version 1
+    /// and signed by itself) vouches for what it signed. Each certificate, CA or not, is let in itself.
     ///
     /// # Errors
-    /// Nothing was named that could let anybody in; a file cannot be read, is empty, too large, or holds anything but what
-    /// belongs there; a CA has expired; a revocation list is of no loaded CA, not signed by it, a delta, indirect, or for some
-    /// reasons only; or a rule can never match. The error names the file, the line and the mend.
+    /// Nothing was named that could let anybody in; a file cannot be read, is empty or too large, or holds something else; a
+    /// CA has expired; a revocation list belongs to no loaded CA, is not signed by it, or is a delta, indirect, or for some
+    /// reasons only; or a rule can never match. The error names the file, the line and the remedy.
     pub fn build(&self) -> Result<Trust, Error> {
         self.build_after(None)
     }
@@ -200,19 +201,19 @@ impl TrustBuilder {
         Ok(trust)
     }
 
-    /// The same for a trust that takes the place of `before`, while a server runs. What was good when it was read and has
-    /// only aged is no error then, or a CA that expires, or a clock that is set back, would keep later revocations out. And
-    /// a file of an authorised client that cannot be read leaves that client as it was, and no other; [`Trust::warnings`]
-    /// tells of it.
+    /// The same for a trust that replaces `before` while a server runs. If something was good when it was read and has only
+    /// aged, that is not an error here. Otherwise a CA that expires, or a clock that is set back, would keep out later
+    /// revocations. A file of an authorised client that cannot be read leaves that one client as it was; [`Trust::warnings`]
+    /// reports it.
     ///
     /// # Errors
-    /// As [`build`](Self::build); and what was revoked would come back, because the list of a CA is older than the one in force,
-    /// or is gone; or a list is from the future, and the one in force is not.
+    /// As [`build`](Self::build). Also if a revocation would be undone, because the list of a CA is older than the one in
+    /// force or is gone; or if a list is from the future and the one in force is not.
     pub fn rebuild(&self, before: &Trust) -> Result<Trust, Error> {
         self.build_after(Some(before))
     }
 
-    /// The files that it reads, a directory among them.
+    /// The files that it reads, and one directory.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let sources =
             self.certificates.iter().chain(&self.intermediates).chain(&self.crls).filter_map(|source| match source {
@@ -239,7 +240,7 @@ impl TrustBuilder {
 }
 
 impl Source {
-    /// The certificates of a file in PEM, with where each stands.
+    /// The certificates of a file in PEM, with their places.
     fn certificates(&self, kind: &FileKind) -> Result<Vec<(CertificateDer<'static>, String)>, Error> {
         let (pem, name) = self.read(kind)?;
         let read = |block: Block<'_>| Ok((block.certificate()?, block.place));

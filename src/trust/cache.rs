@@ -1,8 +1,8 @@
-//! Clients that were let in before, so that one that comes again costs no signatures of its chain.
+//! Remembers clients that were let in, so that when one returns, the signatures of its chain are not checked again.
 //!
-//! What is remembered is a judgement, under the digest of the very chain it was reached for. It belongs to one snapshot of
-//! trust, and counts from the moment it was reached until the moment at which it may be another. Nothing is remembered of
-//! refused clients, so it is not filled by them; and possession of the key is proven in every handshake, whatever is known.
+//! What is remembered is the judgement on a chain, by the digest of the chain. It belongs to one snapshot of trust, and
+//! counts from the moment of the judgement until it may change. Refused clients are not remembered, so they cannot fill the
+//! cache. Possession of the key is proven in every handshake, even for clients that are known.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use crate::x509::identity::sha256_of_all;
 use super::Digest;
 use super::verdict::{Judgement, Verdict};
 
-/// So many clients are known at once; with one more, all of them are forgotten.
+/// At most this many clients are remembered. With one more, all of them are forgotten.
 const MOST: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -29,11 +29,11 @@ struct Known {
 }
 
 impl KnownClients {
-    /// The judgement on this chain, if one that was reached before holds at `now`.
+    /// The judgement on this chain, if there is one that holds at `now`.
     pub(super) fn find(&self, chain: &Digest, now: SystemTime) -> Option<Judgement> {
         let clients = lock(&self.0);
         let Known { since, judgement } = clients.get(chain)?;
-        // A clock that was set back finds dates in the future that had passed before.
+        // If the clock was set back, dates that had passed may lie in the future again.
         let holds = *since <= now && judgement.valid_until.is_some_and(|until| now < until);
         holds.then(|| judgement.clone())
     }
@@ -51,7 +51,7 @@ impl KnownClients {
     }
 }
 
-/// What stands for a chain.
+/// The digest that stands for a chain.
 pub(super) fn digest_of(chain: &[CertificateDer<'_>]) -> Digest {
     sha256_of_all(chain.iter().map(|certificate| &**certificate))
 }

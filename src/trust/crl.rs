@@ -1,4 +1,4 @@
-//! One revocation list in force: what it says, who signed it, and which line of lists it belongs to.
+//! One revocation list in force: what it says, who signed it, and which series of lists it belongs to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::x509::identity::Identity;
 pub struct Crl {
     pub(super) list: Arc<RevocationList>,
     pub(super) issuer: Identity,
-    /// The keys of the loaded CAs that signed it: one, in as many forms as there are.
+    /// The keys of the loaded CAs that signed it: one key, possibly in several encodings.
     pub(super) keys: Arc<[Box<[u8]>]>,
-    /// The places of those CAs among the authorities of trust; none, if it is not among the files any more.
+    /// The positions of those CAs among the trusted authorities; empty if the list is no longer among the files.
     pub(super) signers: Vec<usize>,
-    /// Where it was read, in words.
+    /// Where it was read, for messages.
     pub(super) place: String,
     /// What the list before it revoked and this one does not, in a sentence.
     pub(super) forgotten: Option<String>,
@@ -31,17 +31,17 @@ impl Crl {
     }
 
     /// Its CRL number, which grows with each list of a CA and scope (RFC 5280, section 5.2.3): decimal, or `0x…` beyond 64 bits.
-    /// `None`: it has none, and its date tells it from older ones.
+    /// `None`: it has no number, and is told from older ones by its date.
     pub fn number(&self) -> Option<String> {
         self.list.number_text()
     }
 
-    /// When it was issued. Before this moment it refuses all clients of its CA, as its clock and ours do not agree.
+    /// When it was issued. Before that moment all clients of its CA are refused, because the clocks disagree.
     pub fn this_update(&self) -> SystemTime {
         self.list.this_update
     }
 
-    /// From when on it is stale.
+    /// When it becomes stale.
     pub fn next_update(&self) -> SystemTime {
         self.list.next_update
     }
@@ -51,13 +51,13 @@ impl Crl {
         self.list.len()
     }
 
-    /// When and why it revokes the certificate of its issuer with this serial number; `None`: it does not.
+    /// When and why it revokes the certificate with this serial number; `None`: it does not.
     #[cfg(feature = "cli")]
     pub(crate) fn entry(&self, serial: &[u8]) -> Option<(SystemTime, &'static str)> {
         self.list.find(serial).map(|entry| (entry.date, entry.reason))
     }
 
-    /// `number 7`, or `the one of` its date.
+    /// `number 7`, or `the one of` and its date.
     pub(super) fn edition(&self) -> String {
         match self.number() {
             Some(number) => format!("number {number}"),
@@ -65,7 +65,7 @@ impl Crl {
         }
     }
 
-    /// Whose list it is, and of which certificates, if it is not of all: `CN=ca`.
+    /// Its issuer, and its scope if that is limited: `CN=ca`.
     pub(super) fn series(&self) -> String {
         let issuer = self.issuer.subject();
         match self.list.scope.text() {
@@ -83,23 +83,23 @@ impl Crl {
         self.keys.iter().map(|key| &**key)
     }
 
-    /// The same where it is not among the files any more.
+    /// The same list, no longer among the files.
     pub(super) fn remembered(&self) -> Self {
         Self { signers: Vec::new(), ..self.clone() }
     }
 
-    /// Whether it is not among the files any more: what it revoked stays revoked, and it says nothing else.
+    /// Whether it is no longer among the files: what it revoked stays revoked, but it says nothing else.
     pub(super) fn is_only_remembered(&self) -> bool {
         self.signers.is_empty()
     }
 
-    /// Whether one may take the place of the other: lists of one CA, key and scope.
+    /// Whether one may replace the other: they have the same CA, key and scope.
     pub(super) fn is_in_line_with(&self, other: &Self) -> bool {
         self.list.scope == other.list.scope && self.keys().any(|key| other.is_signed_with(key))
     }
 }
 
-/// `list number 7 of CN=ca`, or by its date if it has no number; and its scope, if that is limited.
+/// `list number 7 of CN=ca`, or with its date if it has no number; then its scope, if that is limited.
 impl fmt::Display for Crl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let series = self.series();

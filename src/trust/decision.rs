@@ -1,4 +1,5 @@
-//! May this client make this request? The one place that says so: for the server, its log and its pages, and for `check`.
+//! May this client make this request? This is the only place that decides: for the server, its log and pages, and for
+//! `check`.
 
 use std::sync::Arc;
 
@@ -10,12 +11,12 @@ use crate::x509::identity::Identity;
 use super::refusal::{Refusal, RefusalCode};
 use super::verdict::Verdict;
 
-/// What follows from the verdict on a client and the policy, for one request. It borrows from both.
+/// The decision on one request, from the verdict on the client and the policy. It borrows from both.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Decision<'a> {
     /// The certificate is valid, and its holder may make the request.
     Allowed,
-    /// Everyone may make it, so it does not matter that the certificate is refused, or that there is none.
+    /// Everyone may make it, so it does not matter if the certificate is refused or missing.
     ForAnyone,
     /// The certificate is refused: 401.
     Unauthorised(&'a Arc<Refusal>),
@@ -23,8 +24,8 @@ pub(crate) enum Decision<'a> {
     NotAllowed { identity: &'a Identity, why: Permission<'a> },
 }
 
-/// Decides, without an allocation; also says what the policy said. A certificate is judged first: of one that is refused no name
-/// is held against a rule.
+/// Decides without allocating; also returns what the policy said. The certificate is judged first: the names in a refused
+/// certificate are never compared with rules.
 pub(crate) fn decide<'a>(
     verdict: &'a Verdict,
     policy: &'a Policy,
@@ -45,7 +46,7 @@ pub(crate) fn decide<'a>(
     (decision, permission)
 }
 
-/// That no rule lets the holder of a valid certificate make a request, in words.
+/// The refusal of a request that no rule allows, though the certificate is valid.
 pub(crate) fn not_allowed(identity: &Identity, why: Permission<'_>) -> Refusal {
     Refusal::new(RefusalCode::NotAllowed, why.to_string(), Some(identity.clone()))
 }

@@ -1,4 +1,4 @@
-//! Says in words where a path ends that leads to no CA of trust. It changes no verdict.
+//! Explains where a path ends that leads to no trusted CA. It changes no verdict.
 
 use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::{is_same_name, normal_form};
@@ -9,11 +9,11 @@ use super::Trust;
 use super::problem::Problem;
 use super::refusal::RefusalCode;
 
-/// At most this many certificates of --ca that are not CAs are looked at.
+/// At most this many certificates of --ca that are not CAs are examined.
 const MOST_PINS: usize = 8;
 
-/// Nobody is known who signed the topmost certificate of a path, which is from there down. `exhausted`: not all CAs of its
-/// issuer's name were tried.
+/// The signer of the topmost certificate of a path is unknown. The path is given from there down. `exhausted`: not all CAs
+/// with the name of its issuer were tried.
 pub(super) fn dead_end(
     from_top: &[&Certificate<'_>],
     sent: &[Certificate<'_>],
@@ -34,10 +34,10 @@ pub(super) fn dead_end(
     gap(from_top, sent, trust)
 }
 
-/// The key that signed a certificate was not found among those of all CAs of its issuer's name, of which not all were tried.
+/// None of the CAs that were tried signed the certificate, and not all CAs with the name of its issuer were tried.
 fn too_many_namesakes(certificate: &Certificate<'_>, position: usize) -> Problem {
     let detail = format!(
-        "{} does not say whose key signed it (authorityKeyIdentifier), and more CAs are named {} than are tried",
+        "{} does not say which key signed it (authorityKeyIdentifier), and more CAs are named {} than are tried",
         which(certificate, position),
         name_text(certificate.issuer)
     );
@@ -60,11 +60,11 @@ pub(super) fn unsupported(
                 which(certificate, position),
                 which(issuer, position + 1)
             );
-            Problem::new((*fault).into(), detail).repaired_by("make the CA anew with a key of EC P-256, or of RSA with 2048 bits or more, and issue its certificates anew")
+            Problem::new((*fault).into(), detail).repaired_by("make a new CA with a key of EC P-256, or of RSA with 2048 bits or more, and issue its certificates again")
         }
         Unsupported::Algorithm { name, is_pss } => {
             let detail =
-                format!("{} is signed by an algorithm that is not accepted: {name}", which(certificate, position));
+                format!("{} is signed with an algorithm that is not accepted: {name}", which(certificate, position));
             let problem = Problem::new(RefusalCode::UnsupportedSignature, detail);
             match is_pss {
                 true => problem.repaired_by(
@@ -77,14 +77,14 @@ pub(super) fn unsupported(
     }
 }
 
-/// A critical extension that is not supported, by its object identifier and, if it has one, its name.
+/// The object identifier of an unsupported critical extension, with its name if it is a known one.
 pub(super) fn extension_text(id: &str) -> String {
     let known = [("2.5.29.18", "issuerAltName"), ("1.3.6.1.4.1.11129.2.4.3", "the poison of a precertificate")];
     let name = known.iter().find(|(known, _)| *known == id).map(|(_, name)| *name);
     name.map_or_else(|| id.to_owned(), |name| format!("{id} ({name})"))
 }
 
-/// The topmost certificate names a CA of trust as its issuer, but that CA's key did not sign it.
+/// The topmost certificate names a trusted CA as its issuer, but was not signed with that CA's key.
 fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust: &Trust) -> Problem {
     let name = which(last, position);
     let issuer = name_text(last.issuer);
@@ -101,12 +101,12 @@ fn other_key(last: &Certificate<'_>, position: usize, namesakes: &[usize], trust
     Problem::new(RefusalCode::SameNameOtherKey, detail)
 }
 
-/// A certificate of --ca that may not vouch for others signed it.
+/// It was signed by a certificate of --ca that may not vouch for others.
 fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> Option<Problem> {
     let name = normal_form(last.issuer)?;
     trust.pinned.get(&name)?.iter().take(MOST_PINS).find_map(|at| {
         let issuer = Certificate::parse(trust.entries[*at].identity().der()).ok()?;
-        // A certificate that signed itself is just not known.
+        // A certificate that signed itself is just unknown.
         if issuer.der == last.der || check(last, issuer.spki, &trust.algorithms) != Check::Good {
             return None;
         }
@@ -115,24 +115,24 @@ fn by_loaded_non_ca(last: &Certificate<'_>, position: usize, trust: &Trust) -> O
             () if issuer.version != 3 && !issuer.has_extensions => {
                 let detail = format!("{by}, which is loaded, but it is of version {} and not signed by itself", issuer.version);
                 Problem::new(RefusalCode::IssuerNotCa, detail).repaired_by(
-                    "make that CA anew with extensions (version 3, basicConstraints CA:TRUE), and issue its certificates anew",
+                    "make that CA again with extensions (version 3, basicConstraints CA:TRUE), and issue its certificates again",
                 )
             }
             () if !issuer.is_ca() => {
                 let detail = format!("{by}, which is loaded, but it is not marked as a CA");
                 Problem::new(RefusalCode::IssuerNotCa, detail)
-                    .repaired_by("make the certificate of that CA anew with basicConstraints CA:TRUE")
+                    .repaired_by("issue the certificate of that CA again with basicConstraints CA:TRUE")
             }
             () => {
                 let detail = format!("{by}, which is loaded, but its keyUsage lacks keyCertSign");
                 Problem::new(RefusalCode::IssuerWithoutCertSign, detail)
-                    .repaired_by("make the certificate of that CA anew with keyUsage keyCertSign")
+                    .repaired_by("issue the certificate of that CA again with keyUsage keyCertSign")
             }
         })
     })
 }
 
-/// The issuer was sent, and it is its key that the topmost certificate names, but the signature is not of that key.
+/// The issuer was sent and has the key that the topmost certificate names, but that key did not make the signature.
 fn damaged(last: &Certificate<'_>, position: usize, sent: &[Certificate<'_>], trust: &Trust) -> Option<Problem> {
     let id = last.authority_key_id?;
     let named = |sent: &&Certificate<'_>| sent.subject_key_id == Some(id);
@@ -142,7 +142,7 @@ fn damaged(last: &Certificate<'_>, position: usize, sent: &[Certificate<'_>], tr
 
 fn names_the_key(last: &Certificate<'_>, position: usize) -> Problem {
     let (name, issuer) = (which(last, position), name_text(last.issuer));
-    let detail = format!("{name} names the key of {issuer}, whose signature it does not bear");
+    let detail = format!("{name} names the key of {issuer}, but was not signed with it");
     Problem::new(RefusalCode::BadSignature, detail)
 }
 
@@ -157,7 +157,8 @@ fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -
     }
     let issuer = name_text(last.issuer);
     let detail = format!("{name} was issued by {issuer}, which is not a loaded CA and was not sent");
-    // That the chain is ours: a CA of ours came with it, more came that does not link, or the organisation is ours.
+    // The chain seems to be ours if one of our CAs was sent with it, if certificates were sent that are not on the path, or
+    // if the organisation is ours.
     let authorities = || trust.authorities.iter().map(|ca| &ca.identity);
     let sent_ours = sent.iter().any(|sent| authorities().any(|ca| ca.der() == sent.der));
     let sent_unlinked = sent.len() > position;
@@ -171,7 +172,7 @@ fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -
     Problem::new(code, detail)
 }
 
-/// One whose signature cannot be checked is taken at its word.
+/// A signature that cannot be checked is believed.
 fn is_signed_by_itself(certificate: &Certificate<'_>, trust: &Trust) -> bool {
     certificate.is_self_issued()
         && matches!(check(certificate, certificate.spki, &trust.algorithms), Check::Good | Check::Unsupported(_))
@@ -186,7 +187,7 @@ fn first_organisation(names: &[Attribute]) -> Option<&str> {
     names.iter().find(|attribute| attribute.short_name() == Some("O")).and_then(Attribute::text)
 }
 
-/// A certificate on a path, in words; `position` counts from the client's upwards.
+/// The name of a certificate on a path, for messages; `position` counts upwards from the client's.
 pub(super) fn which(certificate: &Certificate<'_>, position: usize) -> String {
     match position {
         0 => "the client's certificate".to_owned(),

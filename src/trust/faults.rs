@@ -1,5 +1,5 @@
-//! What may be wrong with a path whose signatures hold (RFC 5280, sections 6.1.3 and 6.1.4; the anchor's own limits count too,
-//! as RFC 5937 has it), and with a client's certificate in TLS. The first fault is the one that is told.
+//! What may be wrong with a path whose signatures are good (RFC 5280, sections 6.1.3 and 6.1.4, and the trust anchor's own
+//! limits as in RFC 5937), and with a client's certificate in TLS. The first fault is reported.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use super::diagnose::{extension_text, which};
 use super::problem::{Problem, date_problem};
 use super::refusal::RefusalCode;
 
-/// What is wrong with a path, which is from the client's certificate upwards, to a CA of trust.
+/// What is wrong with a path to a trusted CA, given from the client's certificate upwards.
 pub(super) fn fault_on_path(
     path: &[&Certificate<'_>],
     anchor: &Certificate<'_>,
@@ -46,7 +46,7 @@ pub(super) fn fault_on_path(
         .or_else(|| fault_of_policies(path, anchor))
 }
 
-/// A certificate of version 1 has no extensions, so nothing in it can be held against the limits of a CA.
+/// A certificate of version 1 has no extensions, so the limits of a CA cannot be checked on it.
 fn fault_of_version(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: &Trust) -> Option<Problem> {
     let client = path[0];
     if client.version == 3 {
@@ -57,8 +57,8 @@ fn fault_of_version(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: 
         return Some(Problem::new(RefusalCode::X509V1, detail));
     }
     let why_not = match () {
-        () if path.len() > 1 => "is an intermediate",
-        () if anchor.name_constraints.is_some() => "may vouch for certain names only",
+        () if path.len() > 1 => "is not a CA of --ca",
+        () if anchor.name_constraints.is_some() => "may only vouch for certain names",
         () => return None,
     };
     let issuer = which(path.get(1).copied().unwrap_or(anchor), 1);
@@ -67,7 +67,7 @@ fn fault_of_version(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: 
     Some(Problem::new(RefusalCode::X509V1, detail).repaired_by(repair))
 }
 
-/// What is wrong with a path from a CA upwards, whatever the date is, and whatever the CA is for.
+/// What is wrong with a path from a CA upwards, whatever the dates, and whatever the CA is for.
 pub(super) fn fault_of_authority(
     path: &[&Certificate<'_>],
     anchor: &Certificate<'_>,
@@ -93,11 +93,12 @@ fn fault_of_names(path: &[&Certificate<'_>], anchor: &Certificate<'_>, compariso
             let (subject, issuer) = (which(certificate, below), which(issuer, position));
             return Some(match violation {
                 Violation::Name(why) => {
-                    let detail = format!("{subject}, below the name constraints of {issuer}: {why}");
+                    let detail = format!("{subject} does not meet the name constraints of {issuer}: {why}");
                     Problem::new(RefusalCode::NameConstraint, detail)
                 }
                 Violation::TooMany => {
-                    let detail = format!("{subject} has more names than are held against the limits of {issuer}");
+                    let detail =
+                        format!("{subject} has too many names to be compared with the name constraints of {issuer}");
                     Problem::new(RefusalCode::ChainTooLong, detail)
                 }
             });
@@ -106,16 +107,17 @@ fn fault_of_names(path: &[&Certificate<'_>], anchor: &Certificate<'_>, compariso
     None
 }
 
-/// Versions, marks and path lengths of those that issued (section 6.1.4 (k) to (n)). The anchor is trusted as it is.
+/// Versions, CA marks and path lengths of the issuers (section 6.1.4 (k) to (n)). The trust anchor's version and marks are
+/// not checked.
 fn fault_of_issuers(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Option<Problem> {
     for (position, issuer) in (1..).zip(path[1..].iter().copied().chain([anchor])) {
         let is_anchor = position == path.len();
-        // Only if it is told: it reads the whole certificate.
+        // Only made for a message, because it reads the whole certificate.
         let name = || which(issuer, position);
         if !is_anchor && issuer.version != 3 {
             let detail = format!("{} is of version {}", name(), issuer.version);
             return Some(Problem::new(RefusalCode::X509V1, detail).repaired_by(
-                "issue the intermediate anew with extensions (version 3, basicConstraints CA:TRUE, keyUsage keyCertSign)",
+                "issue the intermediate again with extensions (version 3, basicConstraints CA:TRUE, keyUsage keyCertSign)",
             ));
         }
         if !is_anchor && !issuer.is_ca() {
@@ -124,7 +126,7 @@ fn fault_of_issuers(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Opti
         if !is_anchor && !issuer.may_sign_certificates {
             return Some(Problem::new(RefusalCode::IssuerWithoutCertSign, format!("{} lacks keyCertSign", name())));
         }
-        // Those that have the same name above and below do not count.
+        // Self-issued certificates do not count.
         let below = path[1..position].iter().filter(|certificate| !certificate.is_self_issued()).count();
         let allowed = issuer.basic_constraints.and_then(|constraints| constraints.path_length);
         if let Some(allowed) = allowed.filter(|allowed| below > *allowed as usize) {

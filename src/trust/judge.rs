@@ -16,27 +16,29 @@ use super::refusal::{Refusal, RefusalCode};
 use super::verdict::{Judgement, Verdict};
 use super::{Pin, Trust};
 
-/// At most this many certificates besides its own may a client send; with more it is refused before any signature is checked.
+/// At most this many certificates are accepted besides the client's own. With more, the client is refused before any
+/// signature is checked.
 const MOST_SENT: usize = 10;
 
-/// At most this many octets may a chain have; a handshake message of TLS that rustls takes has room for no more.
+/// A chain has at most this many octets. rustls accepts no larger handshake message.
 const MOST_OCTETS: usize = 0xffff;
 
-/// Judges a client by the chain it showed, its own certificate first, and proved to have the key of.
+/// Judges a client by the chain it sent, its own certificate first. Possession of that certificate's key is proven already.
 ///
-/// This one function serves new connections, open ones, and offline checks. Default is refusal: only what is proven
-/// step by step is authorised.
+/// This one function serves new connections, open ones, and offline checks. The default is refusal: only what is proven step
+/// by step is authorised.
 ///
-/// 1. Its chain has to lead to a CA of trust (RFC 5280, section 6), over what it sent and the intermediates of trust:
-///    signatures, dates, CA marks, path lengths, key usages, name constraints and policies that a CA asks for, those of the CA of trust itself included.
-///    Names are compared by section 7.1. The key usage of the client's own certificate, where there is one, has to include
-///    digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any. A certificate of version 1
-///    is authorised only if trust accepts them and a CA of trust without name constraints signed it itself.
-/// 2. No certificate on the path may be revoked by the list of a CA of trust, nor may that list be stale.
-/// 3. A certificate that stands in trust byte for byte is let in while its dates hold, whoever signed it; but not if its
-///    own CA, loaded too, has revoked it. What else the client sends changes nothing about that.
+/// 1. Its chain has to lead to a trusted CA (RFC 5280, section 6), over the certificates that it sent and the loaded
+/// intermediates. Signatures, dates, CA marks, path lengths, key usages, name constraints and required policies are checked,
+/// including those of the trusted CA. Names are compared by section 7.1. The key usage of the client's own certificate, if
+/// there is one, has to include digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any.
+/// A certificate of version 1 is authorised only if such certificates are accepted and a trusted CA without name constraints
+/// signed it directly.
+/// 2. No certificate on the path may be revoked by the list of a trusted CA, and that list may not be stale.
+/// 3. A pinned certificate is let in while its dates are valid, whoever signed it, unless its own CA is loaded too and has
+/// revoked it. Other certificates that the client sends make no difference.
 ///
-/// A client that was let in before costs no signatures while its chain, trust and the dates are the same.
+/// For a client that was let in before, no signatures are checked while its chain, the trust and the dates are the same.
 pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
     let digest = digest_of(chain);
     trust.known.find(&digest, now).unwrap_or_else(|| {
@@ -78,7 +80,7 @@ fn judge_unknown(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -
     }
 }
 
-/// The certificates of a chain that can be read, and why the first that cannot be read is not.
+/// The certificates of a chain that can be read, and why the first unreadable one cannot be read.
 fn read<'c>(ders: &'c [CertificateDer<'_>]) -> (Vec<Certificate<'c>>, Option<(usize, NotACertificate)>) {
     let (mut read, mut unreadable) = (Vec::new(), None);
     for (position, der) in (2..).zip(ders) {
@@ -90,11 +92,11 @@ fn read<'c>(ders: &'c [CertificateDer<'_>]) -> (Vec<Certificate<'c>>, Option<(us
     (read, unreadable)
 }
 
-/// That an issuer is missing may be because it was sent and cannot be read.
+/// If an issuer is missing, it may be because it was sent but cannot be read.
 fn or_unreadable(problem: Problem, unreadable: Option<(usize, NotACertificate)>) -> Problem {
     match (problem.code, unreadable) {
         (RefusalCode::UnknownIssuer | RefusalCode::MissingIntermediate, Some((position, why))) => {
-            let detail = format!("{}; certificate {position} of those that the client sent is {why}", problem.detail);
+            let detail = format!("{}; certificate number {position} of the client's chain is {why}", problem.detail);
             Problem::new(RefusalCode::Malformed, detail)
         }
         _ => problem,
@@ -111,7 +113,7 @@ fn authorised(certificate: &Certificate<'_>, pin: Option<&Pin>, path: Proof<'_>)
     }
 }
 
-/// `until`: when a CA may vouch for it too.
+/// `until`: when a CA may vouch for it as well.
 fn let_in_by_itself(certificate: &Certificate<'_>, pin: &Pin, until: Option<SystemTime>) -> Judgement {
     let identity = Identity::pinned(certificate, pin.name.as_deref());
     let until = until.into_iter().fold(last_moment(certificate), SystemTime::min);
@@ -129,19 +131,19 @@ fn refused(code: RefusalCode, detail: impl Into<String>, shown: Option<Identity>
     Judgement { verdict: Verdict::Refused(refusal), valid_until: None, anchor: None }
 }
 
-/// As in a Certificate message (RFC 8446, section 4.4.2): each with its length and that of its extensions, of which there are
-/// none, and a header.
+/// The size as a Certificate message (RFC 8446, section 4.4.2): each certificate with its length and that of its extensions,
+/// which are empty, and a header.
 fn octets(chain: &[CertificateDer<'_>]) -> usize {
     4 + chain.iter().map(|certificate| certificate.len() + 5).sum::<usize>()
 }
 
 fn too_large(octets: usize) -> Problem {
-    let detail = format!("the client's chain takes {octets} octets, and at most {MOST_OCTETS} are read");
+    let detail = format!("the client's chain has {octets} octets, and at most {MOST_OCTETS} are accepted");
     Problem::new(RefusalCode::ChainTooLong, detail)
         .repaired_by("issue the certificate without what makes it so large, and send only it and its intermediates")
 }
 
 fn too_many(sent: usize) -> Problem {
-    let detail = format!("the client sent {sent} certificates; at most {} are read", MOST_SENT + 1);
+    let detail = format!("the client sent {sent} certificates; at most {} are accepted", MOST_SENT + 1);
     Problem::new(RefusalCode::ChainTooLong, detail)
 }

@@ -1,5 +1,6 @@
-//! The revocation lists in force, by the names of their issuers: read from files, held against the CAs of trust, and against
-//! those that were in force before. A list that cannot be relied on is an error when it is read; nothing is skipped.
+//! The revocation lists in force, by the names of their issuers. They are read from files, and checked against the trusted
+//! CAs and against the lists in force before. A list that cannot be relied on is an error when it is read; nothing is
+//! skipped.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +23,9 @@ use super::succession::{History, crossed};
 /// The revocation lists in force.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// Under the names of their issuers in normal form (RFC 5280, section 7.1).
+    /// By the normal forms of their issuers' names (RFC 5280, section 7.1).
     pub(super) in_force: BTreeMap<Box<[u8]>, Vec<Crl>>,
-    /// What was read of each line of lists, in force or not.
+    /// What was read of each series of lists, in force or not.
     pub(super) history: History,
 }
 
@@ -33,7 +34,7 @@ impl Lists {
         self.in_force.values().flatten()
     }
 
-    /// Those of a CA with this name in DER (RFC 5280, section 6.3.3 (b) (1)): of all keys and scopes.
+    /// The lists of a CA with this name in DER (RFC 5280, section 6.3.3 (b) (1)), of all keys and scopes.
     pub(super) fn of(&self, issuer: &[u8]) -> &[Crl] {
         normal_form(issuer).map_or(&[], |name| self.of_normal(&name))
     }
@@ -43,12 +44,12 @@ impl Lists {
         self.in_force.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The one of a name, in normal form, that is in line with another one.
+    /// The list with this name, in normal form, and of the same series as `other`.
     pub(super) fn in_line_with(&mut self, name: &[u8], other: &Crl) -> Option<&mut Crl> {
         self.in_force.get_mut(name)?.iter_mut().find(|crl| crl.is_in_line_with(other))
     }
 
-    /// Puts a list in force, if it is newer than the one of its line that is in force.
+    /// Puts a list in force, if it is newer than the one of its series that is in force.
     fn add(&mut self, name: Box<[u8]>, crl: Crl) -> Result<(), Error> {
         self.history.add(&crl)?;
         let lists = self.in_force.entry(name).or_default();
@@ -61,7 +62,7 @@ impl Lists {
             Order::Newer => *known = crl,
             Order::Twin => {
                 return Err(Error::new(format!("{}: a second, different revocation {crl}", crl.place)).hint(format!(
-                    "the first is in {}; keep the one that the CA issued last, under a number of its own",
+                    "the first is in {}; keep the one that the CA issued last, and give it a number of its own",
                     known.place
                 )));
             }
@@ -72,12 +73,13 @@ impl Lists {
 }
 
 impl Trust {
-    /// The revocation lists in force: each CA that has any may have several, for its keys and for parts of its certificates.
+    /// The revocation lists in force. A CA may have several: for different keys, and for different parts of its
+    /// certificates.
     pub fn crls(&self) -> impl Iterator<Item = &Crl> {
         self.lists.iter()
     }
 
-    /// Puts a list in force that was read at `place`, if it is newer than the one in force.
+    /// Puts a list from `place` in force, if it is newer than the one in force.
     pub(super) fn add_crl(
         &mut self,
         der: &[u8],
@@ -90,8 +92,8 @@ impl Trust {
             Error::new(format!("{place}: this revocation list cannot be used")).caused_by(unusable).hint(hint)
         })?;
         let name = normal_form(&list.issuer).ok_or_else(|| {
-            Error::new(format!("{place}: the issuer of this revocation list is no name"))
-                .hint("get it again from the CA; if it is the same, the program that made it is at fault")
+            Error::new(format!("{place}: the issuer of this revocation list is not a valid name"))
+                .hint("get it again from the CA; if that does not help, the program that made it is at fault")
         })?;
         let signers = signers(self, &list, &name, &signed, place)?;
         let keys = signers.iter().map(|at| self.authorities[*at].spki.clone()).collect();
@@ -105,7 +107,7 @@ impl Trust {
     }
 }
 
-/// The lists of a file: PEM, which may hold several, or DER. With each, where it stands.
+/// The lists of a file: PEM, which may hold several, or DER; each with its place in the file.
 pub(super) fn lists(bytes: &[u8], name: &str) -> Result<Vec<(CertificateRevocationListDer<'static>, String)>, Error> {
     if is_der(bytes) {
         check_form(bytes, name, Form::RevocationList, "revocation list")?;
@@ -125,8 +127,8 @@ pub(super) fn lists(bytes: &[u8], name: &str) -> Result<Vec<(CertificateRevocati
         .collect()
 }
 
-/// The places of the CAs that signed a list, of which there is one at least: they have its name, their key verifies its
-/// signature, they may sign lists, and they lead to a CA that is trusted (RFC 5280, section 6.3.3 (f) and (g)).
+/// The positions of the CAs that signed a list, at least one: they have its name, their key verifies its signature, they may
+/// sign lists, and they lead to a trusted CA (RFC 5280, section 6.3.3 (f) and (g)).
 fn signers(
     trust: &Trust,
     list: &RevocationList,
@@ -141,12 +143,11 @@ fn signers(
         .collect();
     if checks.is_empty() {
         return Err(Error::new(format!(
-            "{place}: this revocation list was issued by {}, which is no loaded CA",
+            "{place}: this revocation list was issued by {}, which is not a loaded CA",
             issuer()
         ))
         .hint(
-            "add that CA with `TrustBuilder::intermediates_file` if a CA of `TrustBuilder::pem_file` has signed it, or else with \
-             `TrustBuilder::pem_file`; or take the list out",
+            "add that CA, with --intermediates if a CA of --ca has signed it, otherwise with --ca; or remove the list",
         ));
     }
     let mut signers: Vec<usize> = checks.iter().filter(|(_, check)| *check == Check::Good).map(|(at, _)| *at).collect();
@@ -159,7 +160,7 @@ fn signers(
             "{place}: the CA {} may not sign revocation lists (its keyUsage lacks cRLSign)",
             issuer()
         ))
-        .hint("make the CA's certificate anew with keyUsage keyCertSign, cRLSign"));
+        .hint("issue the CA's certificate again with keyUsage keyCertSign, cRLSign"));
     }
     signers.retain(|at| !trust.authorities[*at].anchors.is_empty());
     if signers.is_empty() {
@@ -167,12 +168,12 @@ fn signers(
             "{place}: this revocation list is of {}, an intermediate that leads to no trusted CA",
             issuer()
         ))
-        .hint("add the CA that signed the intermediate with `TrustBuilder::pem_file`; or take the list out"));
+        .hint("add the CA that signed the intermediate with --ca; or remove the list"));
     }
     Ok(signers)
 }
 
-/// No key of a CA with its name verifies the signature of a list.
+/// No CA with its name has a key that verifies the signature of a list.
 fn not_signed(checks: impl Iterator<Item = Check>, issuer: &str, place: &str) -> Error {
     let unsupported = checks.filter_map(|check| match check {
         Check::Unsupported(why) => Some(why),
@@ -180,16 +181,19 @@ fn not_signed(checks: impl Iterator<Item = Check>, issuer: &str, place: &str) ->
     });
     match unsupported.last() {
         Some(Unsupported::Algorithm { name, .. }) => Error::new(format!(
-            "{place}: this revocation list of {issuer} is signed by an algorithm that is not accepted ({name})"
+            "{place}: this revocation list of {issuer} is signed with an algorithm that is not accepted ({name})"
         ))
         .hint("have the CA sign it with SHA-256"),
         Some(Unsupported::Key(_, key)) => Error::new(format!(
             "{place}: this revocation list of {issuer} is signed with a key that is not accepted ({key})"
         ))
-        .hint("make the CA anew, with a key of EC P-256 or RSA 2048"),
-        None => Error::new(format!("{place}: this revocation list has the name of {issuer}, but not its signature")).hint(
-            "it is damaged, forged, or signed with another key of a CA that was made anew or has several: get it again, or \
-             load that CA's certificate too, with `TrustBuilder::intermediates_file` or `TrustBuilder::pem_file`",
+        .hint("make a new CA, with a key of EC P-256 or RSA 2048"),
+        None => Error::new(format!(
+            "{place}: this revocation list names {issuer} as its issuer, but is not signed with its key"
+        ))
+        .hint(
+            "it is damaged or forged, or the CA was renewed with a new key or has several keys: get the list again, or \
+             load that CA's certificate too, with --intermediates or --ca",
         ),
     }
 }

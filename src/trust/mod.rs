@@ -1,7 +1,7 @@
 //! Whom the server trusts, and the verdict on a client.
 //!
-//! [`Trust`] is a snapshot: what is in hand is valid. [`judge()`] is a function of the client's chain, the snapshot and the
-//! time; nothing else ever decides. `diagnose` explains a refusal afterwards and can change no verdict.
+//! [`Trust`] is a snapshot, and always valid. [`judge()`] is a function of the client's chain, the snapshot and the time;
+//! nothing else decides. `diagnose` explains a refusal afterwards and cannot change a verdict.
 
 mod authorities;
 mod authorized_clients;
@@ -50,8 +50,8 @@ pub use revocation::StaleCrl;
 pub(crate) use store::TrustStore;
 pub use verdict::{Judgement, Verdict};
 
-/// Whom a server trusts: CAs, which vouch for all that they signed and have not revoked, and pinned client certificates,
-/// which are let in by themselves; and what those who are let in may do.
+/// Whom a server trusts: CAs, which vouch for the certificates that they signed and have not revoked, and pinned client
+/// certificates, which are let in by themselves; and what those who are let in may do.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), mtls_min::Error> {
@@ -64,16 +64,16 @@ pub use verdict::{Judgement, Verdict};
 /// ```
 pub struct Trust {
     entries: Vec<TrustEntry>,
-    /// The CAs, anchors and intermediates, in the order of their files.
+    /// The CAs, trust anchors and intermediates, in the order of their files.
     authorities: Vec<Authority>,
-    /// The places of those of one name, by its normal form (RFC 5280, section 7.1).
+    /// The positions of the CAs with the same name, by its normal form (RFC 5280, section 7.1).
     namesakes: HashMap<Box<[u8]>, Vec<usize>>,
-    /// The places, in the entries, of those that are let in and vouch for nobody, by the normal form of their subject.
+    /// The positions in `entries` of certificates that are not CAs, by the normal form of their subject.
     pinned: HashMap<Box<[u8]>, Vec<usize>>,
     pins: HashMap<Digest, Pin>,
-    /// How many of the pins are from the directory of authorised clients; `None`: there is none.
+    /// How many of the pins are from the directory of authorised clients; `None`: no directory was named.
     authorized_clients: Option<usize>,
-    /// What the operator should know of the CAs, one sentence each.
+    /// What the operator should know about the CAs, one sentence each.
     notes: Vec<String>,
     /// Why files in that directory were not read, one sentence each.
     left_as_they_were: Vec<String>,
@@ -96,7 +96,7 @@ struct Pin {
     name: Option<Box<str>>,
 }
 
-/// A CA of trust: what the judgement needs of it at hand.
+/// A loaded CA: what judging needs of it.
 struct Authority {
     identity: Identity,
     /// The normal form of its subject (RFC 5280, section 7.1).
@@ -104,19 +104,19 @@ struct Authority {
     spki: Box<[u8]>,
     subject_key_id: Option<Box<[u8]>>,
     may_sign_crls: bool,
-    /// It vouches for what it signed; otherwise it only completes the path to one that does.
+    /// It vouches for what it signed. Otherwise it only completes paths to a CA that does.
     is_anchor: bool,
-    /// The places of the anchors that its own path leads to; of one, its own.
+    /// The positions of the trust anchors that its own path leads to; for an anchor, its own position.
     anchors: Vec<usize>,
-    /// Those of them that it leads to over CAs of which none is revoked.
+    /// Those of them that it reaches without passing a revoked CA.
     unrevoked: Vec<usize>,
-    /// A loaded list revokes it: how.
+    /// Why it is revoked, if a loaded list revokes it.
     revoked: Option<Problem>,
 }
 
 impl Trust {
-    /// Trust in the certificates of a PEM file, judged to be current by the system's clock.
-    /// [`builder`](Self::builder) has more choices.
+    /// Trusts the certificates of a PEM file, whose expiry is checked by the system's clock. [`builder`](Self::builder) has more
+    /// options.
     ///
     /// # Errors
     /// As [`TrustBuilder::build`].
@@ -132,12 +132,12 @@ impl Trust {
         files.into_iter().fold(Self::builder(), |builder, file| builder.pem_file(file)).build()
     }
 
-    /// Starts to say whom to trust.
+    /// Begins to say whom to trust.
     pub fn builder() -> TrustBuilder {
         TrustBuilder::default()
     }
 
-    /// The certificates of the files of CAs and intermediates, in their order, each once.
+    /// The certificates of the files of CAs and intermediates, in their order, without repetitions.
     pub fn entries(&self) -> &[TrustEntry] {
         &self.entries
     }
@@ -152,8 +152,8 @@ impl Trust {
         &self.policy
     }
 
-    /// What the operator should know at `now`, one sentence each: stale revocation lists and those that are about to be, CAs
-    /// without one, CAs that expire within 30 days, a clock that is wrong, files of authorised clients that could not be read
+    /// What the operator should know at `now`, one sentence each: revocation lists that are stale or soon will be, CAs
+    /// without one, CAs that expire within 30 days, a wrong clock, and files of authorised clients that could not be read
     /// while the server ran.
     pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let mut warnings = self.left_as_they_were.clone();
@@ -169,10 +169,10 @@ impl Trust {
         let anchors = || self.authorities.iter().filter(|authority| authority.is_anchor);
         let first = anchors().map(|authority| authority.identity.not_before()).min();
         if let Some(first) = first.filter(|first| now < *first) {
-            // Without the time of now: a warning that is met again is the same warning.
+            // The current time is left out, so that the warning stays the same when it is repeated.
             let first = timestamp(first);
             warnings.push(format!(
-                "the system clock is wrong: by it no CA is valid yet, the first from {first} on; set it, or nobody is let in"
+                "the system clock is wrong: no CA is valid yet, the first one will be on {first}; set the clock, or nobody is let in"
             ));
         }
         for Authority { identity, is_anchor, anchors, .. } in &self.authorities {
@@ -188,8 +188,8 @@ impl Trust {
             }
             if anchors.is_empty() {
                 warnings.push(format!(
-                    "{kind} {subject} leads to no CA of trust, so it completes no path; load the CA that issued it \
-                     (`TrustBuilder::pem_file`), or the intermediate above it (`TrustBuilder::intermediates_file`)"
+                    "{kind} {subject} leads to no trusted CA, so it is of no use; load the CA that issued it (--ca), \
+                     or the intermediate above it (--intermediates)"
                 ));
             }
         }
@@ -200,8 +200,8 @@ impl Trust {
         &self.algorithms
     }
 
-    /// The names that a client is told, so that a browser can choose among its certificates; empty if they are too many
-    /// to be told.
+    /// The CA names that are sent to clients, so that a browser can choose among its certificates; empty if they are too
+    /// many.
     pub(crate) fn hint_subjects(&self) -> &[DistinguishedName] {
         &self.hints
     }
@@ -214,7 +214,7 @@ impl Trust {
         if self.pins.is_empty() { None } else { self.pins.get(&sha256(end_entity)) }
     }
 
-    /// The places of the CAs of a name, which is in its normal form.
+    /// The positions of the CAs with a name, given in normal form.
     fn namesakes(&self, name: &[u8]) -> impl Iterator<Item = usize> {
         self.namesakes.get(name).into_iter().flatten().copied()
     }
@@ -234,7 +234,7 @@ impl fmt::Debug for Trust {
     }
 }
 
-/// One certificate that is trusted, and how.
+/// A trusted certificate, and what it is trusted for.
 #[derive(Debug, Clone)]
 pub struct TrustEntry {
     kind: TrustKind,
@@ -253,14 +253,14 @@ impl TrustEntry {
     }
 }
 
-/// What a certificate in a file of trust is trusted to do.
+/// What a loaded certificate is trusted to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustKind {
     /// It vouches for the certificates that it signed (and is let in itself).
     Ca,
-    /// It is let in itself, and never vouches for another.
+    /// It is let in itself, but does not vouch for others.
     PinnedClient,
-    /// It completes the path from a client to a CA, and its revocation lists count; by itself it vouches for nobody.
+    /// It completes the path from a client to a CA, and its revocation lists count. It does not vouch for clients by itself.
     Intermediate,
 }
 

@@ -1,7 +1,8 @@
-//! Certification paths (RFC 5280, section 6): found, from a certificate up to a CA of trust, and validated from there down.
+//! Certification paths (RFC 5280, section 6): searched upwards from a certificate to a trusted CA, and validated from there
+//! down.
 //!
-//! What is sent is a stranger's until a signature says otherwise, so the search is bounded: in signatures that do not verify,
-//! in steps, and in depth. Everything a path is refused for is said by whoever refuses it, so that the reason is the true one.
+//! A stranger sends the certificates, so the search is limited: in signatures that do not verify, in steps, and in depth. If
+//! paths fail, the reason that is reported is that of the path that came nearest to success.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -17,19 +18,19 @@ use super::problem::{Problem, after, last_moment};
 use super::refusal::RefusalCode;
 use super::{Authority, Trust};
 
-/// At most this many intermediates are between a client's certificate and a CA of trust.
+/// At most this many intermediates may be between a client's certificate and a trusted CA.
 pub(super) const MOST_INTERMEDIATES: usize = 6;
 
-/// At most this many signatures that do not verify are checked for one certificate that says which key signed it (section
-/// 4.2.1.1), and for one that does not, where several CAs have the name of its issuer.
+/// At most this many signatures that do not verify are checked for one certificate: if it says which key signed it (section
+/// 4.2.1.1), and if it does not, when several CAs have the name of its issuer.
 const MOST_BAD_SIGNATURES: usize = 2;
 const MOST_BAD_SIGNATURES_WITHOUT_KEY_ID: usize = 8;
 
 /// At most this many signatures that do not verify are checked for one chain.
 const MOST_BAD_SIGNATURES_IN_ALL: usize = 8;
 
-/// At most this many signatures are checked for one chain, each once, however many paths it is on. A good client needs one for
-/// each certificate of its path.
+/// At most this many signatures are checked for one chain, each once, on however many paths it is. A good client needs one
+/// for each certificate of its path.
 const MOST_SIGNATURES: usize = 32;
 
 /// At most this many certificates are tried on the way up.
@@ -38,11 +39,11 @@ const MOST_STEPS: usize = 100;
 /// What a path proves.
 pub(super) struct Proof<'t> {
     pub(super) anchor: &'t Authority,
-    /// As long as all that it rests on holds.
+    /// Until when everything that it depends on is valid.
     pub(super) until: SystemTime,
 }
 
-/// A path from `end_entity`, a client's certificate, to a CA of trust, over `sent` and the intermediates of trust.
+/// Finds a path from `end_entity`, a client's certificate, to a trusted CA, over `sent` and the loaded intermediates.
 pub(super) fn prove<'t>(
     end_entity: &Certificate<'_>,
     sent: &[Certificate<'_>],
@@ -54,7 +55,7 @@ pub(super) fn prove<'t>(
     proof.ok_or_else(|| search.problem())
 }
 
-/// The places, in the authorities of trust, of all anchors that a path leads to from the CA `authority`.
+/// The positions of all trust anchors that a path from the CA `authority` leads to.
 pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usize> {
     let mut search = Search::new(&[], trust, SystemTime::UNIX_EPOCH, Purpose::Anchors(Vec::new()));
     search.climb(&Path::of(authority), None);
@@ -64,10 +65,10 @@ pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usiz
     }
 }
 
-/// A path on the way up: its topmost certificate, and what that one signed.
+/// A path on the way up: its topmost certificate, and the path below, which that one signed.
 struct Path<'p> {
     certificate: &'p Certificate<'p>,
-    /// Which candidate it was, for what is above; `None`: it is what the search began with.
+    /// Which candidate the topmost certificate was; `None`: the search began with it.
     candidate: Option<Candidate>,
     below: Option<&'p Path<'p>>,
 }
@@ -91,7 +92,8 @@ impl<'p> Path<'p> {
 
 enum Purpose {
     Client,
-    /// To learn where a CA leads to, whatever the date is, over none that is known to be revoked. It goes on after each.
+    /// To find the trust anchors that a CA leads to, whatever the dates, over CAs that are not known to be revoked. The
+    /// search continues after each.
     Anchors(Vec<usize>),
 }
 
@@ -103,14 +105,15 @@ struct Search<'s, 't> {
     now: SystemTime,
     purpose: Purpose,
     steps: usize,
-    /// What was found of a certificate and a key.
+    /// The results of checking a certificate's signature with a key.
     checked: HashMap<(Option<Candidate>, Box<[u8]>), Check>,
     comparisons: usize,
-    /// The best reason found so far, and how far it is from being let in.
+    /// The best reason found so far, and how near to success its path came.
     reason: Option<(Distance, Problem)>,
 }
 
-/// How near a path that failed came: what is revoked says more than what does not hold, and that more than what leads nowhere.
+/// How near to success a path came. Of several reasons, a revocation is reported first, then a fault on a path to a CA, last
+/// a path that leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
     /// It ends this many certificates up.
@@ -123,7 +126,7 @@ enum Distance {
 /// Who may have issued a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Candidate {
-    /// Of trust, at this place.
+    /// A loaded CA, by its position.
     Loaded(usize),
     Sent(usize),
 }
@@ -144,8 +147,8 @@ impl<'s, 't> Search<'s, 't> {
         }
     }
 
-    /// Tries every issuer of the topmost certificate. `flaw`: a signature further down cannot be checked, so this path can only
-    /// explain.
+    /// Tries every issuer of the topmost certificate. `flaw`: a signature further down cannot be checked, so this path can
+    /// only serve as an explanation.
     fn climb(&mut self, path: &Path<'_>, flaw: Option<&Problem>) -> Option<Proof<'t>> {
         let (mut linked, mut exhausted) = (false, false);
         if let Some(name) = normal_form(path.certificate.issuer) {
@@ -193,7 +196,7 @@ impl<'s, 't> Search<'s, 't> {
         let issuer = match candidate {
             Candidate::Sent(at) => &sent[at],
             Candidate::Loaded(at) => {
-                // Of what was read before.
+                // It was read before.
                 loaded = Certificate::parse(trust.authorities[at].identity.der()).ok()?;
                 &loaded
             }
@@ -216,8 +219,7 @@ impl<'s, 't> Search<'s, 't> {
         }
     }
 
-    /// The signature of the topmost certificate by this key, which is checked once; `None`: so many were checked that no
-    /// further one is.
+    /// Checks the signature of the topmost certificate with this key, once. `None`: the limit of checks is reached.
     fn check(&mut self, path: &Path<'_>, key: &[u8]) -> Option<Check> {
         let pair = (path.candidate, key.into());
         if let Some(known) = self.checked.get(&pair) {
@@ -231,20 +233,20 @@ impl<'s, 't> Search<'s, 't> {
         let exhausted = self.checked.len() >= MOST_SIGNATURES
             || bad().count() >= MOST_BAD_SIGNATURES_IN_ALL
             || bad().filter(|signed| *signed == path.candidate).count() >= most_bad;
-        // What the operator loads, at the start, is no stranger's.
+        // What the operator loads at the start has no limit.
         if exhausted && matches!(self.purpose, Purpose::Client) {
             return None;
         }
         let found = check(path.certificate, key, &self.trust.algorithms);
-        // The others cost nothing.
+        // The other results cost nothing.
         if matches!(found, Check::Good | Check::Bad) {
             self.checked.insert(pair, found.clone());
         }
         Some(found)
     }
 
-    /// Nobody is known who signed the topmost certificate of a path. Why is found out only if it is what will be told.
-    /// `exhausted`: not everybody of its issuer's name was tried.
+    /// The signer of the topmost certificate is unknown. The reason is only determined if it will be reported. `exhausted`:
+    /// not all CAs with the name of its issuer were tried.
     fn note_dead_end(&mut self, path: &Path<'_>, exhausted: bool) {
         let distance = Distance::Nowhere(path.certificates().count());
         if self.reason.as_ref().is_none_or(|(known, _)| *known < distance) {
@@ -254,8 +256,8 @@ impl<'s, 't> Search<'s, 't> {
         }
     }
 
-    /// Those whose subject is `name`, that of the issuer of `current` (section 7.1): first those whose key it names, then those
-    /// of whom there is no telling, last those with another key identifier, which is a hint and no proof.
+    /// The candidates whose subject is `name`, the issuer of `current` (section 7.1). First those with the key identifier
+    /// that it names, then those without any, last those with another one, which is only a hint.
     fn candidates(&self, current: &Certificate<'_>, name: &[u8]) -> Vec<Candidate> {
         let loaded = self.trust.namesakes(name).map(|at| {
             let id = self.trust.authorities[at].subject_key_id.as_deref();
@@ -265,7 +267,7 @@ impl<'s, 't> Search<'s, 't> {
         let sent = sent.filter(|(_, (_, subject))| subject.as_deref() == Some(name));
         let sent = sent.map(|(at, (sent, _))| (key_rank(current, sent.subject_key_id), Candidate::Sent(at)));
         let mut candidates: Vec<_> = loaded.chain(sent).collect();
-        // Stable: of equals those of trust come first, in the order of their files.
+        // The sort is stable: among equals, loaded CAs come first, in the order of their files.
         candidates.sort_by_key(|(rank, _)| *rank);
         candidates.into_iter().map(|(_, candidate)| candidate).collect()
     }
@@ -280,7 +282,7 @@ impl<'s, 't> Search<'s, 't> {
         }
     }
 
-    /// The path has come to a CA of trust.
+    /// The path has reached a trusted CA.
     fn arrive(
         &mut self,
         path: &Path<'_>,
@@ -313,7 +315,7 @@ impl<'s, 't> Search<'s, 't> {
         }
     }
 
-    /// Section 6.1, with the anchor's own limits (RFC 5937), and what TLS asks of a client's certificate.
+    /// Section 6.1, with the trust anchor's own limits (RFC 5937), and what TLS requires of a client's certificate.
     fn validate(
         &mut self,
         path: &Path<'_>,
@@ -346,18 +348,19 @@ impl<'s, 't> Search<'s, 't> {
             self.reason = Some((distance, problem));
         }
         if let Some((_, reason)) = &mut self.reason {
-            // Whatever may change first may change the verdict.
+            // The verdict may change with the first of these changes.
             reason.until = until.into_iter().flatten().min();
         }
     }
 
     fn problem(self) -> Problem {
-        let unknown = || Problem::new(RefusalCode::ChainTooLong, "there are more ways to a CA than are tried");
+        let unknown =
+            || Problem::new(RefusalCode::ChainTooLong, "there are more possible paths to a CA than are tried");
         self.reason.map_or_else(unknown, |(_, problem)| problem)
     }
 }
 
-/// Whether a CA of this name, in its normal form, with this key is on the path already.
+/// Whether a CA with this name, in normal form, and this key is already on the path.
 fn is_on(path: &Path<'_>, name: &[u8], key: &[u8]) -> bool {
     path.certificates().any(|certificate| {
         certificate.spki == key && normal_form(certificate.subject).is_some_and(|subject| *subject == *name)

@@ -1,5 +1,5 @@
-//! The proof that a client has the key of the certificate it shows: its signature in the handshake (RFC 8446, section
-//! 4.4.3; RFC 5246, section 7.4.8). It is checked for every certificate, whatever the verdict will be.
+//! Checks that a client has the private key of its certificate, by its signature in the handshake (RFC 8446, section 4.4.3;
+//! RFC 5246, section 7.4.8). It is checked for every certificate, whatever the verdict will be.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use super::refusal::{Refusal, RefusalCode};
 
 /// Checks the signature `dss` over `message` with the key of `cert`.
 ///
-/// It is checked with the bare key, by the same algorithms as rustls does it: what else a certificate is or has matters for
-/// the verdict only, which can then still be a 401. A certificate that cannot be read has no key, and one with a key that
-/// cannot be checked proves nothing: there the handshake fails, and the error says why.
+/// The bare key is used, with the same algorithms as in rustls. Everything else about the certificate matters only for the
+/// verdict, which can still be a 401. If the certificate cannot be read, or its key cannot be checked, nothing is proven:
+/// the handshake fails, and the error says why.
 pub(crate) fn prove_possession(
     message: &[u8],
     cert: &CertificateDer<'_>,

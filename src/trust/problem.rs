@@ -1,4 +1,4 @@
-//! What is wrong with a certificate, and the dates of certificates.
+//! What is wrong with a certificate, and whether its dates are valid.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -14,10 +14,10 @@ use super::refusal::RefusalCode;
 pub(super) struct Problem {
     pub(super) code: RefusalCode,
     pub(super) detail: String,
-    /// What helps in this case, where the repair of the code would not.
+    /// The repair for this case, if that of the code would not help.
     pub(super) repair: Option<Cow<'static, str>>,
     pub(super) until: Option<SystemTime>,
-    /// The CA of trust that the path leads to all the same.
+    /// The trusted CA that the path leads to nevertheless.
     pub(super) anchor: Option<Identity>,
 }
 
@@ -35,7 +35,7 @@ impl Problem {
     }
 }
 
-/// What is wrong with the dates of a certificate (RFC 5280, section 4.1.2.5: both ends are included).
+/// What is wrong with the dates of a certificate (RFC 5280, section 4.1.2.5: both ends are inclusive).
 pub(super) fn date_problem(certificate: &Certificate<'_>, now: SystemTime) -> Option<Problem> {
     let (from, to) = (certificate.not_before, certificate.not_after);
     if now < from {

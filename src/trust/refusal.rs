@@ -6,7 +6,7 @@ use std::fmt;
 use crate::x509::identity::Identity;
 use crate::x509::signature::KeyFault;
 
-/// Makes everything of one table: a row is a variant, its code, what it means, and how the operator can mend it.
+/// Generates everything from one table. A row is a variant, its code, its meaning, and how the operator can mend it.
 macro_rules! refusal_codes {
     ($($variant:ident, $code:literal, $meaning:literal, $repair:literal;)*) => {
         /// Why a client is not authorised. Codes are stable: they are never renamed.
@@ -41,7 +41,8 @@ macro_rules! refusal_codes {
                 }
             }
 
-            /// The status that the client gets: 403 if only a rule is in the way, otherwise 401.
+            /// The status that the client gets: 403 if the certificate is valid but no rule allows the request, otherwise
+            /// 401.
             pub fn status(self) -> http::StatusCode {
                 match self {
                     Self::NotAllowed => http::StatusCode::FORBIDDEN,
@@ -54,97 +55,95 @@ macro_rules! refusal_codes {
 
 refusal_codes! {
     NoCertificate, "no_certificate",
-        "The client showed no certificate.",
-        "have the client send its certificate (curl --cert FILE --key FILE; a browser: import the .p12 file), issued by a CA of \
-         `TrustBuilder::pem_file`";
+        "The client sent no certificate.",
+        "have the client send its certificate (curl --cert FILE --key FILE; a browser: import the .p12 file), issued by \
+         a CA of --ca";
     Expired, "expired",
         "A certificate on the path is past its last day.",
         "issue a new certificate, and check the clocks of server and client";
     NotYetValid, "not_yet_valid",
         "A certificate on the path is not valid yet.",
-        "check the server's clock; otherwise wait, or issue the certificate anew";
+        "check the server's clock; otherwise wait, or issue the certificate again";
     SelfSigned, "self_signed",
-        "The client's certificate is signed by itself, and it is not one of those that are let in by themselves.",
-        "if you trust this certificate, put it into the directory of `TrustBuilder::authorized_clients`: it is then let in by \
-         itself";
+        "The client's certificate is signed by itself, and it is not pinned.",
+        "if you trust this certificate, pin it: put it into the directory of --authorized-clients";
     UnknownIssuer, "unknown_issuer",
-        "The issuer of the client's certificate is not a loaded CA, and nothing says who it is.",
-        "add the issuing CA with `TrustBuilder::pem_file`; if the issuer is an intermediate of your CA, have the client send it \
-         too, or add it with `TrustBuilder::intermediates_file`";
+        "The issuer of the client's certificate is not a loaded CA, and its certificate was not sent.",
+        "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too, or add \
+         it with --intermediates";
     UnknownRoot, "unknown_root",
         "The client's chain is complete up to a root that is not a loaded CA.",
-        "if you trust this root, add it with `TrustBuilder::pem_file`; otherwise issue the client a certificate of yours";
+        "if you trust this root, add it with --ca; otherwise issue the client a certificate from your CA";
     MissingIntermediate, "missing_intermediate",
-        "The chain seems to lead to a loaded CA, but a certificate in between was not sent.",
+        "The chain seems to lead to a loaded CA, but an intermediate was not sent.",
         "have the client send the intermediate too (append it to the client's certificate file), or add it with \
          `TrustBuilder::intermediates_file`";
     SameNameOtherKey, "same_name_other_key",
-        "The issuer has the name of a loaded CA but not its key: the CA was made anew.",
-        "the CA was made anew under its old name: add the old ca.pem with a second `TrustBuilder::pem_file`, or issue the client \
-         a new \
+        "The issuer has the name of a loaded CA, but another key: the CA was made again.",
+        "the CA was made again under its old name: add the old ca.pem with a second --ca, or issue the client a new \
          certificate";
     BadSignature, "bad_signature",
-        "Name and key identifier fit a loaded CA, the signature does not: the certificate is damaged or forged.",
-        "get the certificate again from where it was issued; it was changed after it was signed";
+        "The issuer's name and key identifier are those of a known CA, but its key did not make the signature: the certificate is damaged or forged.",
+        "get the certificate again from its issuer; it was changed after it was signed";
     IssuerNotCa, "issuer_not_ca",
-        "A certificate was signed by another that is not a CA.",
-        "sign client certificates with a CA certificate (basicConstraints CA:TRUE), not with a leaf";
+        "A certificate was signed by a certificate that is not a CA.",
+        "sign client certificates with a CA certificate (basicConstraints CA:TRUE), not with an end-entity certificate";
     IssuerWithoutCertSign, "issuer_without_cert_sign",
-        "A certificate was signed by a CA whose key usage does not include signing certificates.",
-        "issue the intermediate anew with keyUsage keyCertSign";
+        "A certificate was signed by a CA whose key usage does not allow signing certificates.",
+        "issue the intermediate again with keyUsage keyCertSign";
     PathLength, "path_length",
-        "There are more intermediates below a CA than it allows.",
-        "issue from the CA itself, or make the CA that is too short anew with a larger pathlen";
+        "There are more intermediates below a CA than its path length allows.",
+        "issue the certificate from the CA itself, or make the CA again with a larger pathlen";
     ChainTooLong, "chain_too_long",
-        "The chain is longer than this server follows.",
-        "issue client certificates at most six intermediates below a CA of `TrustBuilder::pem_file`, and send only those";
+        "The chain is too long, or takes too much work to check.",
+        "issue client certificates at most six intermediates below a CA of --ca, and send only those";
     WrongUsage, "wrong_usage",
         "The certificate is not meant for authenticating clients.",
         "issue the certificate with keyUsage digitalSignature and extendedKeyUsage clientAuth (or without the \
          extensions)";
     CaAsClient, "ca_as_client",
-        "The client uses the certificate of a CA as its own.",
-        "issue the client a certificate of its own (basicConstraints CA:FALSE); keep the CA's for signing";
+        "The client uses a CA certificate as its own.",
+        "issue the client its own certificate (basicConstraints CA:FALSE); keep the CA for signing";
     X509V1, "x509_v1",
-        "A certificate is of X.509 version 1 (or 2), which has no extensions and so no limits.",
-        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with `TrustBuilder::accept_v1`";
+        "A certificate has X.509 version 1 (or 2), which has no extensions, so nothing limits its use.",
+        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with --accept-v1";
     WeakKey, "weak_key",
         "A key is too short.",
         "make a new key: EC P-256, or RSA of 2048 bits or more";
     UnsupportedKey, "unsupported_key",
-        "A key is of a kind that this server cannot check.",
-        "make a key of a supported kind: EC P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits";
+        "This server does not support the type or size of a key.",
+        "make a key of a supported type: EC P-256 or P-384, Ed25519, or RSA of 2048 to 8192 bits";
     UnsupportedSignature, "unsupported_signature",
         "A signature uses an algorithm that this server does not accept, for example SHA-1.",
         "sign the certificate again with SHA-256";
     UnsupportedExtension, "unsupported_extension",
-        "A certificate has a critical extension that this server does not know.",
-        "issue the certificate without the unknown critical extension";
+        "A certificate has a critical extension that this server does not support.",
+        "issue the certificate without the unsupported critical extension";
     NameConstraint, "name_constraint",
         "A certificate has a name that a CA on its path may not vouch for.",
         "issue the certificate with names that its CA may vouch for";
     MissingPolicy, "missing_policy",
-        "A CA on the path asks for a certificate policy, and none is valid for the whole path below it.",
-        "issue the certificate with a policy (certificatePolicies) that each CA above it names too, or maps to it";
+        "A CA on the path requires a certificate policy, and none is valid for the whole path below it.",
+        "issue the certificate with a policy (certificatePolicies) that every CA above it has too, or maps to it";
     Malformed, "malformed",
         "A certificate cannot be read.",
-        "issue the certificate anew; this one breaks the rules of X.509";
+        "issue the certificate again; this one breaks the rules of X.509";
     Revoked, "revoked",
         "A certificate on the path was revoked by its CA.",
-        "issue the client a new certificate, if it is to come back";
+        "issue the client a new certificate, if it should have access again";
     CrlMissing, "crl_missing",
         "A CA on the path has no revocation list, and one is required.",
         "load the CA's revocation list with `TrustBuilder::crl_file`, or leave out `TrustBuilder::require_crls`";
     CrlExpired, "crl_expired",
         "The revocation list of a CA on the path is stale.",
-        "have the CA sign its revocation list anew (by the program that signed it before, as `Directory::sign_crl`) and \
+        "have the CA sign a new revocation list (with the program that signed it before, for example `mtls-min certs crl`) and \
          put it in place of the old one; it is noticed at once";
     CrlNotYetValid, "crl_not_yet_valid",
-        "The revocation list of a CA on the path is from the future: the clock is wrong, here or at the CA.",
-        "set the clock, of the server or of the CA; the list counts as soon as the clock has reached its date";
+        "The revocation list of a CA on the path is from the future: the clock of the server or of the CA is wrong.",
+        "set the clock of the server or of the CA; the list takes effect when its date is reached";
     NotAllowed, "not_allowed",
-        "The certificate is valid, but no rule lets its holder do this.",
-        "add a rule that means this client (`Policy::allowing`, or a line of `TrustBuilder::policy_file`), if it is to be let in";
+        "The certificate is valid, but no rule allows its holder to do this.",
+        "to let this client in, add a rule that matches it (--allow, or a line of --policy)";
 }
 
 impl From<KeyFault> for RefusalCode {
@@ -162,7 +161,7 @@ impl fmt::Display for RefusalCode {
     }
 }
 
-/// A client is not authorised: the code, the facts, and what the client showed. For the operator, never for the client.
+/// A client is not authorised: the code, the facts, and the client's certificate. For the operator, never for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     code: RefusalCode,
@@ -176,7 +175,7 @@ impl Refusal {
         Self { code, detail: detail.into(), repair: code.repair().into(), certificate }
     }
 
-    /// With a repair for this case, where that of the code would not help.
+    /// With a repair for this case, if that of the code would not help.
     pub(crate) fn with_repair(self, repair: Option<Cow<'static, str>>) -> Self {
         match repair {
             Some(repair) => Self { repair, ..self },
@@ -194,12 +193,12 @@ impl Refusal {
         &self.detail
     }
 
-    /// How to mend it: as a rule the repair of the [code](RefusalCode::repair), or what helps in this case.
+    /// How to mend it: usually the repair of the [code](RefusalCode::repair), otherwise what helps in this case.
     pub fn repair(&self) -> &str {
         &self.repair
     }
 
-    /// What the client showed. Nothing in it is verified: never decide by it.
+    /// The client's certificate. Nothing in it is verified: never decide by it.
     pub fn unverified_certificate(&self) -> Option<&Identity> {
         self.certificate.as_ref()
     }

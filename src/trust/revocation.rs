@@ -1,4 +1,4 @@
-//! Whether a certificate is revoked, by RFC 5280, section 6.3.3: what the lists in force say of each certificate on a path.
+//! Whether a certificate is revoked (RFC 5280, section 6.3.3): what the lists in force say about each certificate on a path.
 
 use std::time::SystemTime;
 
@@ -15,27 +15,27 @@ use super::problem::{Problem, after};
 use super::refusal::RefusalCode;
 use super::{Authority, Trust};
 
-/// What is to be done with clients when the list of their CA is stale, or not valid yet by the clock.
+/// What to do with clients when the list of their CA is stale, or dated in the future.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StaleCrl {
     /// Refuse them: the list may hide a revocation. The default.
     #[default]
     Refuse,
-    /// Judge them by the stale list, and warn the operator.
+    /// Judge them by the list that there is, and warn the operator.
     Warn,
 }
 
-/// How revocation is dealt with.
+/// How revocation is handled.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RevocationRules {
     pub(super) stale: StaleCrl,
-    /// A certificate whose CA has no list is refused.
+    /// Whether a certificate is refused if its CA has no list.
     pub(super) required: bool,
 }
 
 impl Trust {
-    /// Whether `certificate`, which the holder of the key `issuer_spki` signed and whose path leads to the anchor at this place,
-    /// still counts; `Ok`: until then, as far as lists are concerned.
+    /// Whether a certificate is not revoked. It was signed with the key `issuer_spki`, and its path leads to the trust
+    /// anchor at this position. `Ok`: until when this holds, as far as lists are concerned.
     pub(super) fn check_revocation(
         &self,
         certificate: &Certificate<'_>,
@@ -45,7 +45,7 @@ impl Trust {
     ) -> Result<Option<SystemTime>, Problem> {
         let word = match normal_form(certificate.issuer) {
             Some(name) => {
-                // A path to one anchor does not part the CA from its lists under another.
+                // A path to one trust anchor does not separate a CA from its lists under another.
                 let mut anchors = self.anchors_of_key(&name, issuer_spki);
                 anchors.push(anchor);
                 let is_own = |crl: &Crl| crl.is_signed_with(issuer_spki) || self.leads_to_any(crl, &anchors);
@@ -59,13 +59,13 @@ impl Trust {
         }
     }
 
-    /// Whether a list revokes a certificate that no path leads from: it stands in trust by itself, or is a CA of trust. Whose
-    /// signature cannot be checked (SHA-1) is nobody's own; then any list of its issuer's name counts.
+    /// Whether a list revokes a certificate for which there is no path: a pinned certificate or a trusted CA. If its
+    /// signature cannot be checked (SHA-1), any list with its issuer's name counts.
     pub(super) fn revocation_of(&self, certificate: &Certificate<'_>) -> Option<Problem> {
         self.word_on(certificate).revocation()
     }
 
-    /// The list that decides about a certificate, or would: for explanations.
+    /// The list that decides about a certificate, or would decide: for explanations.
     #[cfg(feature = "cli")]
     pub(crate) fn crl_for(&self, certificate: &Certificate<'_>) -> Option<&Crl> {
         let word = self.word_on(certificate);
@@ -73,7 +73,8 @@ impl Trust {
         revoking.or_else(|| word.speaking().next().map(|(crl, _)| crl)).or_else(|| word.heard().next())
     }
 
-    /// What the lists say of a certificate without a path: its own are those whose key verifies it, and their relatives.
+    /// What the lists say about a certificate without a path. The lists of its issuer are those whose key verifies it, and
+    /// those of the same CA with another key.
     fn word_on<'l, 'c>(&'l self, certificate: &'c Certificate<'c>) -> Word<'l, 'c> {
         let lists = self.lists.of(certificate.issuer);
         let signed_it = |key| check(certificate, key, &self.algorithms) == Check::Good;
@@ -84,7 +85,7 @@ impl Trust {
         Word::on(certificate, lists, |crl| is_by_key(crl) || self.leads_to_any(crl, &anchors))
     }
 
-    /// The places of the anchors that the loaded CAs with this name, in normal form, and this key lead to.
+    /// The positions of the trust anchors that the loaded CAs with this name, in normal form, and this key lead to.
     pub(super) fn anchors_of_key(&self, name: &[u8], spki: &[u8]) -> Vec<usize> {
         let authorities = self.namesakes(name).map(|at| &self.authorities[at]);
         authorities
@@ -98,17 +99,17 @@ impl Trust {
         self.anchors_of(crl).any(|at| anchors.contains(&at))
     }
 
-    /// The places of the anchors that the CAs lead to that signed a list.
+    /// The positions of the trust anchors that the signers of a list lead to.
     fn anchors_of(&self, crl: &Crl) -> impl Iterator<Item = usize> {
         crl.signers.iter().flat_map(|at| &self.authorities[*at].anchors).copied()
     }
 
-    /// Once all lists are there: which of the CAs are revoked themselves.
+    /// Finds the revoked CAs, once all lists are loaded.
     pub(super) fn note_revoked_authorities(&mut self) {
         let revoked_one = |authority: &Authority| {
             let certificate = Certificate::parse(authority.identity.der()).ok()?;
             let lists = self.lists.of(certificate.issuer);
-            // Without a signature checked, for most.
+            // For most of them, this avoids checking a signature.
             lists.iter().find(|crl| crl.list.find(certificate.serial).is_some())?;
             let problem = self.revocation_of(&certificate)?;
             Some(Problem { detail: format!("the CA {}", problem.detail), ..problem })
@@ -119,7 +120,7 @@ impl Trust {
         }
     }
 
-    /// Whether a list says that the certificate is not revoked, and is current.
+    /// Whether a current list says that the certificate is not revoked.
     fn check_currency(
         &self,
         word: &Word<'_, '_>,
@@ -147,17 +148,17 @@ impl Trust {
             }
         }
         match found {
-            // One that is current is enough, as long as there is one.
+            // As long as one list is current, that is enough.
             Found { current, .. } if current.contains(&None) => Ok(None),
             Found { current, .. } if !current.is_empty() => Ok(current.into_iter().flatten().max()),
-            // A certificate that does not say in which list it would stand may be in any.
+            // If a certificate does not say which list would revoke it, any of them may.
             Found { problem: Some(problem), .. } => Err(problem),
             Found { .. } if self.revocation.required => Err(word.missing()),
             Found { unsure, .. } => Ok(unsure.into_iter().flatten().min()),
         }
     }
 
-    /// Whether a CA that signed the list leads to this anchor.
+    /// Whether a CA that signed the list leads to this trust anchor.
     fn vouched_until(&self, crl: &Crl, anchor: usize, now: SystemTime) -> Vouched {
         let signers = crl.signers.iter().map(|at| &self.authorities[*at]);
         let signers = signers.filter(|signer| signer.unrevoked.contains(&anchor));
@@ -214,27 +215,25 @@ impl Trust {
         warnings
     }
 
-    /// Whether a list is one of this CA's.
+    /// Whether a list belongs to this CA.
     fn counts_for(&self, crl: &Crl, authority: &Authority) -> bool {
         let is_its_own = crl.is_signed_with(&authority.spki) || self.leads_to_any(crl, &authority.anchors);
         is_its_own && !crl.is_only_remembered()
     }
 
-    /// Without the time of now: a warning that is met again is the same warning.
+    /// The current time is left out, so that the warning stays the same when it is repeated.
     fn date_warning(&self, crl: &Crl, now: SystemTime) -> Option<String> {
         let (from, due) = (timestamp(crl.this_update()), timestamp(crl.next_update()));
         let (list, edition) = (crl.series(), crl.edition());
-        let (refused, heeded) = ("its clients are refused", "what was revoked since is not known");
-        let consequence = if self.revocation.stale == StaleCrl::Refuse { refused } else { heeded };
+        let (refused, used) = ("its clients are refused", "what was revoked since is not known");
+        let consequence = if self.revocation.stale == StaleCrl::Refuse { refused } else { used };
         if crl.is_only_remembered() {
-            return Some(format!(
-                "{crl} is not among the files any more: what it revoked stays revoked until a restart"
-            ));
+            return Some(format!("{crl} is no longer among the files: what it revoked stays revoked until a restart"));
         }
         if now < crl.this_update() {
             let consequence = match self.revocation.stale {
                 StaleCrl::Refuse => "its clients are refused until then",
-                StaleCrl::Warn => "it is heeded all the same",
+                StaleCrl::Warn => "it is used nevertheless",
             };
             return Some(format!(
                 "the revocation list of {list} is from the future, issued on {from}: set the clock; {consequence}"
@@ -242,28 +241,27 @@ impl Trust {
         }
         if now >= crl.next_update() {
             return Some(format!(
-                "the revocation list of {list} is stale: the next after {edition} was due on {due}; {consequence}"
+                "the revocation list of {list} is stale: the next one after {edition} was due on {due}; {consequence}"
             ));
         }
         (now + days(1) >= crl.next_update()).then(|| {
-            format!("the revocation list of {list}, {edition}, is good until {due} only; from then on {consequence}")
+            format!("the revocation list of {list}, {edition}, is only valid until {due}; after that, {consequence}")
         })
     }
 }
 
-/// What helps if it is a CA that was revoked, and with it all that it signed.
+/// The repair if a CA was revoked, and with it all that it signed.
 const REVOKED_CA: &str =
     "have its client certificates issued by another CA, which is not revoked; this one stays refused";
 
-/// What helps if there are lists, and none for this certificate.
-const OTHER_LIST: &str = "load the list that is for it too with `TrustBuilder::crl_file`: of its CA's key, and of its \
-                          distribution point or for all \
-                          certificates; or leave out `TrustBuilder::require_crls`";
+/// The repair if there are lists, but none for this certificate.
+const OTHER_LIST: &str = "load the list that is for it too with --crl: of its CA's key, and of its distribution point or for all \
+                          certificates; or leave out --crl-required";
 
-/// Whether a list of another key than that which signed a certificate may be relied on (RFC 5280, section 6.3.3 (f)).
+/// Whether a list signed with another key than the certificate may be relied on (RFC 5280, section 6.3.3 (f)).
 enum Vouched {
     Until(SystemTime),
-    /// By its dates its CA does not count now. That is no reason to let in whom a stale list would keep out.
+    /// The CA that signed it is not valid now. A stale list may keep clients out, but lets nobody in.
     NotNow(Problem),
     Never,
 }
@@ -278,18 +276,18 @@ fn not_now(crl: &Crl, from: SystemTime, to: SystemTime, now: SystemTime) -> Prob
     }
 }
 
-/// What helps if the certificate of the key that signs the lists has expired.
-const OTHER_SIGNER: &str = "have the CA sign its revocation list anew, with a key whose certificate is valid, and load both \
-                            (`TrustBuilder::crl_file`, `TrustBuilder::intermediates_file`)";
+/// The repair if the certificate of the key that signs the lists has expired.
+const OTHER_SIGNER: &str = "have the CA sign a new revocation list, with a key whose certificate is valid, and load both (--crl, \
+                            --intermediates)";
 
-/// What the lists of the name of its issuer say of a certificate.
+/// What the lists with the name of its issuer say about a certificate.
 struct Word<'l, 'c> {
     certificate: &'c Certificate<'c>,
-    /// Those of its issuer: of the very key that signed the certificate, and of others of the name that lead to the same anchor
-    /// as that key, which are the same CA with another key (RFC 5280, section 6.3.3 (f)).
+    /// The lists of its issuer: signed with the key that signed the certificate, or with the key of a CA of the same name
+    /// that leads to the same trust anchor, which is the same CA with another key (RFC 5280, section 6.3.3 (f)).
     own: Vec<&'l Crl>,
-    /// Those of others of the name: unrelated, as far as anybody can tell. None are heard where one of its issuer is for the
-    /// certificate, so that two CAs that share a name and no more do not revoke each other's.
+    /// The lists of other CAs of the same name. They are ignored if a list of its issuer covers the certificate, so that two
+    /// unrelated CAs of one name do not revoke each other's certificates.
     strangers: Vec<&'l Crl>,
 }
 
@@ -303,19 +301,20 @@ impl<'l, 'c> Word<'l, 'c> {
         Self { certificate, own, strangers }
     }
 
-    /// All that count.
+    /// All lists that count.
     fn heard(&self) -> impl Iterator<Item = &'l Crl> {
         self.own.iter().chain(&self.strangers).copied()
     }
 
-    /// Those of its issuer in which the certificate would stand if it were revoked, or may do so.
+    /// The lists of its issuer that would name the certificate if it were revoked, or might name it.
     fn speaking(&self) -> impl Iterator<Item = (&'l Crl, Coverage)> {
         let own = self.own.iter().filter(|crl| !crl.is_only_remembered());
         let speaking = own.map(|crl| (*crl, crl.list.scope.covers(self.certificate)));
         speaking.filter(|(_, coverage)| *coverage != Coverage::No)
     }
 
-    /// Where it stands in a list, it is revoked, whatever the scope and the dates of the list (RFC 5280, section 6.3.3 (j)).
+    /// A certificate that a list names is revoked, whatever the scope and the dates of the list (RFC 5280, section 6.3.3
+    /// (j)).
     fn revocation(&self) -> Option<Problem> {
         self.heard().find_map(|crl| {
             let certificate = self.certificate;
@@ -327,7 +326,7 @@ impl<'l, 'c> Word<'l, 'c> {
         })
     }
 
-    /// There is no list that says that it is not revoked.
+    /// No list says that it is not revoked.
     fn missing(&self) -> Problem {
         let (issuer, subject) = (name_text(self.certificate.issuer), name_text(self.certificate.subject));
         match self.heard().find(|crl| !crl.is_only_remembered()) {
@@ -343,13 +342,13 @@ impl<'l, 'c> Word<'l, 'c> {
     }
 }
 
-/// What lists there are about a certificate that none of them revokes.
+/// The lists about a certificate that none of them revokes.
 #[derive(Default)]
 struct Found {
-    /// Until when those are current that say that it is not revoked; `None`: their dates do not matter.
+    /// Until when each list is current that says that it is not revoked; `None`: the dates do not matter.
     current: Vec<Option<SystemTime>>,
-    /// The same of those of which the certificate does not say whether it would stand there.
+    /// The same for lists of which it is unknown whether they would name the certificate.
     unsure: Vec<Option<SystemTime>>,
-    /// Why another is not current.
+    /// Why another list is not current.
     problem: Option<Problem>,
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Trust;
 use crate::sync::Current;
 
-/// Holds the snapshot in force, and a number that grows with each new one: while the number is the same, a verdict that
-/// was reached before needs no new judgement.
+/// Holds the snapshot in force, and a number that grows with each new snapshot. While the number is the same, an earlier
+/// verdict needs no new judgement.
 #[derive(Debug)]
 pub(crate) struct TrustStore {
     current: Current<Trust>,

@@ -1,4 +1,4 @@
-//! What was revoked stays revoked: a list that comes while a server runs is held against those that were in force before.
+//! A revocation is never undone while a server runs: new lists are compared with those that were in force before.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,8 +14,8 @@ use super::Trust;
 use super::crl::Crl;
 
 impl Trust {
-    /// Nothing that was revoked before may come back by a file that is older, or gone. What a CA revoked that is gone itself
-    /// stays revoked: a certificate for its key that leads to another CA of trust may be sent by a client.
+    /// Nothing that was revoked may be valid again because a file is older or gone. If a CA is gone, what it revoked stays
+    /// revoked, because a client may send another certificate for that CA's key that leads to another trusted CA.
     pub(super) fn take_over_lists(&mut self, before: &Self) -> Result<(), Error> {
         for (name, known) in &before.lists.in_force {
             for known in known {
@@ -32,8 +32,8 @@ impl Trust {
         Ok(())
     }
 
-    /// A list that is gone is an error, unless all that it revoked is revoked without it. If that is by a list of the same CA, this
-    /// one takes its place; another's may forget it again, so it is remembered.
+    /// A list that is gone is an error, unless everything that it revoked is still revoked. If a list of the same CA revokes
+    /// it, that list replaces this one. A list of another CA may drop it later, so this one is remembered.
     fn succeed(&mut self, name: &[u8], known: &Crl) -> Result<(), Error> {
         let anchors: Vec<usize> = known.keys().flat_map(|key| self.anchors_of_key(name, key)).collect();
         let is_relative =
@@ -52,15 +52,15 @@ impl Trust {
                 known.edition(),
                 known.place
             ))
-            .hint("put it back, or take out the CA too; a restart takes the files as they are"));
+            .hint("put it back, or remove the CA too; a restart accepts the files as they are"));
         }
         self.lists.in_force.entry(name.into()).or_default().push(known.remembered());
         Ok(())
     }
 }
 
-/// What was read of each line of lists: of one CA, key and scope. A list without a number does not make the numbers before it
-/// forgotten, nor does a list of another line that has taken the place of all of a line for a time.
+/// What was read of each series of lists: those of one CA, key and scope. Earlier numbers are remembered even if a list
+/// without a number follows, or if another series replaces a whole series for a time.
 #[derive(Debug, Default)]
 pub(super) struct History(Vec<Line>);
 
@@ -74,7 +74,7 @@ struct Line {
     highest: Option<Numbered>,
 }
 
-/// The list of the highest number.
+/// The list with the highest number.
 #[derive(Debug, Clone)]
 struct Numbered {
     number: Number,
@@ -83,7 +83,7 @@ struct Numbered {
 }
 
 impl History {
-    /// Takes a list in, which was read together with the others. With the highest number it has to have the latest date.
+    /// Adds a list that was read together with the others. The list with the highest number must have the latest date.
     pub(super) fn add(&mut self, crl: &Crl) -> Result<(), Error> {
         let line = Line::of(crl);
         let known = self.0.iter().find(|known| known.is_same(&line)).and_then(|known| known.highest.as_ref());
@@ -96,7 +96,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether a list that comes later is not older.
+    /// Whether a later list is not older.
     fn check(&self, crl: &Crl) -> Result<(), Error> {
         let line = Line::of(crl);
         let Some(known) = self.0.iter().find(|known| known.is_same(&line)) else { return Ok(()) };
@@ -147,30 +147,31 @@ impl Line {
 }
 
 impl Crl {
-    /// While a server runs, a list from the future does not take the place of one that is good. One that was there before is
-    /// no less good if the clock has been set back since.
+    /// While a server runs, a list that is from the future does not replace a valid one. A list that was in force before
+    /// stays valid if the clock has been set back since.
     pub(super) fn check_not_too_early(&self, before: &[Crl], now: SystemTime) -> Result<(), Error> {
         let known = before.iter().find(|known| known.is_in_line_with(self));
         match known.filter(|known| self.this_update() > now && known.this_update() <= now) {
             Some(known) if known.list.digest != self.list.digest => {
-                // Without the time of now: an error that is met again is the same error.
+                // The current time is left out, so that the error stays the same when it is repeated.
                 let from = timestamp(self.this_update());
                 let place = &self.place;
                 Err(Error::new(format!("{place}: this revocation list is from the future, issued on {from}"))
-                    .hint("set the clock, here or where it was made; it is tried again until then"))
+                    .hint("set the clock, here or where it was made; it is tried again until its date"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether it revokes all that another list of its name revokes for good, and is no earlier and no narrower.
+    /// Whether it revokes everything that another list of its name revokes permanently, is not older, and does not cover
+    /// less.
     fn supersedes(&self, known: &Self) -> bool {
         self.list.scope.includes(&known.list.scope)
             && self.this_update() >= known.this_update()
             && known.list.missing_in(&self.list).next().is_none()
     }
 
-    /// Takes the place of a list of its line.
+    /// Replaces the earlier list of its series.
     fn follow(&mut self, before: &Self) -> Result<(), Error> {
         let (place, issuer) = (&self.place, self.series());
         match self.list.compared_with(&before.list) {
@@ -183,7 +184,7 @@ impl Crl {
                 let (own, others) = (timestamp(self.this_update()), timestamp(before.this_update()));
                 let why = match (self.number(), before.number()) {
                     (Some(own), Some(others)) => format!("has number {own}, lower than {others}, which is in force"),
-                    _ if own == others => format!("is of {own}, as is the one in force, and revokes less"),
+                    _ if own == others => format!("is dated {own}, like the one in force, but revokes less"),
                     _ => format!("was issued on {own}, earlier than that of {others}, which is in force"),
                 };
                 return Err(older(self, &why));
@@ -194,9 +195,9 @@ impl Crl {
                     _ => format!("date {}", timestamp(self.this_update())),
                 };
                 return Err(Error::new(format!(
-                    "{place}: this revocation list of {issuer} is another than the one in force, under the same {same}"
+                    "{place}: this revocation list of {issuer} differs from the one in force, but has the same {same}"
                 ))
-                .hint("give the newest list of the CA a number of its own; a restart takes the files as they are"));
+                .hint("give the newest list of the CA a number of its own; a restart accepts the files as they are"));
             }
         }
         Ok(())
@@ -205,21 +206,21 @@ impl Crl {
 
 fn older(crl: &Crl, why: &str) -> Error {
     Error::new(format!("{}: this revocation list of {} {why}", crl.place, crl.series()))
-        .hint("put back the newest list of the CA; a restart takes the files as they are")
+        .hint("put back the newest list of the CA; a restart accepts the files as they are")
 }
 
-/// A later number with an earlier date: one of them is wrong, and there is no telling which.
+/// The higher number has the earlier date: one of them is wrong, and it is unknown which.
 pub(super) fn crossed(crl: &Crl, other: &str, others_date: SystemTime) -> Error {
     let (one, two) = (timestamp(crl.this_update()), timestamp(others_date));
     Error::new(format!(
         "{}: {crl} was issued on {one}, and {other} on {two}: the higher number has the earlier date",
         crl.place
     ))
-    .hint("have the CA sign its list anew, with its clock right and its number above all others")
+    .hint("have the CA sign a new list, with the right time and a number above all others")
 }
 
-/// What was revoked for good, and is not named any more by the list that came after it. RFC 5280, section 3.3: an entry stays
-/// until one list after its certificate has expired; only those on hold may go (section 5.3.1).
+/// What was permanently revoked and is missing from the next list. An entry stays until one list after its certificate has
+/// expired (RFC 5280, section 3.3); only certificates on hold may be dropped (section 5.3.1).
 fn forgotten(before: &Crl, after: &Crl) -> Option<String> {
     const MOST: usize = 20;
     let mut missing: Vec<&[u8]> = before.list.missing_in(&after.list).collect();

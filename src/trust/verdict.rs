@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 /// Whether a client is authorised.
 #[derive(Debug, Clone)]
 pub enum Verdict {
-    /// Yes: its certificate is valid, and this is who it says it is.
+    /// Yes: its certificate is valid, and this is its holder.
     Authorised(Identity),
     /// No, and why.
     Refused(Arc<Refusal>),
@@ -21,9 +21,9 @@ pub enum Verdict {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// The first moment at which it may be another for the same trust: a certificate on the path expires or becomes
-    /// valid, or a revocation list becomes stale. `None`: never, as far as can be told of a refusal.
+    /// When the verdict may change with the same trust: a certificate on the path expires or becomes valid, or a revocation
+    /// list becomes stale. `None`: never, as far as is known.
     pub valid_until: Option<SystemTime>,
-    /// The CA of trust that the client's chain leads to, if it leads to one. That it does is not enough to be let in.
+    /// The trusted CA that the client's chain leads to, if any. That alone does not authorise the client.
     pub anchor: Option<Identity>,
 }

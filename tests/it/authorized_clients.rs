@@ -57,7 +57,7 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     eventually(|| status(&running, &bob) == 200);
     assert_eq!((status(&running, &alice), running.trust.current().authorized_clients()), (200, Some(2)));
     put("tablet.pem", &alice.pem());
-    running.seen.wait_for_event("are of one name");
+    running.seen.wait_for_event("have the same name");
     fs::remove_file(clients.join("phone.crt")).unwrap();
     eventually(|| status(&running, &alice) == 401);
     assert_eq!(status(&running, &bob), 200);
@@ -95,7 +95,7 @@ fn a_certificate_that_no_file_holds_any_more_is_out_whatever_became_of_its_file(
     let trust = builder.rebuild(&trust).unwrap();
     assert_eq!(names(&trust), ["", "phone", ""]);
     let warnings = trust.warnings(SystemTime::now());
-    assert!(warnings[0].contains("laptop.pem") && warnings[0].contains("nobody is let in by it"), "{warnings:?}");
+    assert!(warnings[0].contains("laptop.pem") && warnings[0].contains("it lets nobody in"), "{warnings:?}");
     // A file that now holds another's certificate.
     dir.write("alice.pem", alice.pem());
     let trust = builder.rebuild(&trust).unwrap();

@@ -70,15 +70,15 @@ fn number_and_date_both_guard_against_going_back() {
     let numbered = |number, hours: u32| Crl { this_update: SystemTime::now() - HOUR * hours, ..Crl::number(number) };
     for (before, after, words) in [
         (unnumbered(2), unnumbered(3), "was issued on 20"),
-        (at_once().revoking(&alice), at_once(), "as is the one in force, and revokes less"),
-        (at_once().revoking(&alice), at_once().revoking(&ca.client("bob")), "under the same date"),
+        (at_once().revoking(&alice), at_once(), "like the one in force, but revokes less"),
+        (at_once().revoking(&alice), at_once().revoking(&ca.client("bob")), "has the same date"),
         (numbered(5, 2), unnumbered(3), "was issued on 20"),
         (unnumbered(2), numbered(5, 3), "was issued on 20"),
         (version_1(2), unnumbered(3), "was issued on 20"),
         (numbered(5, 2), numbered(4, 3), "has number 4, lower than 5"),
         (numbered(5, 2), numbered(4, 1), "has number 4, lower than 5"),
         (numbered(5, 2), numbered(6, 3), "the higher number has the earlier date"),
-        (numbered(5, 2), numbered(5, 1), "under the same number 5"),
+        (numbered(5, 2), numbered(5, 1), "has the same number 5"),
     ] {
         let trust = trusting(&ca, std::slice::from_ref(&before)).build().unwrap();
         let error = trusting(&ca, &[after]).rebuild(&trust).unwrap_err().to_string();

@@ -89,7 +89,7 @@ fn t3_a_bad_file_leaves_what_was_in_force_and_is_told_once() {
         ("ca.pem", &ca.key_pem(), "PRIVATE KEY"),
         ("crl.pem", "", "holds no revocation list"),
         ("crl.pem", &Crl { number: Some(vec![0]), ..Crl::number(0) }.pem(&ca), "lower than 1"),
-        ("crl.pem", &Crl::number(2).pem(&Ca::new("ca")), "not its signature"),
+        ("crl.pem", &Crl::number(2).pem(&Ca::new("ca")), "not signed with its key"),
         ("policy", "/ nobody\n", "line 1"),
         ("policy", "", "has no line"),
         ("server-key.pem", "", "holds no private key"),

@@ -113,12 +113,16 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
     let with = |extensions: Vec<Vec<u8>>| Crl { extensions, ..Crl::number(1) };
     let reason = |code| Crl { revoked: vec![(vec![42], code)], ..Crl::number(1) }.der(&ca);
     for (what, list, words) in [
-        ("another CA", Crl::number(1).der(&other), &["CN=other, which is no loaded CA"][..]),
-        ("the same name", Crl::number(1).der(&namesake), &["has the name of CN=ca, but not its signature"]),
+        ("another CA", Crl::number(1).der(&other), &["CN=other, which is not a loaded CA"][..]),
+        (
+            "the same name",
+            Crl::number(1).der(&namesake),
+            &["names CN=ca as its issuer, but is not signed with its key"],
+        ),
         (
             "SHA-1",
             Crl { algorithm: Some(SHA1), ..Crl::number(1) }.der(&ca),
-            &["of CN=ca is signed by an algorithm that is not accepted", "SHA-256"],
+            &["of CN=ca is signed with an algorithm that is not accepted", "SHA-256"],
         ),
         ("version 3", Crl { version: Some(2), ..Crl::number(1) }.der(&ca), &["broken version"]),
         (
@@ -249,7 +253,11 @@ fn a_stale_list_refuses_its_clients_unless_told_to_warn_and_says_so_a_day_before
         assert_eq!(code(&alice, due + HOUR), after);
         assert_eq!(code(&bob, due + HOUR), Some(RefusalCode::Revoked), "that is known all the same");
         assert_eq!(trust.warnings(due - 25 * HOUR), [""; 0]);
-        assert!(trust.warnings(due - 23 * HOUR)[0].contains("number 1, is good until"), "{:?}", trust.warnings(due));
+        assert!(
+            trust.warnings(due - 23 * HOUR)[0].contains("number 1, is only valid until"),
+            "{:?}",
+            trust.warnings(due)
+        );
         assert!(trust.warnings(due + HOUR)[0].contains("is stale"));
     }
     let old = ca.client_v1("old");
@@ -379,7 +387,7 @@ fn two_different_lists_of_one_number_are_never_taken_for_each_other() {
     }
     let before = trusting(&[&ca], std::slice::from_ref(&of_alice)).build().unwrap();
     let error = chain(&trusting(&[&ca], &[of_bob]).rebuild(&before).unwrap_err());
-    assert!(error.contains("another than the one in force, under the same number 2"), "{error}");
+    assert!(error.contains("differs from the one in force, but has the same number 2"), "{error}");
     assert!(trusting(&[&ca], &[of_alice.clone(), of_alice]).rebuild(&before).is_ok(), "the same one twice");
 }
 

@@ -56,10 +56,7 @@ fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     assert_eq!(listed(&dir), [digits(identity(&dir, "alice").serial())]);
     done(&dir, "crl");
     let said = fails(&dir, "crl --empty");
-    assert!(
-        said.contains("certs/index.txt has revoked certificates") && said.contains("leave out --empty"),
-        "{said}"
-    );
+    assert!(said.contains("certs/index.txt has revoked certificates") && said.contains("leave out --empty"), "{said}");
     assert!(fails(&dir, "crl --empty --adopt").contains("do not go together"));
 }
 
@@ -404,7 +401,8 @@ fn a_ca_whose_key_usage_allows_no_lists_is_told_apart_and_how_to_mend_it() {
     done(&dir, "client alice");
     let said = fails(&dir, "crl --empty");
     assert!(
-        said.contains("the keyUsage of this CA does not allow signing lists") && said.contains("keyCertSign and cRLSign"),
+        said.contains("the keyUsage of this CA does not allow signing lists")
+            && said.contains("keyCertSign and cRLSign"),
         "{said}"
     );
     dir.write("certs/ca.pem", ca.pem());

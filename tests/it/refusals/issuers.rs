@@ -103,7 +103,7 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         .mended(&plain.ca(&edwards), edwards.client("alice")),
         way(
             "bad_signature",
-            "names the key of CN=ca, whose signature it does not bear",
+            "names the key of CN=ca, but was not signed with it",
             "get the certificate again",
             plain,
             damaged,
@@ -111,7 +111,7 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         .mended(plain, ca.client("alice")),
         way(
             "bad_signature",
-            "names the key of CN=between, whose signature it does not bear",
+            "names the key of CN=between, but was not signed with it",
             "get the certificate again",
             plain,
             damaged_below,
@@ -148,8 +148,8 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         .mended(&Setup::of(&mute.renewed_as("mute")), mute.client("alice")),
         way(
             "malformed",
-            "certificate 2 of those that the client sent is not a readable X.509 certificate",
-            "issue the certificate anew",
+            "certificate number 2 of the client's chain is not a readable X.509 certificate",
+            "issue the certificate again",
             plain,
             unreadable,
         )

@@ -40,12 +40,12 @@ pub(super) fn by_key(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "weak_key",
             "was signed with a key of the certificate of CN=ca: RSA 1024",
-            "make the CA anew",
+            "make a new CA",
             &loaded(&weak_ca),
             by_weak_ca,
         )
         .mended(plain, ca.client("alice")),
-        way("unsupported_key", "the client's key is Ed448", "a supported kind", plain, changed(ca, Some(&ed448), None)),
+        way("unsupported_key", "the client's key is Ed448", "a supported type", plain, changed(ca, Some(&ed448), None)),
         way(
             "unsupported_key",
             "the client's key is RSA 8200",
@@ -57,11 +57,11 @@ pub(super) fn by_key(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "unsupported_key",
             "RSA without the NULL",
-            "a supported kind",
+            "a supported type",
             plain,
             changed(ca, Some(&without_null), None),
         ),
-        way("unsupported_key", "RSA for PSS only", "a supported kind", plain, changed(ca, Some(&for_pss), None)),
+        way("unsupported_key", "RSA for PSS only", "a supported type", plain, changed(ca, Some(&for_pss), None)),
         way("unsupported_signature", "not accepted: SHA-1 with ECDSA", "SHA-256", plain, changed(ca, None, Some(SHA1)))
             .mended(plain, ca.client("alice")),
         way(

@@ -69,7 +69,7 @@ pub(super) fn by_lists(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "crl_expired",
             "was due on",
-            "have the CA sign its revocation list anew",
+            "have the CA sign a new revocation list",
             &plain.crl(stale.pem(ca)),
             alice.clone(),
         )
@@ -77,7 +77,7 @@ pub(super) fn by_lists(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "not_allowed",
             "cn:bob",
-            "add a rule that means this client",
+            "add a rule that matches it",
             &Setup { allow: Some("cn:bob"), ..plain.clone() },
             alice.clone(),
         )

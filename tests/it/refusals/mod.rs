@@ -237,7 +237,7 @@ fn by_names() -> Vec<Way> {
     vec![
         way(
             "name_constraint",
-            "below the name constraints of the certificate of CN=ca: the DNS name evil.test",
+            "does not meet the name constraints of the certificate of CN=ca: the DNS name evil.test",
             "names that its CA may vouch for",
             &Setup::of(&hosts),
             hosts.client_with("alice", dns("evil.test")),

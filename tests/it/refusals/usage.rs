@@ -50,7 +50,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "path_length",
             "CN=flat allows 0",
-            "issue from the CA itself",
+            "issue the certificate from the CA itself",
             &Setup::of(&flat_root),
             flat_root.intermediate("below").client("alice"),
         )
@@ -58,7 +58,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way("chain_too_long", "more than 6 intermediates", "at most six intermediates", plain, deep.client("alice")),
         way("chain_too_long", "the client sent 12 certificates", "send only those", plain, many)
             .mended(plain, ca.client("alice")),
-        way("chain_too_long", "octets, and at most 65535 are read", "without what makes it so large", plain, large),
+        way("chain_too_long", "octets, and at most 65535 are accepted", "without what makes it so large", plain, large),
         way(
             "wrong_usage",
             "the client's certificate has an extendedKeyUsage without clientAuth",
@@ -109,7 +109,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         // Where --accept-v1 does not help, it is not offered.
         way(
             "x509_v1",
-            "CN=limited, which issued it, may vouch for certain names only",
+            "CN=limited, which issued it, may only vouch for certain names",
             "issue the certificate with extensions",
             &accepting_limited,
             limited.client_v1("alice"),
@@ -126,14 +126,14 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "x509_v1",
             "the certificate of CN=between is of version 1",
-            "issue the intermediate anew",
+            "issue the intermediate again",
             plain,
             ca.intermediate_v1("between").client("alice"),
         ),
         way(
             "unsupported_extension",
             "the client's certificate has the critical extension 2.5.29.18 (issuerAltName)",
-            "without the unknown critical extension",
+            "without the unsupported critical extension",
             plain,
             ca.client_with("alice", |params| params.custom_extensions = critical()),
         )
@@ -148,7 +148,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "missing_policy",
             "the client's certificate: a CA above it asks for a certificate policy",
-            "that each CA above it names too",
+            "that every CA above it has too",
             plain,
             asking.client("alice"),
         )
@@ -156,7 +156,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way(
             "malformed",
             "a broken extension 2.5.29.19",
-            "issue the certificate anew",
+            "issue the certificate again",
             plain,
             ca.client_with("alice", |params| {
                 params.is_ca = IsCa::NoCa;
