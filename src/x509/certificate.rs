@@ -1,4 +1,4 @@
-//! What stands in a certificate: the facts that judging, explaining and identifying need. The one file that speaks to
+//! What is in a certificate: the facts that are needed to judge, explain and identify. The only file that uses
 //! `x509_parser`. It says what is written, not whether it is true.
 
 use std::fmt;
@@ -13,67 +13,67 @@ use super::der::{Element, NotDer, Reader, integer, natural, only, tag};
 use super::distinguished_name::{Attribute, is_same_name, read};
 use super::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
 
-/// A subject or issuer has at most this many attributes, and a certificate this many subject alternative names: of a client's,
-/// they are kept in memory while it is connected, each at many times its size.
+/// A subject or issuer has at most this many attributes, and a certificate at most this many subject alternative names. They
+/// are kept in memory while a client is connected, and take many times their encoded size.
 const MOST_ATTRIBUTES: usize = 200;
 const MOST_ALTERNATIVE_NAMES: usize = 1000;
 
-/// One certificate, read. Names are raw DER where they are compared, and parsed where they are shown.
+/// A certificate that was read. Names are kept as raw DER, for comparison.
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
     pub(crate) der: &'a [u8],
-    /// 1, 2 or 3 by the book; whatever stands there.
+    /// The version as written, plus 1; valid are 1, 2 and 3.
     pub(crate) version: u32,
-    /// Those of version 1 have none by the book.
+    /// Only version 3 should have any.
     pub(crate) has_extensions: bool,
     pub(crate) subject: &'a [u8],
     pub(crate) issuer: &'a [u8],
     pub(crate) serial: &'a [u8],
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
-    /// Basic constraints, if there are any.
+    /// Basic constraints, if present.
     pub(crate) basic_constraints: Option<BasicConstraints>,
-    /// Whether the key usage, if there is any, lets it sign certificates.
+    /// Whether the key usage allows signing certificates; true without a key usage.
     pub(crate) may_sign_certificates: bool,
     /// The same for revocation lists.
     pub(crate) may_sign_crls: bool,
-    /// Whether the key usage, if there is any, lets it sign in a handshake.
+    /// Whether the key usage allows signing in a handshake; true without a key usage.
     pub(crate) may_sign_handshakes: bool,
-    /// Whether the extended key usage, if there is any, lets it authenticate clients.
+    /// Whether the extended key usage allows authenticating clients; true without one.
     pub(crate) may_authenticate_clients: bool,
     /// The same for servers.
     pub(crate) may_authenticate_servers: bool,
     pub(crate) subject_key_id: Option<&'a [u8]>,
     pub(crate) authority_key_id: Option<&'a [u8]>,
-    /// Every subject alternative name as it stands; `None`: there is no such extension.
+    /// All subject alternative names, unread; `None`: there is no such extension.
     pub(crate) all_alternative_names: Option<Vec<GeneralName<'a>>>,
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
-    /// The full names of the distribution points whose lists its issuer itself signs.
+    /// The full names of the distribution points whose lists its issuer signs.
     pub(crate) distribution_points: Vec<GeneralName<'a>>,
     pub(crate) policies: Policies<'a>,
-    /// A critical extension that is not known: its object identifier.
+    /// The object identifier of an unsupported critical extension, if there is one.
     pub(crate) unknown_critical: Option<String>,
     /// The public key with its algorithm: the whole `SubjectPublicKeyInfo`.
     pub(crate) spki: &'a [u8],
     pub(crate) key: Key,
-    /// What is signed, with which algorithm (the inside of its `AlgorithmIdentifier`), and the signature.
+    /// What is signed, the algorithm (the content of its `AlgorithmIdentifier`), and the signature.
     pub(crate) signed: &'a [u8],
     pub(crate) signature_algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
 }
 
-/// The kind of a public key.
+/// The type of a public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// With the bits of its modulus.
+    /// With the number of bits of its modulus.
     Rsa(usize),
-    /// RSA in a form that is not used here, in words.
+    /// RSA in a form that is not supported: its name.
     OddRsa(&'static str),
-    /// On an elliptic curve, in words.
+    /// On an elliptic curve: its name.
     EllipticCurve(&'static str),
-    /// On an Edwards curve, in words.
+    /// On an Edwards curve: its name.
     Edwards(&'static str),
-    /// Anything else, in words.
+    /// Anything else: its name.
     Other(&'static str),
 }
 
@@ -81,7 +81,7 @@ pub(crate) enum Key {
 #[derive(Debug, Clone)]
 pub(crate) struct NotACertificate(String);
 
-/// The public key in a certificate, with its algorithm (`SubjectPublicKeyInfo`), whatever else stands there.
+/// The public key of a certificate with its algorithm (`SubjectPublicKeyInfo`), even if the rest cannot be used.
 pub(crate) fn spki_in(der: &[u8]) -> Result<&[u8], NotACertificate> {
     Parts::read(der).map(|parts| parts.spki).map_err(|_| broken_structure())
 }
@@ -91,11 +91,11 @@ fn broken_structure() -> NotACertificate {
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads a certificate of any version (RFC 5280, section 4.1). Never panics, whatever the bytes are.
+    /// Reads a certificate of any version (RFC 5280, section 4.1). It never panics.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, NotACertificate> {
         let parts = Parts::read(der).map_err(|_| broken_structure())?;
         if parts.inner_algorithm != parts.signature_algorithm {
-            let why = "it names one algorithm for its signature within, and another one without";
+            let why = "it names two different algorithms for its signature";
             return Err(NotACertificate(why.to_owned()));
         }
         for (name, what) in [(parts.subject, "subject"), (parts.issuer, "issuer")] {
@@ -151,12 +151,12 @@ impl<'a> Certificate<'a> {
         self.basic_constraints.is_some_and(|constraints| constraints.ca)
     }
 
-    /// Whether subject and issuer are the same (RFC 5280, section 7.1).
+    /// Whether subject and issuer are equal (RFC 5280, section 7.1).
     pub(crate) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer || is_same_name(self.subject, self.issuer)
     }
 
-    /// The subject's attributes, relative name by relative name.
+    /// The subject's attributes, one list for each relative name.
     pub(crate) fn subject_names(&self) -> Vec<Vec<Attribute>> {
         read(self.subject).unwrap_or_default()
     }
@@ -165,7 +165,7 @@ impl<'a> Certificate<'a> {
         read(self.issuer).unwrap_or_default()
     }
 
-    /// The subject alternative names that can be read as what they claim to be.
+    /// The subject alternative names that are valid for their types.
     pub(crate) fn alternative_names(&self) -> AlternativeNames {
         let mut found = AlternativeNames::default();
         for name in self.all_alternative_names.iter().flatten() {
@@ -200,7 +200,7 @@ pub(crate) struct AlternativeNames {
     pub(crate) uris: Vec<String>,
     pub(crate) upns: Vec<String>,
     pub(crate) ips: Vec<IpAddr>,
-    /// The first of them all, with its type as the word of a rule.
+    /// The first of all, with its type as the word of a rule.
     pub(crate) first: Option<(&'static str, String)>,
 }
 
@@ -221,7 +221,7 @@ impl fmt::Display for NotACertificate {
 
 impl std::error::Error for NotACertificate {}
 
-/// What a certificate is made of, each part unread.
+/// The parts of a certificate, unread.
 struct Parts<'a> {
     version: u32,
     serial: &'a [u8],
@@ -230,7 +230,7 @@ struct Parts<'a> {
     /// The whole element.
     validity: &'a [u8],
     subject: &'a [u8],
-    /// The whole element, and the inside of its two parts.
+    /// The whole element, and the contents of its two parts.
     spki: &'a [u8],
     key_algorithm: &'a [u8],
     key: &'a [u8],
@@ -262,7 +262,7 @@ impl<'a> Parts<'a> {
         let key_algorithm = key.expect(tag::SEQUENCE)?;
         let key_bits = whole_octets(key.expect(tag::BIT_STRING)?)?;
         key.end()?;
-        // The unique identifiers of section 4.1.2.8, which nobody uses.
+        // The unique identifiers of section 4.1.2.8, which are not in use.
         inner.optional(tag::context(1))?;
         inner.optional(tag::context(2))?;
         let extensions = inner.optional(tag::constructed(3))?;
@@ -287,12 +287,12 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What a BIT STRING holds: the first octet counts the bits that do not count.
+/// The octets of a BIT STRING, whose first octet is the number of unused bits, here 0.
 fn whole_octets(content: &[u8]) -> Result<&[u8], NotDer> {
     content.strip_prefix(&[0]).ok_or(NotDer)
 }
 
-/// From when on and until when a certificate is valid.
+/// The first and the last moment of a certificate's validity.
 fn dates(validity: &[u8]) -> Result<(SystemTime, SystemTime), NotDer> {
     let mut dates = Reader::of(validity, tag::SEQUENCE)?;
     let both = (time(seconds(dates.any()?)?), time(seconds(dates.any()?)?));
@@ -312,7 +312,7 @@ pub(crate) fn seconds(element: Element<'_>) -> Result<i64, NotDer> {
     }
 }
 
-/// Seconds since 1970, also before it; X.509 cannot leave the range that `SystemTime` has.
+/// The time at these seconds since 1970, which may be negative. X.509 cannot exceed the range of `SystemTime`.
 pub(crate) fn time(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let time = match seconds >= 0 {
@@ -322,12 +322,13 @@ pub(crate) fn time(seconds: i64) -> SystemTime {
     time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// Whether two `SubjectPublicKeyInfo` are of one key: a point of an elliptic curve has two forms (RFC 5480, section 2.2).
+/// Whether two `SubjectPublicKeyInfo` have the same key. A point of an elliptic curve has two encodings (RFC 5480, section
+/// 2.2).
 pub(crate) fn is_same_key(one: &[u8], other: &[u8]) -> bool {
     one == other || point(one).is_some_and(|point_of_one| point(other) == Some(point_of_one))
 }
 
-/// The algorithm of a key that is a point of an elliptic curve, its x, and whether its y is odd.
+/// For a point on an elliptic curve: the algorithm, x, and whether y is odd.
 fn point(spki: &[u8]) -> Option<(&[u8], &[u8], bool)> {
     let mut key = Reader::of(spki, tag::SEQUENCE).ok()?;
     let algorithm = key.expect(tag::SEQUENCE).ok()?;
@@ -341,7 +342,7 @@ fn point(spki: &[u8]) -> Option<(&[u8], &[u8], bool)> {
     (kind == oid::OID_KEY_TYPE_EC_PUBLIC_KEY).then_some((algorithm, x, y_is_odd))
 }
 
-/// The kind of a public key, of which this is the `SubjectPublicKeyInfo`.
+/// The type of the public key in a `SubjectPublicKeyInfo`.
 pub(crate) fn key_of(spki: &[u8]) -> Key {
     let parts = Reader::of(spki, tag::SEQUENCE).and_then(|mut key| {
         let algorithm = key.expect(tag::SEQUENCE)?;
@@ -356,9 +357,7 @@ fn key(algorithm: &[u8], bits: &[u8]) -> Key {
     match () {
         // RFC 3279, section 2.3.1: "The parameters field MUST have ASN.1 type NULL".
         () if kind == oid::OID_PKCS1_RSAENCRYPTION && parameters == [5, 0] => Key::Rsa(modulus_bits(bits)),
-        () if kind == oid::OID_PKCS1_RSAENCRYPTION => {
-            Key::OddRsa("RSA without the NULL that belongs beside its algorithm")
-        }
+        () if kind == oid::OID_PKCS1_RSAENCRYPTION => Key::OddRsa("RSA without the NULL parameters of its algorithm"),
         () if kind == oid::OID_PKCS1_RSASSAPSS => Key::OddRsa("RSA for PSS only"),
         () if kind == oid::OID_SIG_ED25519 => Key::Edwards("Ed25519"),
         () if kind == oid::OID_SIG_ED448 => Key::Edwards("Ed448"),
@@ -372,14 +371,14 @@ fn key(algorithm: &[u8], bits: &[u8]) -> Key {
     }
 }
 
-/// Bits of the modulus of a PKCS#1 public key.
+/// The number of bits of the modulus of a PKCS#1 public key.
 fn modulus_bits(key: &[u8]) -> usize {
     let modulus = Reader::of(key, tag::SEQUENCE).and_then(|mut key| key.expect(tag::INTEGER)).unwrap_or_default();
     let significant = modulus.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &modulus[at..]);
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Microsoft's name of a user, which is a UTF8String and nothing else, by the inside of an otherName.
+/// Microsoft's user principal name, which has to be a UTF8String, from the content of an otherName.
 fn user_principal_name(other_name: &[u8]) -> Option<&str> {
     const USER_PRINCIPAL_NAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3];
     let mut name = Reader::new(other_name);

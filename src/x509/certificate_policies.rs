@@ -1,16 +1,16 @@
-//! Certificate policies (RFC 5280, section 6.1): a CA may ask that what is below it was issued under a policy that holds all
-//! the way down. This server asks for none itself.
+//! Certificate policies (RFC 5280, section 6.1). A CA may require that one policy is valid for the whole path below it. This
+//! server requires none itself.
 //!
-//! Any policy is as good as another here, so of the tree that section 6.1 grows, only the policies that a next certificate may
-//! name are kept, and whether there are any. That takes no more room than the certificates do, as RFC 9618 has it.
+//! Any policy will do here. So of the tree in section 6.1 only two things are kept: the policies that the next certificate
+//! may have, and whether there are any. That takes no more space than the certificates themselves (RFC 9618).
 
 use std::collections::HashSet;
 
 use super::certificate::Certificate;
 use super::extensions::{ANY_POLICY, Policies};
 
-/// Why no policy holds for a path, which is from the client's certificate upwards: the position of the certificate where that
-/// shows, and what is wrong.
+/// Why no policy is valid for a path, which is given from the client's certificate upwards: the position of the certificate
+/// at which it fails, and the reason.
 pub(crate) fn check(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Result<(), (usize, &'static str)> {
     let mut state = State::at(&anchor.policies);
     for (position, certificate) in path.iter().enumerate().rev() {
@@ -20,7 +20,7 @@ pub(crate) fn check(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Resu
             _ => state.go_below(certificate).map_err(|why| (position, why))?,
         }
         if state.explicit_policy == 0 && !state.any && state.policies.is_empty() {
-            return Err((position, "a CA above it asks for a certificate policy, and none holds down to here"));
+            return Err((position, "a CA above it requires a certificate policy, and none is valid down to here"));
         }
     }
     Ok(())
@@ -28,17 +28,17 @@ pub(crate) fn check(path: &[&Certificate<'_>], anchor: &Certificate<'_>) -> Resu
 
 /// The variables of section 6.1.2.
 struct State<'a> {
-    /// What the next certificate may name: any policy at all, and these.
+    /// The policies that the next certificate may have: these, and any policy at all if so said.
     any: bool,
     policies: HashSet<&'a [u8]>,
-    /// After so many more certificates it is asked for.
+    /// After this many more certificates a policy is required.
     explicit_policy: u32,
     policy_mapping: u32,
     inhibit_any_policy: u32,
 }
 
 impl<'a> State<'a> {
-    /// Nothing is asked for, unless the anchor itself does (RFC 5937).
+    /// No policy is required, unless the trust anchor requires one (RFC 5937).
     fn at(anchor: &Policies<'a>) -> Self {
         let policies: HashSet<_> = anchor.named.iter().flatten().copied().collect();
         let mut state = Self {
@@ -58,7 +58,8 @@ impl<'a> State<'a> {
         let named: HashSet<_> = certificate.policies.named.iter().flatten().copied().collect();
         let any_counts = self.inhibit_any_policy > 0 || !is_last && certificate.is_self_issued();
         if named.contains(ANY_POLICY) && any_counts {
-            // Whatever held so far goes on. What it names besides held already, or any policy did.
+            // The policies that were valid so far remain. The certificate's other policies were already valid, or any policy
+            // was.
             return;
         }
         let any = std::mem::take(&mut self.any);
@@ -73,7 +74,7 @@ impl<'a> State<'a> {
         if mappings.iter().any(|(from, to)| *from == ANY_POLICY || *to == ANY_POLICY) {
             return Err("it maps anyPolicy to another policy, or another to it");
         }
-        // Where any policy may be named next, those that it is mapped to may be, without more.
+        // If any policy may be next, so may those that it is mapped to.
         let mapped = mappings.iter().filter(|(from, _)| self.policies.contains(from));
         let mapped: HashSet<_> = mapped.map(|(_, to)| *to).collect();
         for (from, _) in mappings {
@@ -91,7 +92,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// What a CA asks of those below it.
+    /// What a CA requires of the certificates below it.
     fn limit(&mut self, policies: &Policies<'_>) {
         let least = |variable: u32, limit: Option<u32>| limit.map_or(variable, |limit| limit.min(variable));
         self.explicit_policy = least(self.explicit_policy, policies.require_explicit);

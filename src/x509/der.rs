@@ -1,9 +1,9 @@
-//! Reading DER (X.690, section 10), strictly: every length is definite and minimal, nothing is left over unseen. What decides
-//! a verdict is read by this, so that two programs cannot read one certificate differently.
+//! Reads DER (X.690, section 10) strictly: every length is definite and minimal, and nothing is left over. Everything that
+//! decides a verdict is read here, so that no certificate has two meanings.
 
 use crate::hex::hex;
 
-/// Universal tags, with the bit of constructed ones.
+/// Universal tags, including the bit of constructed ones.
 pub(crate) mod tag {
     pub(crate) const BOOLEAN: u8 = 0x01;
     pub(crate) const INTEGER: u8 = 0x02;
@@ -41,14 +41,14 @@ pub(crate) struct NotDer;
 /// One element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Element<'a> {
-    /// The identifier octet: class, constructed or not, and the number, which is below 31.
+    /// The identifier octet: class, primitive or constructed, and number, which is below 31.
     pub(crate) tag: u8,
     pub(crate) content: &'a [u8],
-    /// With its header.
+    /// Including its header.
     pub(crate) whole: &'a [u8],
 }
 
-/// Reads one element after another.
+/// Reads elements one after another.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// Of the content of the one element with this tag that `bytes` are.
+    /// Reads the content of the single element in `bytes`, which has to have this tag.
     pub(crate) fn of(bytes: &'a [u8], tag: u8) -> Result<Self, NotDer> {
         only(bytes, tag).map(Self::new)
     }
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
             0x81..=0x84 => {
                 let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f)).ok_or(NotDer)?;
                 let length = octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
-                // As short as can be: neither a leading zero nor a length that fits the short form.
+                // The shortest form: no leading zero, and no length that fits the short form.
                 if octets[0] == 0 || length < 0x80 {
                     return Err(NotDer);
                 }
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Ok(None) }
     }
 
-    /// A BOOLEAN that is false where it is left out. That it is not left out, though false, is forgiven.
+    /// A BOOLEAN that defaults to false. An explicit false is accepted too.
     pub(crate) fn boolean_or_false(&mut self) -> Result<bool, NotDer> {
         match self.optional(tag::BOOLEAN)? {
             None | Some([0x00]) => Ok(false),
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What `read` makes of the content of the next element, a SEQUENCE, all of which it has to read.
+    /// Reads the next element, a SEQUENCE, with `read`, which has to read all of it.
     pub(crate) fn sequence<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, NotDer>) -> Result<T, NotDer> {
         let mut inside = Self::new(self.expect(tag::SEQUENCE)?);
         let found = read(&mut inside)?;
@@ -143,12 +143,12 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// The same where at least one element is required.
+    /// The same, but at least one element is required.
     pub(crate) fn one_or_more<T>(self, read: impl FnMut(&mut Self) -> Result<T, NotDer>) -> Result<Vec<T>, NotDer> {
         self.all(read).and_then(|found| if found.is_empty() { Err(NotDer) } else { Ok(found) })
     }
 
-    /// An OBJECT IDENTIFIER: its content, each arc of it as short as can be.
+    /// An OBJECT IDENTIFIER: its content. Each arc has to have the shortest form.
     pub(crate) fn object_identifier(&mut self) -> Result<&'a [u8], NotDer> {
         let content = self.expect(tag::OBJECT_IDENTIFIER)?;
         let starts = std::iter::once(&0).chain(content).zip(content).filter(|(before, _)| **before < 0x80);
@@ -173,7 +173,7 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     der
 }
 
-/// The content of the one element with this tag that `bytes` are.
+/// The content of the single element in `bytes`, which has to have this tag.
 pub(crate) fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
     let mut reader = Reader::new(bytes);
     let content = reader.expect(tag)?;
@@ -181,7 +181,7 @@ pub(crate) fn only(bytes: &[u8], tag: u8) -> Result<&[u8], NotDer> {
     Ok(content)
 }
 
-/// An INTEGER's content, if it is as short as can be.
+/// The content of an INTEGER, if it has the shortest form.
 pub(crate) fn integer(content: &[u8]) -> Result<&[u8], NotDer> {
     match content {
         [] | [0x00, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => Err(NotDer),
@@ -189,7 +189,7 @@ pub(crate) fn integer(content: &[u8]) -> Result<&[u8], NotDer> {
     }
 }
 
-/// The same as a number from 0 on; what is larger than the largest `u32` is that.
+/// The same as a number from 0; numbers above the largest `u32` become that.
 pub(crate) fn natural(content: &[u8]) -> Result<u32, NotDer> {
     match integer(content)? {
         [0x80..=0xff, ..] => Err(NotDer),
@@ -201,8 +201,8 @@ pub(crate) fn natural(content: &[u8]) -> Result<u32, NotDer> {
     }
 }
 
-/// An OBJECT IDENTIFIER's content with dots: `2.5.29.15`. One with an arc of over 128 bits is shown as `#` and hexadecimal
-/// digits, so that no two have the same text.
+/// The content of an OBJECT IDENTIFIER with dots: `2.5.29.15`. If an arc has more than 128 bits, it is shown as `#` and
+/// hexadecimal digits, so that no two have the same text.
 pub(crate) fn dotted(content: &[u8]) -> String {
     let mut arcs = Vec::new();
     let mut arc: u128 = 0;

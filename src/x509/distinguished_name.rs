@@ -1,8 +1,8 @@
-//! Names of subjects and issuers: how they are read, and when two are one (RFC 5280, section 7.1).
+//! Names of subjects and issuers: how they are read, and when two are equal (RFC 5280, section 7.1).
 
 use super::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
 
-/// The types of attribute that have a short name: those of RFC 4514, section 3, and two that are in wide use.
+/// The attribute types that have a short name: those of RFC 4514, section 3, and two that are widely used.
 const SHORT_NAMES: [(&str, &str); 11] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.10", "O"),
@@ -27,7 +27,7 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    /// With the object identifier of its type, dotted.
+    /// With the object identifier of its type, with dots.
     pub(crate) fn new(oid: String, value: Element<'_>) -> Self {
         match text_of(value) {
             Some(text) => Self::with_text(oid, text),
@@ -39,8 +39,8 @@ impl Attribute {
         Self { short_name: short_name(&oid), oid, value, is_text: true }
     }
 
-    /// The object identifier of its type, dotted: `2.5.4.3`. (One with a number of over 128 bits is shown as `#` and
-    /// hexadecimal digits.)
+    /// The object identifier of its type, with dots: `2.5.4.3`. (If a number in it has more than 128 bits, it is shown as
+    /// `#` and hexadecimal digits.)
     pub fn oid(&self) -> &str {
         &self.oid
     }
@@ -50,14 +50,14 @@ impl Attribute {
         self.short_name
     }
 
-    /// The value, decoded to text whatever kind of string it was; just as it stands in the certificate, control
-    /// characters included. A value that is no string is shown as `#` and the hexadecimal digits of its DER (RFC 4514,
-    /// section 2.4); since a string may look like that too, ask [`is_text`](Self::is_text) before you compare it.
+    /// The value, decoded to text from any type of string. It is unchanged, control characters included. A value that is not
+    /// a string is shown as `#` and the hexadecimal digits of its DER (RFC 4514, section 2.4). A string may look like that
+    /// too, so check [`is_text`](Self::is_text) before you compare it.
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Whether the value is a string. If not, [`value`](Self::value) is only for showing, and equal to no text.
+    /// Whether the value is a string. If not, [`value`](Self::value) is for display only, and equals no text.
     pub fn is_text(&self) -> bool {
         self.is_text
     }
@@ -68,16 +68,16 @@ impl Attribute {
     }
 }
 
-/// A name so written that two names are equal by RFC 5280, section 7.1, if and only if these bytes are.
+/// A form of a name that is the same for two names exactly if they are equal by RFC 5280, section 7.1.
 ///
-/// Attributes have to be of the same types in the same order; within one relative name the order does not count. Values
-/// that are strings are compared as their characters, of whatever kind of string: prepared by RFC 4518, so that letter
-/// case and further blanks do not count. (Of its steps normalization, NFKC, is left out: a letter with an accent and the
-/// same in two characters are different.) Values that are no strings are compared byte by byte.
+/// Attributes have to have the same types in the same order; within one relative name the order does not matter. Strings of
+/// any type are compared by their characters, prepared by RFC 4518, so letter case and extra spaces are ignored. (Its
+/// normalization step, NFKC, is left out: an accented letter differs from the same letter written as two characters.) Values
+/// that are not strings are compared byte by byte.
 ///
-/// A name that begins with the relative names of another has a form that begins with the other's.
+/// If a name begins with all relative names of another, its form begins with the form of the other.
 ///
-/// `None`: this is no name. It is equal to nothing, itself included.
+/// `None`: this is not a valid name. It is equal to nothing, not even to itself.
 pub(crate) fn normal_form(name: &[u8]) -> Option<Box<[u8]>> {
     read(name).map(|names| normal_form_of(&names))
 }
@@ -87,25 +87,25 @@ pub(crate) fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     normal_form(one).is_some_and(|one| normal_form(other) == Some(one))
 }
 
-/// The same of a name that was read.
+/// The same for a name that was read.
 pub(crate) fn normal_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
     form(names, prepared)
 }
 
-/// A name so written that two names have the same if and only if their attributes are of the same types and have the same
-/// values to the letter. As in `normal_form`, neither the kind of string counts nor the order within one relative name.
+/// A form of a name that is the same for two names exactly if their attributes have the same types and exactly the same
+/// values. As in `normal_form`, the type of string does not matter, nor the order within one relative name.
 pub(crate) fn exact_form_of(names: &[Vec<Attribute>]) -> Box<[u8]> {
     form(names, str::to_owned)
 }
 
-/// The attributes of each relative name (RFC 5280, section 4.1.2.4) of a name in DER, in their order. `None`: this is no
-/// name.
+/// The attributes of each relative name of a name in DER (RFC 5280, section 4.1.2.4), in their order. `None`: this is not a
+/// valid name.
 pub(crate) fn read(name: &[u8]) -> Option<Vec<Vec<Attribute>>> {
     let names = Reader::of(name, tag::SEQUENCE).ok()?;
     names.all(|names| Reader::new(names.expect(tag::SET)?).one_or_more(attribute)).ok()
 }
 
-/// The object identifier of a type of attribute by its short name, whose letter case does not count (RFC 4512, section 2.5).
+/// The object identifier of an attribute type by its short name, ignoring letter case (RFC 4512, section 2.5).
 pub(crate) fn oid_of(short_name: &str) -> Option<&'static str> {
     SHORT_NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(short_name)).map(|(oid, _)| *oid)
 }
@@ -142,7 +142,7 @@ fn form(names: &[Vec<Attribute>], prepare: impl Fn(&str) -> String) -> Box<[u8]>
     form.into()
 }
 
-/// With its length before it, so that nothing else has the same bytes.
+/// The length comes first, so that no other values have the same bytes.
 fn push_counted(bytes: &[u8], form: &mut Vec<u8>) {
     push_number(bytes.len(), form);
     form.extend_from_slice(bytes);
@@ -152,7 +152,7 @@ fn push_number(number: usize, form: &mut Vec<u8>) {
     form.extend_from_slice(&(number as u64).to_be_bytes());
 }
 
-/// The characters of a value, if it is a string of one of the kinds that X.509 knows.
+/// The characters of a value, if it is a string of a type that X.509 knows.
 fn text_of(value: Element<'_>) -> Option<String> {
     let content = value.content;
     match value.tag {
@@ -160,7 +160,7 @@ fn text_of(value: Element<'_>) -> Option<String> {
         tag::NUMERIC_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING => {
             content.is_ascii().then(|| String::from_utf8_lossy(content).into_owned())
         }
-        // By the book a monster; in practice Latin 1.
+        // T.61 by the standard; in practice Latin 1.
         tag::T61_STRING => Some(content.iter().map(|byte| char::from(*byte)).collect()),
         tag::BMP_STRING if content.len().is_multiple_of(2) => {
             let units = content.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
@@ -174,17 +174,18 @@ fn text_of(value: Element<'_>) -> Option<String> {
     }
 }
 
-/// RFC 4518, sections 2.2 (with case folding, as RFC 5280, section 7.1 wants) and 2.6.1.
+/// RFC 4518, sections 2.2 (with case folding, as RFC 5280, section 7.1 requires) and 2.6.1.
 fn prepared(text: &str) -> String {
     let mapped: String = text.chars().filter(|c| !is_dropped(*c)).flat_map(mapped).collect();
     let words: Vec<_> = mapped.split(' ').filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 
-/// A blank for each kind of blank, and letters without their case: `ẞ`, `ß`, `SS` and `ss` are one, and so are `Σ`, `σ`, `ς`.
+/// Every kind of space becomes a space, and letters lose their case: `ẞ`, `ß`, `SS` and `ss` are equal, and so are `Σ`, `σ`
+/// and `ς`.
 fn mapped(c: char) -> impl Iterator<Item = char> {
     let c = if is_blank(c) { ' ' } else { c };
-    // Folding is the lower case of the upper case, but for the dotless i, which is a letter of its own.
+    // Case folding is the lower case of the upper case, except for the dotless i, which is a letter of its own.
     let keep = (c == 'ı').then_some(c);
     let fold = c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     keep.into_iter().chain(fold.filter(move |_| keep.is_none()))
@@ -195,7 +196,7 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace()
 }
 
-/// What RFC 4518, section 2.2 maps to nothing.
+/// The characters that RFC 4518, section 2.2 maps to nothing.
 fn is_dropped(c: char) -> bool {
     (c.is_control() && !is_blank(c))
         || matches!(c, '\u{ad}' | '\u{34f}' | '\u{6dd}' | '\u{70f}' | '\u{1806}' | '\u{180b}'..='\u{180e}'

@@ -1,8 +1,8 @@
-//! The extensions of a certificate that a verdict rests on (RFC 5280, section 4.2), read strictly.
+//! The certificate extensions that a verdict depends on (RFC 5280, section 4.2), read strictly.
 
 use super::der::{NotDer, Reader, dotted, integer, natural, only, tag};
 
-/// What the extensions say, or what counts where there is none.
+/// The values of the extensions, or the defaults for missing ones.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions<'a> {
     pub(crate) basic_constraints: Option<BasicConstraints>,
@@ -13,10 +13,10 @@ pub(crate) struct Extensions<'a> {
     /// Subject alternative names.
     pub(crate) alternative_names: Option<Vec<GeneralName<'a>>>,
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
-    /// The full names of the distribution points whose lists the issuer itself signs.
+    /// The full names of the distribution points whose lists the issuer signs.
     pub(crate) distribution_points: Vec<GeneralName<'a>>,
     pub(crate) policies: Policies<'a>,
-    /// A critical extension that is not known: its object identifier.
+    /// The object identifier of an unsupported critical extension, if there is one.
     pub(crate) unknown_critical: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Purposes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GeneralName<'a> {
     pub(crate) kind: NameKind,
-    /// The inside: text, an address, a Name in DER.
+    /// The content: text, an address, or a Name in DER.
     pub(crate) value: &'a [u8],
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum NameKind {
 pub(crate) struct NameConstraints<'a> {
     pub(crate) permitted: Vec<GeneralName<'a>>,
     pub(crate) excluded: Vec<GeneralName<'a>>,
-    /// It has a minimum or maximum, which this profile forbids.
+    /// It has a minimum or maximum, which this profile does not allow.
     pub(crate) has_distances: bool,
 }
 
@@ -86,23 +86,23 @@ pub(crate) struct NameConstraints<'a> {
 /// identifiers.
 #[derive(Debug, Default)]
 pub(crate) struct Policies<'a> {
-    /// Those under which it was issued; `None`: there is no such extension.
+    /// The policies under which it was issued; `None`: there is no such extension.
     pub(crate) named: Option<Vec<&'a [u8]>>,
     pub(crate) mappings: Vec<Mapping<'a>>,
-    /// After so many more certificates a policy is asked for, none is mapped, anyPolicy does not count.
+    /// After this many more certificates: a policy is required; policies are no longer mapped; anyPolicy no longer counts.
     pub(crate) require_explicit: Option<u32>,
     pub(crate) inhibit_mapping: Option<u32>,
     pub(crate) inhibit_any: Option<u32>,
 }
 
-/// A policy of the issuer's, and one of the subject's that is as good.
+/// A policy of the issuer, and an equivalent policy of the subject.
 type Mapping<'a> = (&'a [u8], &'a [u8]);
 
-/// The policy that stands for every other one.
+/// The policy that stands for all others.
 pub(crate) const ANY_POLICY: &[u8] = &[0x55, 0x1d, 32, 0];
 
 impl<'a> Extensions<'a> {
-    /// Reads the inside of `[3]`: a SEQUENCE of extensions. The error says which is broken, or there twice.
+    /// Reads the content of `[3]`: a SEQUENCE of extensions. The error says which one is broken or repeated.
     pub(crate) fn read(der: &'a [u8]) -> Result<Self, String> {
         let broken = |_| "its list of extensions is broken".to_owned();
         let mut list = Reader::of(der, tag::SEQUENCE).map_err(broken)?;
@@ -115,8 +115,8 @@ impl<'a> Extensions<'a> {
         if ids.is_empty() {
             return Err("its list of extensions is empty".to_owned());
         }
-        // Section 4.2: "A certificate MUST NOT include more than one instance of a particular extension." Sorted, because a
-        // stranger sends thousands.
+        // Section 4.2: "A certificate MUST NOT include more than one instance of a particular extension." They are sorted
+        // because a stranger may send thousands.
         ids.sort_unstable();
         match ids.windows(2).find(|two| two[0] == two[1]) {
             Some(two) => Err(format!("the extension {} is there twice", dotted(two[0]))),
@@ -228,8 +228,8 @@ fn name_constraints(value: &[u8]) -> Result<NameConstraints<'_>, NotDer> {
     Ok(found)
 }
 
-/// RFC 5280, section 4.2.1.13. Points whose lists somebody else signs, or that are named relative to the issuer, have no name
-/// that a list of the issuer's could be told by.
+/// RFC 5280, section 4.2.1.13. Left out are points whose lists somebody else signs, and points that are named relative to the
+/// issuer: no list of the issuer can be matched with them.
 fn distribution_points(value: &[u8]) -> Result<Vec<GeneralName<'_>>, NotDer> {
     let points = Reader::of(value, tag::SEQUENCE)?.all(|points| {
         let (name, issuer) = points.sequence(|point| {
@@ -252,7 +252,7 @@ fn distribution_points(value: &[u8]) -> Result<Vec<GeneralName<'_>>, NotDer> {
     Ok(points.concat())
 }
 
-/// What qualifies a policy is for people, and not asked for.
+/// Policy qualifiers are for people, and are not checked.
 fn certificate_policies(value: &[u8]) -> Result<Vec<&[u8]>, NotDer> {
     Reader::of(value, tag::SEQUENCE)?.one_or_more(|policies| {
         policies.sequence(|policy| {
@@ -269,7 +269,7 @@ fn policy_mappings(value: &[u8]) -> Result<Vec<Mapping<'_>>, NotDer> {
     })
 }
 
-/// requireExplicitPolicy and inhibitPolicyMapping, of which there is one at least.
+/// requireExplicitPolicy and inhibitPolicyMapping, at least one of them.
 fn policy_constraints(value: &[u8]) -> Result<(Option<u32>, Option<u32>), NotDer> {
     let mut reader = Reader::of(value, tag::SEQUENCE)?;
     let require_explicit = reader.optional(tag::context(0))?.map(natural).transpose()?;
@@ -287,7 +287,7 @@ fn authority_key_id(value: &[u8]) -> Result<Option<&[u8]>, NotDer> {
     Ok(id)
 }
 
-/// Compared as they stand: whoever decodes an arc may drop bits of a larger one.
+/// Compared as encoded, because decoding could drop bits of a large arc.
 fn purposes(value: &[u8]) -> Result<Purposes, NotDer> {
     const ANY: &[u8] = &[0x55, 0x1d, 37, 0];
     const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];

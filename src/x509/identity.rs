@@ -1,4 +1,4 @@
-//! Who a certificate says its holder is.
+//! What a certificate says about its holder.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::error::Error;
 use crate::escape::visible;
 use crate::hex::hex;
 
-/// Who a certificate says its holder is: read once, owned, cheap to clone.
+/// What a certificate says about its holder: read once, owned, cheap to clone.
 ///
 /// An `Identity` alone says nothing about trust; [`Verdict`](crate::Verdict) does. Values are those of the certificate,
-/// decoded and never joined or split; for logs and pages use [`subject`](Self::subject) and [`issuer`](Self::issuer),
-/// which escape what could mislead, or [`display_name`](Self::display_name).
+/// decoded, and never joined or split. For logs and pages use [`subject`](Self::subject), [`issuer`](Self::issuer) or
+/// [`display_name`](Self::display_name), which escape what could mislead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity(Arc<Facts>);
 
@@ -47,7 +47,7 @@ struct Facts {
     not_after: SystemTime,
     /// SHA-256 of the public key with its algorithm.
     spki_sha256: [u8; 32],
-    /// The CA of trust that vouches for it.
+    /// The trusted CA that vouches for it.
     anchor: Option<Identity>,
     known_as: Option<Box<str>>,
 }
@@ -56,10 +56,10 @@ impl Identity {
     /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// The bytes are no X.509 certificate.
+    /// The bytes are not an X.509 certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
         let certificate =
-            Certificate::parse(der).map_err(|error| Error::new("this is no certificate").caused_by(error))?;
+            Certificate::parse(der).map_err(|error| Error::new("this is not a certificate").caused_by(error))?;
         Ok(Self::of(&certificate))
     }
 
@@ -67,30 +67,32 @@ impl Identity {
         Self(Arc::new(Facts::of(certificate)))
     }
 
-    /// Of a certificate that this CA of trust was found to vouch for.
+    /// For a certificate that this trusted CA vouches for.
     pub(crate) fn vouched_for(certificate: &Certificate<'_>, anchor: &Self, known_as: Option<&str>) -> Self {
         let (anchor, known_as) = (Some(anchor.clone()), known_as.map(Into::into));
         Self(Arc::new(Facts { anchor, known_as, ..Facts::of(certificate) }))
     }
 
-    /// Of a certificate that is let in by itself.
+    /// For a pinned certificate.
     pub(crate) fn pinned(certificate: &Certificate<'_>, known_as: Option<&str>) -> Self {
         Self(Arc::new(Facts { known_as: known_as.map(Into::into), ..Facts::of(certificate) }))
     }
 
-    /// The subject as text (RFC 4514): the last relative name first, `CN=client1,O=Example`. Separators within values
-    /// are escaped, and so are control and direction-changing characters, so it is safe in a log or on a terminal.
+    /// The subject as text (RFC 4514), the last relative name first: `CN=client1,O=Example`. Separators within values are
+    /// escaped, and so are control characters and those that change the direction of text. So it is safe in a log or on a
+    /// terminal.
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// The subject so written that two are equal by RFC 5280, section 7.1, if and only if these bytes are; `None` if it
-    /// cannot be read.
+    /// The normal form of the subject, which is the same for two subjects exactly if they are equal by RFC 5280, section
+    /// 7.1; `None` if it cannot be read.
     pub(crate) fn normal_subject(&self) -> Option<&[u8]> {
         self.0.normal_subject.as_deref()
     }
 
-    /// The subject so written that two are equal to the letter if and only if these bytes are; `None` if it cannot be read.
+    /// The exact form of the subject, which is the same for two subjects exactly if all their values are the same; `None` if
+    /// it cannot be read.
     pub(crate) fn exact_subject(&self) -> Option<&[u8]> {
         self.0.exact_subject.as_deref()
     }
@@ -100,21 +102,21 @@ impl Identity {
         &self.0.attributes
     }
 
-    /// The common name, if the subject has exactly one and it is a string. With several there is no telling which is meant.
+    /// The common name, if the subject has exactly one and it is a string. If there are several, it is unknown which one is
+    /// meant.
     pub fn common_name(&self) -> Option<&str> {
         let mut names = self.0.attributes.iter().filter(|attribute| attribute.short_name() == Some("CN"));
         let name = names.next()?;
         name.text().filter(|_| names.next().is_none())
     }
 
-    /// The name to greet or to list somebody by. It is the common name, if the subject has exactly one; otherwise the whole
-    /// [`subject`](Self::subject), if it has any attributes; otherwise the first of the subject alternative names that can be
-    /// read, in the order of the certificate: a URI, a DNS name, an e-mail address, a user principal name or an IP address
-    /// (such certificates are made by ACME, Istio and SPIFFE; RFC 5280, section 4.1.2.6); otherwise `sha256:` and the
-    /// fingerprint.
+    /// The name for greeting or listing somebody: the common name, if the subject has exactly one; otherwise the whole
+    /// [`subject`](Self::subject), if it has any attributes; otherwise the first valid subject alternative name, in the
+    /// order of the certificate: a URI, a DNS name, an e-mail address, a user principal name or an IP address (ACME, Istio
+    /// and SPIFFE make such certificates; RFC 5280, section 4.1.2.6); otherwise `sha256:` and the fingerprint.
     ///
-    /// It is escaped like [`subject`](Self::subject), so it is safe in a log or on a terminal. It is for people only: it does
-    /// not tell of which type it is, and two clients may have the same.
+    /// It is escaped like [`subject`](Self::subject), so it is safe in a log or on a terminal. It is for people only: it
+    /// does not show its type, and two clients may have the same.
     pub fn display_name(&self) -> String {
         match (self.common_name(), &self.0.first_alternative) {
             (Some(name), _) if !name.trim().is_empty() => visible(name),
@@ -123,8 +125,8 @@ impl Identity {
         }
     }
 
-    /// The subject, or if it is empty the first alternative name with its type, as a rule has it: `uri:spiffe://example.org/web`;
-    /// or if there is none, `sha256:` and the fingerprint. No subject looks like those.
+    /// The subject; if it is empty, the first alternative name with its type, as in a rule: `uri:spiffe://example.org/web`;
+    /// if there is none, `sha256:` and the fingerprint. No subject looks like those.
     pub(crate) fn shown_subject(&self) -> Cow<'_, str> {
         match &self.0.first_alternative {
             _ if !self.subject().is_empty() => self.subject().into(),
@@ -133,7 +135,7 @@ impl Identity {
         }
     }
 
-    /// The alternative names that can be read, each with its type as a rule has it; escaped like the subject.
+    /// The valid alternative names, each with its type as in a rule, escaped like the subject.
     #[cfg(feature = "cli")]
     pub(crate) fn alternative_names(&self) -> Vec<String> {
         let of = |kind: &'static str, names: &[String]| {
@@ -157,7 +159,7 @@ impl Identity {
         &self.0.serial
     }
 
-    /// From when on the certificate is valid.
+    /// The first moment at which the certificate is valid.
     pub fn not_before(&self) -> SystemTime {
         self.0.not_before
     }
@@ -192,8 +194,8 @@ impl Identity {
         &self.0.uris
     }
 
-    /// The user principal names among the subject alternative names: `alice@corp.example.com`, as Active Directory makes them
-    /// (otherName of type 1.3.6.1.4.1.311.20.2.3).
+    /// The user principal names among the subject alternative names, as Active Directory makes them:
+    /// `alice@corp.example.com` (otherName of type 1.3.6.1.4.1.311.20.2.3).
     pub fn upns(&self) -> &[String] {
         &self.0.upns
     }
@@ -204,7 +206,7 @@ impl Identity {
     }
 
     /// SHA-256 of the public key (its `SubjectPublicKeyInfo` in DER), in 64 lower-case hexadecimal digits. It stays the same
-    /// when a certificate is renewed for the same key.
+    /// when a certificate is renewed with the same key.
     pub fn spki_sha256(&self) -> String {
         hex(&self.0.spki_sha256)
     }
@@ -214,20 +216,20 @@ impl Identity {
         &self.0.spki_sha256
     }
 
-    /// Whether a CA of trust vouches for the names in it. It does for every authorised client but those whose certificate
-    /// is let in by itself: there, names are what their maker wrote, so no rule goes by them.
+    /// Whether a trusted CA vouches for the names in it. This is so for every authorised client, except for pinned
+    /// certificates: their names are whatever their maker wrote, so no rule uses them.
     pub fn is_vouched_for(&self) -> bool {
         self.0.anchor.is_some()
     }
 
-    /// The subject, like [`subject`](Self::subject), of the loaded CA that vouches for it, if one does. Unlike the
-    /// [`issuer`](Self::issuer), whose name any CA could give to one that it signs, only the operator can load a CA.
+    /// The subject, like [`subject`](Self::subject), of the loaded CA that vouches for it, if any. A CA can give any name to
+    /// a CA below it, so the [`issuer`](Self::issuer) is not safe to decide by. Only the operator can load a CA.
     pub fn anchor(&self) -> Option<&str> {
         self.0.anchor.as_ref().map(Identity::subject)
     }
 
-    /// The fingerprint, like [`sha256`](Self::sha256), of the loaded CA that vouches for it, if one does. Where several
-    /// certificates of one CA are loaded (of one name and key, as when a CA was renewed), it is that of one of them.
+    /// The fingerprint, like [`sha256`](Self::sha256), of the loaded CA that vouches for it, if any. If several certificates
+    /// of that CA are loaded (with the same name and key, as after a renewal), it is that of one of them.
     pub fn anchor_sha256(&self) -> Option<&str> {
         self.0.anchor.as_ref().map(Identity::sha256)
     }
@@ -237,12 +239,12 @@ impl Identity {
         self.0.anchor.as_ref()
     }
 
-    /// The name under which it stands in the directory of authorised clients: that of its file, without the ending.
+    /// Its name in the directory of authorised clients: that of its file, without the ending.
     pub fn known_as(&self) -> Option<&str> {
         self.0.known_as.as_deref()
     }
 
-    /// How long it is still valid after `now`; `None`: no longer.
+    /// How long it is still valid after `now`; `None`: it has expired.
     pub fn expires_in(&self, now: SystemTime) -> Option<Duration> {
         self.0.not_after.duration_since(now).ok()
     }
@@ -296,7 +298,7 @@ pub(crate) fn name_text(name: &[u8]) -> String {
     rfc4514::write(&read(name).unwrap_or_default())
 }
 
-/// SHA-256 of several pieces: no others have the same, wherever one ends and the next begins.
+/// SHA-256 of several pieces. The digest also depends on where each piece ends.
 pub(crate) fn sha256_of_all<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for piece in pieces {

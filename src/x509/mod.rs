@@ -1,4 +1,4 @@
-//! What stands in certificates and revocation lists. It says what is written, not whether it is true.
+//! What is in certificates and revocation lists. It says what is written, not whether it is true.
 
 pub(crate) mod certificate;
 pub(crate) mod certificate_policies;

@@ -1,14 +1,14 @@
-//! Name constraints (RFC 5280, section 4.2.1.10): whether a CA that may vouch for certain names only may vouch for those of a
-//! certificate. What cannot be told is not permitted.
+//! Name constraints (RFC 5280, section 4.2.1.10): whether a CA that may only vouch for certain names may vouch for those of
+//! a certificate. In doubt, a name is not permitted.
 //!
 //! | names | how they are limited |
 //! | --- | --- |
-//! | DNS names | by domain, with what is below it; a wildcard counts as all that it may stand for |
-//! | e-mail addresses, in the subject too | by address, host, or with a dot before it, domain |
-//! | URIs | by host, or with a dot before it, domain; one without a host name is refused |
+//! | DNS names | by domain, including what is below it; a wildcard counts as every name that it may stand for |
+//! | e-mail addresses, also in the subject | by address, by host, or by domain if a dot comes first |
+//! | URIs | by host, or by domain if a dot comes first; a URI without a host name is refused |
 //! | IP addresses | by network |
-//! | directory names, the subject among them | by their beginning, compared by section 7.1 |
-//! | all others | not known: refused, if the CA limits names of that kind at all |
+//! | directory names, including the subject | by their beginning, compared by section 7.1 |
+//! | all others | not supported: refused if the CA limits names of that kind at all |
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,32 +18,36 @@ use super::extensions::{GeneralName, NameConstraints, NameKind};
 use super::identity::name_text;
 use crate::escape::visible;
 
-/// At most this many pairs of a name and a constraint are compared for one chain; each 64 octets of a pair count as one more.
+/// At most this many pairs of a name and a constraint are compared for one chain. Every 64 octets of a pair count as one
+/// more.
 pub(crate) const MOST_COMPARISONS: usize = 250_000;
 
 /// Why a name is not permitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
-    /// In words: which name, and what about it.
+    /// Which name, and what is wrong with it.
     Name(String),
-    /// There are more names and constraints than are compared.
+    /// There are more names and constraints than will be compared.
     TooMany,
 }
 
-/// Whether `constraints` permit every name of a certificate: its subject, its addresses there, and its alternative names.
-/// `comparisons` is how many may still be made.
+/// Whether `constraints` permit every name of a certificate: its subject, e-mail addresses in the subject, and its
+/// alternative names. `comparisons` is how many may still be made.
 pub(crate) fn check(
     constraints: &NameConstraints<'_>,
     certificate: &Certificate<'_>,
     comparisons: &mut usize,
 ) -> Result<(), Violation> {
     if constraints.has_distances {
-        return Err(Violation::Name("its CA limits names by a minimum or maximum, which is not supported".to_owned()));
+        return Err(Violation::Name(
+            "the name constraints of its CA have a minimum or maximum, which is not supported".to_owned(),
+        ));
     }
     const EMPTY: &[u8] = &[0x30, 0];
     let subject = GeneralName { kind: NameKind::Directory, value: certificate.subject };
     let subject = (certificate.subject != EMPTY).then_some(subject);
-    // The section asks for this where there are no alternative names; whoever reads an address there reads it in any case.
+    // The section requires this only if there are no alternative names, but programs read an address in the subject in any
+    // case.
     let attributes: Vec<_> = certificate.subject_names().into_iter().flatten().collect();
     let addresses = attributes.iter().filter(|attribute| attribute.short_name() == Some("emailAddress"));
     let addresses = addresses.map(|address| GeneralName { kind: NameKind::Email, value: address.value().as_bytes() });
@@ -64,7 +68,8 @@ pub(crate) fn permits(
     let mut matches = |limit: &GeneralName<'_>, side| {
         let cost = 1 + (name.value.len() + limit.value.len()) / 64;
         *comparisons = comparisons.checked_sub(cost).ok_or(Violation::TooMany)?;
-        is_within(name, limit.value, side).ok_or_else(|| not("it cannot be held against the limits of its CA", name))
+        is_within(name, limit.value, side)
+            .ok_or_else(|| not("it cannot be compared with the name constraints of its CA", name))
     };
     for limit in constraints.excluded.iter().filter(|limit| concerns(limit, name)) {
         if matches(limit, Side::Excluded)? {
@@ -83,22 +88,22 @@ pub(crate) fn permits(
     Err(not("it is not among those that its CA may vouch for", name))
 }
 
-/// Where there is doubt, a name is excluded, and not permitted.
+/// In doubt, a name counts as excluded, and as not permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Permitted,
     Excluded,
 }
 
-/// Whether a limit is one of names of this kind. An internationalized e-mail address (RFC 9598) is an "other" name, which
-/// limits on e-mail addresses concern.
+/// Whether a constraint is for names of this kind. An internationalized e-mail address (RFC 9598) is an "other" name;
+/// constraints on e-mail addresses apply to it.
 fn concerns(limit: &GeneralName<'_>, name: GeneralName<'_>) -> bool {
     const SMTP_UTF8_MAILBOX: &[u8] = &[0x06, 8, 0x2b, 6, 1, 5, 5, 7, 8, 9];
     limit.kind == name.kind
         || limit.kind == NameKind::Email && name.kind == NameKind::Other && name.value.starts_with(SMTP_UTF8_MAILBOX)
 }
 
-/// Whether a name is within a limit that concerns it; `None`: there is no telling.
+/// Whether a name is within a constraint that applies to it; `None`: unknown.
 fn is_within(name: GeneralName<'_>, limit: &[u8], side: Side) -> Option<bool> {
     let text = || name.text().zip(std::str::from_utf8(limit).ok().filter(|limit| limit.is_ascii()));
     match name.kind {
@@ -116,24 +121,25 @@ fn dns(name: &str, limit: &str, side: Side) -> Option<bool> {
         Some(host) => (true, host),
         None => (false, name),
     };
-    // A limit with a dot before it is not of this section, but in use: what is below, without the domain itself.
+    // A constraint with a dot at its beginning is not in this section, but in use: it means what is below the domain,
+    // without the domain itself.
     let (below_only, domain) = match limit.strip_prefix('.') {
         Some(domain) => (side == Side::Permitted, domain),
         None => (false, limit),
     };
-    // An empty limit is one of all names.
+    // An empty constraint includes all names.
     if !is_host(host) || !(limit.is_empty() || is_host(domain)) {
         return None;
     }
     let all_within = is_below(host, domain) || (host.eq_ignore_ascii_case(domain) && (wildcard || !below_only));
-    // The wildcard stands for one label, which may be that of the limit.
+    // The wildcard stands for one label, which may be that of the constraint.
     let some_within = wildcard && is_below(domain, host) && !domain[..domain.len() - host.len() - 1].contains('.');
     Some(limit.is_empty() || all_within || side == Side::Excluded && some_within)
 }
 
 fn email(name: &str, limit: &str, side: Side) -> Option<bool> {
     let (local, host) = name.split_once('@')?;
-    // Atoms and dots (RFC 5321, section 4.1.2); what is quoted may look like another address.
+    // Atoms and dots (RFC 5321, section 4.1.2); a quoted part could look like another address.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~".contains(&byte);
     if local.is_empty() || !local.bytes().all(is_plain) || !is_host(host) {
         return None;
@@ -148,7 +154,7 @@ fn email(name: &str, limit: &str, side: Side) -> Option<bool> {
     }
 }
 
-/// "The name constraint applies to the host part." Without one that is a name "the application MUST reject the certificate".
+/// "The name constraint applies to the host part." If there is no host name, "the application MUST reject the certificate".
 fn uri(name: &str, limit: &str, side: Side) -> Option<bool> {
     const DELIMITERS: &[u8] = br##""<>\^`{|}"##;
     let (scheme, rest) = name.split_once("://")?;
@@ -160,7 +166,8 @@ fn uri(name: &str, limit: &str, side: Side) -> Option<bool> {
     };
     let is_address = host.parse::<Ipv4Addr>().is_ok()
         || host.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    // RFC 3986, section 3.1; and what may stand in no URI (section 2) stands in none, as a browser takes `\` for `/`.
+    // RFC 3986, section 3.1. Characters that are not allowed in a URI (section 2) are rejected, because a browser takes `\`
+    // for `/`.
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let is_uri = name.bytes().all(|byte| byte.is_ascii_graphic() && !DELIMITERS.contains(&byte));
@@ -170,7 +177,7 @@ fn uri(name: &str, limit: &str, side: Side) -> Option<bool> {
     host_or_domain(host, limit, side)
 }
 
-/// A host, or with a dot before it, what is below a domain.
+/// A host, or what is below a domain if a dot comes first.
 fn host_or_domain(host: &str, limit: &str, side: Side) -> Option<bool> {
     match limit.strip_prefix('.') {
         _ if limit.is_empty() => Some(side == Side::Excluded),
@@ -179,18 +186,18 @@ fn host_or_domain(host: &str, limit: &str, side: Side) -> Option<bool> {
     }
 }
 
-/// An address, within a network: an address of the same kind, followed by a mask.
+/// An address within a network, which is an address of the same kind and a mask.
 fn ip(address: &[u8], network: &[u8]) -> Option<bool> {
     if !matches!(address.len(), 4 | 16) || !matches!(network.len(), 8 | 32) {
         return None;
     }
-    // An IPv4 address in the form of an IPv6 one (RFC 4291, section 2.5.5.2) is both, or neither.
+    // An IPv4 address in the form of an IPv6 address (RFC 4291, section 2.5.5.2) could be either, so it is unknown.
     let is_mapped = matches!(address, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, _, _, _, _]);
     if is_mapped && network.len() == 8 {
         return None;
     }
     let (base, mask) = network.split_at(network.len() / 2);
-    // The bits that count come first (RFC 4632).
+    // The network bits come first (RFC 4632).
     let significant = mask.iter().map(|octet| octet.leading_ones() as usize).sum::<usize>();
     let leading = mask.iter().take_while(|octet| **octet == 0xff).count();
     let ends_there = mask.get(leading).is_none_or(|octet| leading * 8 + octet.leading_ones() as usize == significant);
@@ -207,7 +214,7 @@ fn is_below(host: &str, domain: &str) -> bool {
     host.as_bytes()[at] == b'.' && host[at + 1..].eq_ignore_ascii_case(domain)
 }
 
-/// Labels of letters, digits, hyphens and underscores, with a dot between each two.
+/// Labels of letters, digits, hyphens and underscores, with a dot between them.
 fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         matches!(label.len(), 1..=63)
@@ -223,7 +230,7 @@ fn not(what: &str, name: GeneralName<'_>) -> Violation {
         NameKind::Uri => "the URI",
         NameKind::Ip => "the IP address",
         NameKind::Directory => "the directory name",
-        NameKind::Other => return Violation::Name(format!("a name of a kind of its own (otherName): {what}")),
+        NameKind::Other => return Violation::Name(format!("a name of another kind (otherName): {what}")),
         NameKind::Rare(_) => return Violation::Name(format!("a name of a rare kind: {what}")),
     };
     let value = match name.kind {

@@ -1,4 +1,6 @@
-//! Names as text (RFC 4514). What is shown of a name is read as that name.
+//! Names as text (RFC 4514), and text that cannot mislead its reader. A name that is shown can be read back.
+
+use std::fmt::Write as _;
 
 use super::der::Reader;
 use super::distinguished_name::{Attribute, oid_of};
@@ -27,13 +29,27 @@ pub(crate) fn write(names: &[Vec<Attribute>]) -> String {
     out
 }
 
-/// Reads a name, into the order of a certificate. The error says what is wrong.
+/// Reads a name; the result is in the order of a certificate. The error says what is wrong.
 pub(crate) fn parse(text: &str) -> Result<Vec<Vec<Attribute>>, String> {
     let relative = unescaped_parts(text, ',').into_iter().rev();
     relative.map(|relative| unescaped_parts(relative, '+').into_iter().map(parse_attribute).collect()).collect()
 }
 
-/// The parts between separators that no backslash stands before.
+/// A value for display: control characters and those that change the direction of text are shown as `\XX`.
+pub(crate) fn visible(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        push_visible(c, &mut out);
+    }
+    out
+}
+
+/// Whether a character could affect a terminal, or make a reader see another text.
+pub(crate) fn is_deceptive(c: char) -> bool {
+    c.is_control() || is_misleading(c)
+}
+
+/// Splits at separators that are not escaped by a backslash.
 fn unescaped_parts(text: &str, separator: char) -> Vec<&str> {
     let mut escaped = false;
     text.split(|c| {
@@ -46,19 +62,23 @@ fn unescaped_parts(text: &str, separator: char) -> Vec<&str> {
 
 fn parse_attribute(text: &str) -> Result<Attribute, String> {
     let (kind, value) = text.split_once('=').ok_or_else(|| {
-        format!("{text:?} is no attribute; a name is written as in CN=alice,O=Example, with \\, for a comma in a value")
+        format!(
+            "{text:?} is not an attribute; a name is written as in CN=alice,O=Example, with \\, for a comma in a value"
+        )
     })?;
     let oid = match oid_of(kind) {
         Some(oid) => oid.to_owned(),
         None if is_numeric_oid(kind) => kind.to_owned(),
         None if kind.trim() != kind => {
             return Err(format!(
-                "no blank may stand beside the type in {text:?}; write the name as the start, the log and `check` show it \
+                "there must be no space before or after the type in {text:?}; write the name as the start, the log and `check` show it \
                  (openssl shows it the other way round)"
             ));
         }
         None => {
-            return Err(format!("{kind:?} is no known type of attribute; write its object identifier, as in 2.5.4.3"));
+            return Err(format!(
+                "{kind:?} is not a known type of attribute; write its object identifier, for example 2.5.4.3"
+            ));
         }
     };
     match value.strip_prefix('#') {
@@ -66,7 +86,7 @@ fn parse_attribute(text: &str) -> Result<Attribute, String> {
             let der = from_hex(digits).unwrap_or_default();
             let mut reader = Reader::new(&der);
             let value = reader.any().ok().filter(|_| reader.is_at_end()).ok_or_else(|| {
-                format!("after # come the hexadecimal digits of a value in DER, which {digits:?} are not; write \\# for the sign")
+                format!("after # come the hexadecimal digits of a value in DER, but {digits:?} is not one; write \\# for the character #")
             })?;
             Ok(Attribute::new(oid, value))
         }
@@ -90,7 +110,7 @@ fn unescaped(value: &str) -> Result<String, String> {
     while let Some(c) = rest.next() {
         match c {
             '\\' => bytes.push(escaped(&mut rest).ok_or_else(|| {
-                format!("after a backslash comes the character that is meant, or two hexadecimal digits: {value:?}")
+                format!("after a backslash comes the escaped character, or two hexadecimal digits: {value:?}")
             })?),
             '"' | ';' | '<' | '>' => return Err(format!("in a value, {c} is written \\{c}: {value:?}")),
             c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -98,12 +118,12 @@ fn unescaped(value: &str) -> Result<String, String> {
         ends_with_blank = c == ' ';
     }
     if value.starts_with(' ') || ends_with_blank {
-        return Err(format!("a blank at the beginning or the end of a value is written \\20: {value:?}"));
+        return Err(format!("a space at the beginning or the end of a value is written \\20: {value:?}"));
     }
     String::from_utf8(bytes).map_err(|_| format!("the escaped octets are not UTF-8: {value:?}"))
 }
 
-/// What a backslash stands before.
+/// The character that is escaped, after the backslash.
 fn escaped(rest: &mut std::str::Chars<'_>) -> Option<u8> {
     match rest.next()? {
         c @ (' ' | '"' | '#' | '+' | ',' | ';' | '<' | '=' | '>' | '\\') => u8::try_from(c).ok(),
@@ -122,6 +142,24 @@ fn push_escaped(value: &str, out: &mut String) {
             push_visible(c, out);
         }
     }
+}
+
+fn push_visible(c: char, out: &mut String) {
+    if is_deceptive(c) {
+        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\{byte:02X}");
+        }
+    } else {
+        out.push(c);
+    }
+}
+
+/// Characters that are invisible, or that change how the text around them looks: line and paragraph separators, directions,
+/// joiners, the byte order mark, tags.
+fn is_misleading(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -192,11 +230,11 @@ mod tests {
     #[test]
     fn what_is_no_name_is_an_error_that_says_why() {
         for (written, why) in [
-            ("alice", "no attribute"),
-            ("CN=a,", "no attribute"),
-            ("CN=a,b", "no attribute"),
-            ("CN=a, O=b", "no blank"),
-            ("CN =a", "no blank"),
+            ("alice", "not an attribute"),
+            ("CN=a,", "not an attribute"),
+            ("CN=a,b", "not an attribute"),
+            ("CN=a, O=b", "no space"),
+            ("CN =a", "no space"),
             ("CN= a", "\\20"),
             ("CN=a ,O=b", "\\20"),
             (r"CN=\41 ", "\\20"),

@@ -47,8 +47,8 @@ fn damages(one: &str, two: &str) -> Vec<(&'static str, Vec<u8>, usize, &'static 
         ("indented", each_line("  "), begin, "before -----BEGIN"),
         ("a comment", each_line("# "), begin, "before -----BEGIN"),
         ("quoted", each_line("> "), begin, "before -----BEGIN"),
-        ("no BEGIN line", border(&format!("-----BEGIN {label}-----\n"), ""), begin, "no -----BEGIN line"),
-        ("no borders", after(base64.clone() + "\n"), begin, "no -----BEGIN line"),
+        ("no BEGIN line", border(&format!("-----BEGIN {label}-----\n"), ""), begin, "without a -----BEGIN line"),
+        ("no borders", after(base64.clone() + "\n"), begin, "without a -----BEGIN line"),
         (
             "encoded once more",
             after("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJBRENCdnFBREFnRUNBZ0VC\n".into()),

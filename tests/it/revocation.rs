@@ -160,12 +160,12 @@ fn t11_a_list_that_cannot_be_relied_on_is_named_and_says_why() {
         (
             "an unknown critical extension",
             with(vec![extension(&[0x55, 0x1d, 0x7f], true, &[5, 0])]).der(&ca),
-            &["the critical extension 2.5.29.127, which is not known", "mark it as not critical"],
+            &["the critical extension 2.5.29.127, which is not supported", "mark it as not critical"],
         ),
         (
             "an extension twice",
             with(vec![extension(&[0x55, 0x1d, 0x14], false, &[2, 1, 2])]).der(&ca),
-            &["one stands there twice"],
+            &["one of them is repeated"],
         ),
         (
             "33 extensions",

@@ -1,11 +1,11 @@
-//! The serial numbers that a list revokes (RFC 5280, section 5.1.2.6), packed: there may be millions.
+//! The serial numbers that a list revokes (RFC 5280, section 5.1.2.6), stored compactly: there may be millions.
 
 use super::unusable::Unusable;
 use super::{Revocation, extensions};
 use crate::x509::certificate::seconds;
 use crate::x509::der::{NotDer, Reader, tag};
 
-/// Serial numbers one after another, and an index that is sorted by them.
+/// All serial numbers, and an index that is sorted by them.
 pub(super) struct Entries {
     serials: Vec<u8>,
     index: Vec<Entry>,
@@ -24,7 +24,7 @@ const CERTIFICATE_HOLD: u8 = 6;
 const REMOVE_FROM_CRL: u8 = 8;
 
 impl Entries {
-    /// Reads the inside of `revokedCertificates`. In a list of version 1 entries have no extensions (section 5.1).
+    /// Reads the content of `revokedCertificates`. In a list of version 1, entries have no extensions (section 5.1).
     pub(super) fn read(revoked: &[u8], version_1: bool) -> Result<Self, Unusable> {
         let broken = |_: NotDer| Unusable::Broken("entry of a revoked certificate");
         let mut found = Self { serials: Vec::new(), index: Vec::new() };
@@ -43,7 +43,7 @@ impl Entries {
             if serial.is_empty() {
                 return Err(broken(NotDer));
             }
-            // A file is far smaller than 4 GiB, and a serial number over 255 octets is nobody's.
+            // A file is far smaller than 4 GiB, and no serial number has more than 255 octets.
             let (Ok(start), Ok(len)) = (u32::try_from(found.serials.len()), u8::try_from(serial.len())) else {
                 return Err(broken(NotDer));
             };
@@ -67,18 +67,18 @@ impl Entries {
         Some(self.index[at].revocation())
     }
 
-    /// All, in the order of the octets of their serial numbers.
+    /// All entries, in the order of the octets of their serial numbers.
     #[cfg(feature = "pki")]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
         self.index.iter().map(|entry| (entry.serial(&self.serials), entry.revocation()))
     }
 
-    /// The serial numbers that `newer` does not name any more. Those that were only held may go (RFC 5280, section 5.3.1).
+    /// The serial numbers that are missing in `newer`. Those on hold may be dropped (RFC 5280, section 5.3.1).
     pub(super) fn missing_in<'e>(&'e self, newer: &'e Self) -> impl Iterator<Item = &'e [u8]> {
         self.not_in(newer, |entry| !matches!(entry.reason, CERTIFICATE_HOLD | REMOVE_FROM_CRL))
     }
 
-    /// Whether `other` names every serial number too.
+    /// Whether `other` has all of these serial numbers.
     pub(super) fn are_all_in(&self, other: &Self) -> bool {
         self.not_in(other, |_| true).next().is_none()
     }
@@ -107,10 +107,10 @@ impl Entry {
     }
 }
 
-/// The code of the reason in the extensions of an entry (RFC 5280, section 5.3.1); 0 if there is none.
+/// The reason code in the extensions of an entry (RFC 5280, section 5.3.1); 0 if there is none.
 ///
-/// `removeFromCRL` counts as a revocation like the others: it may stand in delta lists only, so in this one it is a
-/// contradiction, and what is in doubt is refused.
+/// `removeFromCRL` counts as a revocation like the others: it is only allowed in delta lists, so here it is a contradiction,
+/// and in doubt the certificate is refused.
 fn reason(list: &[u8], serial: &[u8]) -> Result<u8, Unusable> {
     const ENUMERATED: u8 = 0x0a;
     const REASON_CODE: &[u8] = &[0x55, 0x1d, 21];
@@ -135,7 +135,7 @@ fn reason(list: &[u8], serial: &[u8]) -> Result<u8, Unusable> {
     Ok(reason)
 }
 
-/// A signed integer in its shortest form, so that equal numbers are equal octets: -1 is ff, and 255 is 00 ff.
+/// The shortest form of a signed integer, so that equal numbers have equal octets: -1 is ff, and 255 is 00 ff.
 fn shortest(mut integer: &[u8]) -> &[u8] {
     while let [first, second, ..] = integer
         && ((*first == 0 && *second < 0x80) || (*first == 0xff && *second >= 0x80))
@@ -145,7 +145,7 @@ fn shortest(mut integer: &[u8]) -> &[u8] {
     integer
 }
 
-/// In the words of RFC 5280, section 5.3.1; `None`: there is no such reason.
+/// The name of RFC 5280, section 5.3.1; `None`: there is no such reason.
 fn reason_text(code: u8) -> Option<&'static str> {
     Some(match code {
         0 => "unspecified",

@@ -1,4 +1,4 @@
-//! The frame of a list (RFC 5280, section 5.1): everything but its entries.
+//! Everything in a list (RFC 5280, section 5.1) except its entries.
 
 use super::SignedList;
 use super::scope::Scope;
@@ -13,7 +13,7 @@ pub(super) struct Head<'a> {
     /// Seconds since 1970.
     pub(super) this_update: i64,
     pub(super) next_update: i64,
-    /// The inside of `revokedCertificates`.
+    /// The content of `revokedCertificates`.
     pub(super) revoked: &'a [u8],
     /// Big-endian, without leading zeros.
     pub(super) number: Option<&'a [u8]>,
@@ -21,7 +21,7 @@ pub(super) struct Head<'a> {
     pub(super) signed: SignedList<'a>,
 }
 
-/// A name is longer than this only to be a burden.
+/// A longer name is not used in practice.
 const MOST_OF_ISSUER: usize = 16 * 1024;
 
 impl<'a> Head<'a> {
@@ -29,7 +29,7 @@ impl<'a> Head<'a> {
         let not_a_list = |_: NotDer| Unusable::NotAList;
         let (to_be_signed, signed) = outer(der).map_err(not_a_list)?;
         let mut tbs = Reader::new(to_be_signed);
-        // Section 5.1.2.1: it is there if it is 2, which is written as 1.
+        // Section 5.1.2.1: it is present only for version 2, which is written as 1.
         let version_1 = match tbs.optional(tag::INTEGER).map_err(not_a_list)? {
             None => true,
             Some([1]) => false,
@@ -59,12 +59,12 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    /// Section 5.2. What is not known and not critical may be ignored.
+    /// Section 5.2. An extension that is neither known nor critical may be ignored.
     fn read_extensions(&mut self, list: &'a [u8]) -> Result<(), Unusable> {
         const NUMBER: &[u8] = &[0x55, 0x1d, 20];
         const DELTA: &[u8] = &[0x55, 0x1d, 27];
         const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
-        // Who signed a list is told by its signature.
+        // The signature shows who signed a list.
         const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
         if self.version_1 {
             return Err(Unusable::ExtensionsInVersion1);
@@ -83,12 +83,12 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The inside of what is signed, and the whole of it with its signature.
+/// The content of what is signed, and the whole of it with its signature.
 fn outer(der: &[u8]) -> Result<(&[u8], SignedList<'_>), NotDer> {
     let mut parts = Reader::of(der, tag::SEQUENCE)?;
     let to_be_signed = parts.expect_whole(tag::SEQUENCE)?;
     let algorithm = parts.expect(tag::SEQUENCE)?;
-    // The first octet of a bit string counts the bits that do not count; there are none.
+    // The first octet of a bit string is the number of unused bits, here 0.
     let signature = parts.expect(tag::BIT_STRING)?.strip_prefix(&[0]).ok_or(NotDer)?;
     parts.end()?;
     Ok((to_be_signed.content, SignedList { signed: to_be_signed.whole, algorithm, signature }))
@@ -105,7 +105,7 @@ fn time(rest: &mut Reader<'_>, field: &'static str) -> Result<Option<i64>, Unusa
     seconds(element).map(Some).map_err(broken)
 }
 
-/// What is left of the list: its extensions, if it has any.
+/// The rest of the list: its extensions, if any.
 fn extensions<'a>(rest: &mut Reader<'a>) -> Result<Option<&'a [u8]>, NotDer> {
     let Some(explicit) = rest.optional(tag::constructed(0))? else { return rest.end().map(|()| None) };
     rest.end()?;

@@ -1,6 +1,6 @@
-//! What stands in a revocation list (CRL, RFC 5280, section 5): its issuer, number, dates, which certificates it speaks of, and
-//! the serial numbers that it revokes, packed so that a million of them take some thirty megabytes and are searched in a
-//! microsecond. It says what is written, not whether it is true.
+//! What is in a revocation list (CRL, RFC 5280, section 5): its issuer, number and dates, the certificates that it covers,
+//! and the serial numbers that it revokes. A million of these take about thirty megabytes, and a search a microsecond. It
+//! says what is written, not whether it is true.
 
 mod entries;
 mod extensions;
@@ -20,20 +20,20 @@ pub(crate) use super::crl::unusable::Unusable;
 use super::identity::sha256;
 use crate::hex::hex;
 
-/// A complete revocation list, read. Its signature is checked by whoever reads it.
+/// A complete revocation list that was read. The caller checks its signature.
 ///
-/// Version 1 is read too, which has no extensions and so no number (RFC 5280, section 5.1.2.1), and version 2 without a number:
-/// the RFC asks the issuer for one (section 5.2.3), and no reader (section 6.3.3).
+/// Lists of version 1 are accepted, which have no extensions and so no number (RFC 5280, section 5.1.2.1). So are lists of
+/// version 2 without a number: the RFC requires one of issuers (section 5.2.3), but not of readers (section 6.3.3).
 pub(crate) struct RevocationList {
     /// Raw DER of the issuer's name, as in a certificate.
     pub(crate) issuer: Vec<u8>,
     pub(crate) number: Option<Number>,
     pub(crate) this_update: SystemTime,
-    /// From then on it is stale.
+    /// When it becomes stale.
     pub(crate) next_update: SystemTime,
-    /// Of which certificates of its issuer it speaks.
+    /// Which certificates of its issuer it covers.
     pub(crate) scope: Scope,
-    /// SHA-256 of what is signed, to tell two lists of one number.
+    /// SHA-256 of what is signed, to distinguish lists with the same number.
     pub(crate) digest: [u8; 32],
     entries: Entries,
 }
@@ -42,35 +42,36 @@ pub(crate) struct RevocationList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Number(Box<[u8]>);
 
-/// What is signed, by which algorithm (the inside of its `AlgorithmIdentifier`), and the signature.
+/// What is signed, the algorithm (the content of its `AlgorithmIdentifier`), and the signature.
 pub(crate) struct SignedList<'a> {
     pub(crate) signed: &'a [u8],
     pub(crate) algorithm: &'a [u8],
     pub(crate) signature: &'a [u8],
 }
 
-/// That and why a certificate was revoked.
+/// When and why a certificate was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Revocation {
     pub(crate) date: SystemTime,
-    /// In the words of RFC 5280, section 5.3.1.
+    /// As RFC 5280, section 5.3.1 names it.
     pub(crate) reason: &'static str,
 }
 
-/// How a list stands to another one of the same issuer and scope.
+/// How a list relates to another one of the same issuer and scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Same,
     Older,
     Newer,
-    /// They differ, and have the same number; or the same date, where one has no number, and each names what the other does not.
+    /// They differ, but have the same number; or one has no number, they have the same date, and each has an entry that the
+    /// other lacks.
     Twin,
-    /// By their numbers it is the other way round than by their dates.
+    /// Their numbers and their dates contradict each other.
     Crossed,
 }
 
 impl RevocationList {
-    /// Reads a list in DER. Never panics, whatever the bytes are.
+    /// Reads a list in DER. It never panics.
     pub(crate) fn parse(der: &[u8]) -> Result<(Self, SignedList<'_>), Unusable> {
         let head = Head::read(der)?;
         let list = Self {
@@ -85,19 +86,19 @@ impl RevocationList {
         Ok((list, head.signed))
     }
 
-    /// Whether a certificate of its issuer with this serial number (a signed integer, big-endian, as it stands in the
-    /// certificate) is revoked.
+    /// The revocation of the certificate with this serial number (a signed integer, big-endian, as in the certificate), if
+    /// there is one.
     pub(crate) fn find(&self, serial: &[u8]) -> Option<Revocation> {
         self.entries.find(serial)
     }
 
-    /// Every serial number that it revokes, as a signed integer in its shortest form.
+    /// Every serial number that it revokes, as a signed integer in the shortest form.
     #[cfg(feature = "pki")]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&[u8], Revocation)> {
         self.entries.iter()
     }
 
-    /// The serial numbers that it revokes for good and `newer` does not.
+    /// The serial numbers that it revokes permanently and `newer` does not.
     pub(crate) fn missing_in<'l>(&'l self, newer: &'l Self) -> impl Iterator<Item = &'l [u8]> {
         self.entries.missing_in(&newer.entries)
     }
@@ -113,8 +114,8 @@ impl RevocationList {
         self.entries.len()
     }
 
-    /// How it stands to another list of the same issuer and scope: by their numbers (RFC 5280, section 5.2.3), which their dates
-    /// must not contradict; by their dates, if one has no number.
+    /// How it relates to another list of the same issuer and scope. Their numbers decide (RFC 5280, section 5.2.3), and
+    /// their dates must not contradict them. If one has no number, their dates decide.
     pub(crate) fn compared_with(&self, other: &Self) -> Order {
         use Ordering as O;
         if self.digest == other.digest {
@@ -127,7 +128,7 @@ impl RevocationList {
         };
         let numbered = self.number.is_some() && other.number.is_some();
         match (by_number, by_date) {
-            // Lists without a number that are issued within a second: the one that names more is the later one.
+            // Lists without a number may be issued in the same second. The one with more entries is the later one.
             (O::Equal, _) if !numbered && other.entries.are_all_in(&self.entries) => Order::Newer,
             (O::Equal, _) if !numbered && self.entries.are_all_in(&other.entries) => Order::Older,
             (O::Equal, _) => Order::Twin,
@@ -137,7 +138,7 @@ impl RevocationList {
         }
     }
 
-    /// The CRL number for people, if it has one.
+    /// The CRL number for messages, if it has one.
     pub(crate) fn number_text(&self) -> Option<String> {
         self.number.as_ref().map(ToString::to_string)
     }
@@ -166,7 +167,7 @@ impl PartialOrd for Number {
     }
 }
 
-/// In decimal digits if it is small, else in hexadecimal ones.
+/// Decimal if it is below 2^64, otherwise hexadecimal.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.small() {

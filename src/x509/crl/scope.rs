@@ -1,4 +1,4 @@
-//! Which certificates of its issuer a list speaks of (RFC 5280, section 5.2.5).
+//! Which certificates of its issuer a list covers (RFC 5280, section 5.2.5).
 
 use super::unusable::Unusable;
 use crate::hex::hex;
@@ -8,11 +8,11 @@ use crate::x509::distinguished_name::normal_form;
 use crate::x509::extensions::{GeneralName, NameKind, general_names};
 use crate::x509::identity::name_text;
 
-/// Which certificates of its issuer a list speaks of. Two lists have the same scope if these are equal.
+/// Which certificates of its issuer a list covers. Two lists have the same scope if these are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
     kind: Kind,
-    /// The names of the distribution point, in order; empty: of all.
+    /// The names of the distribution point, in order; empty: all certificates.
     names: Vec<Name>,
 }
 
@@ -27,11 +27,11 @@ enum Kind {
     Authorities,
 }
 
-/// Whether a list speaks of a certificate, so that it would stand there if it were revoked.
+/// Whether a list covers a certificate, so that it would name it if it were revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coverage {
     Yes,
-    /// The list is of one distribution point, and the certificate does not say which is its own.
+    /// The list is for one distribution point, and the certificate does not say which distribution point it has.
     Unsure,
     No,
 }
@@ -46,7 +46,7 @@ impl Scope {
         if let Some(name) = parts.optional(tag::constructed(0)).map_err(broken)? {
             scope.names = names(name)?;
         }
-        // What is false, which is the default, conforming issuers leave out.
+        // False is the default, and conforming issuers leave it out.
         let flag = |parts: &mut Reader<'_>, number| match parts.optional(tag::context(number)).map_err(broken)? {
             None | Some([0]) => Ok(false),
             Some([0xff]) => Ok(true),
@@ -72,9 +72,9 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Whether the list speaks of a certificate of its issuer (RFC 5280, section 6.3.3 (b) (2)).
+    /// Whether the list covers a certificate of its issuer (RFC 5280, section 6.3.3 (b) (2)).
     pub(crate) fn covers(&self, certificate: &Certificate<'_>) -> Coverage {
-        // Section 5.2.5: the scope of the other two has no certificates of version 1 or 2.
+        // Section 5.2.5: the other two do not cover certificates of version 1 or 2.
         let fits = match self.kind {
             Kind::All => true,
             Kind::EndEntities => certificate.version == 3 && !certificate.is_ca(),
@@ -94,21 +94,21 @@ impl Scope {
         self.names.iter().any(|(kind, value)| *kind == point.kind && **value == *point.value)
     }
 
-    /// Whether its distribution point has the name of the issuer. Section 6.3.3, at its end: a list that no distribution point of
-    /// the certificate names is looked for as if one had that name.
+    /// Whether its distribution point has the name of the issuer. By the end of section 6.3.3, a list that is not named by a
+    /// distribution point of the certificate is looked up as if one had that name.
     fn is_of(&self, issuer: &[u8]) -> bool {
         let directories = self.names.iter().filter(|(kind, _)| *kind == NameKind::Directory);
         let issuer = normal_form(issuer);
         issuer.is_some() && directories.map(|(_, name)| normal_form(name)).any(|name| name == issuer)
     }
 
-    /// Whether it speaks of all certificates that the other one speaks of.
+    /// Whether it covers all certificates that the other one covers.
     pub(crate) fn includes(&self, other: &Self) -> bool {
         let kind = self.kind == Kind::All || self.kind == other.kind;
         kind && (self.names.is_empty() || self.names == other.names)
     }
 
-    /// In words, if the list does not speak of all certificates of its issuer.
+    /// The scope for messages, if the list does not cover all certificates of its issuer.
     pub(crate) fn text(&self) -> Option<String> {
         let kind = match self.kind {
             Kind::All => None,
@@ -142,7 +142,7 @@ fn names(choice: &[u8]) -> Result<Vec<Name>, Unusable> {
     }
 }
 
-/// A name for people, and not too long for them.
+/// A name for messages, shortened if it is long.
 fn shown((kind, value): &Name) -> String {
     const MOST: usize = 200;
     let text = match kind {

@@ -12,29 +12,29 @@ pub(crate) enum Unusable {
     NotAList,
     /// This part of it cannot be read.
     Broken(&'static str),
-    /// It says that it is of version 1, and has what only version 2 has.
+    /// It is of version 1, but has what only version 2 may have.
     ExtensionsInVersion1,
-    /// No date of the next list.
+    /// It has no date for the next list.
     NoNextUpdate,
-    /// It tells what has changed since another list.
+    /// It only lists changes since another list.
     Delta,
     /// It may name certificates of other CAs.
     Indirect,
-    /// It tells revocations for some reasons only.
+    /// It lists revocations for some reasons only.
     SomeReasons,
-    /// It is of attribute certificates.
+    /// It is for attribute certificates.
     AttributeCertificates,
     /// Its distribution point is named relative to its issuer.
     RelativeName,
-    /// A critical extension that is not known: its object identifier.
+    /// It has an unsupported critical extension, with this object identifier.
     UnknownExtension(String),
-    /// The CRL number is none.
+    /// The CRL number is not valid.
     WrongNumber,
-    /// The reason of an entry is none: both in hexadecimal digits.
+    /// The reason of an entry is not valid: serial number and reason, both in hexadecimal digits.
     WrongReason { serial: String, reason: String },
 }
 
-/// So many octets of a part are shown: nobody has signed it, as far as is known.
+/// At most this many octets are shown, because the list may be from a stranger.
 const MOST: usize = 32;
 
 impl Unusable {
@@ -57,15 +57,15 @@ impl Unusable {
         match self {
             Self::NotAList => "it must be PEM (-----BEGIN X509 CRL-----) or DER; get it again from the CA",
             Self::Broken(_) | Self::ExtensionsInVersion1 => {
-                "get it again from the CA; if it is the same, the program that made it is at fault"
+                "get it again from the CA; if that does not help, the program that made it is at fault"
             }
             Self::NoNextUpdate => "have the CA say when the next list is due (openssl ca -gencrl -crldays 30)",
-            Self::Delta => "take the complete list of the CA; of AD CS, that is the file without a + in its name",
+            Self::Delta => "use the complete list of the CA; for AD CS, that is the file without a + in its name",
             Self::Indirect => "have each CA issue a list of its own",
             Self::SomeReasons => "have the CA issue a list for all reasons",
-            Self::AttributeCertificates => "take the CA's list of public key certificates",
+            Self::AttributeCertificates => "use the CA's list of public key certificates",
             Self::RelativeName => "have the CA give the distribution point a full name (RFC 5280, section 4.2.1.13)",
-            Self::UnknownExtension(_) => "have the CA leave the extension out, or mark it as not critical",
+            Self::UnknownExtension(_) => "have the CA leave out the extension, or mark it as not critical",
             Self::WrongNumber => "have the CA number its lists 1, 2, 3, or not at all",
             Self::WrongReason { .. } => "have the CA give one of the reasons 0 to 6 or 8 to 10, or none",
         }
@@ -82,20 +82,20 @@ impl fmt::Display for Unusable {
             }
             Self::NoNextUpdate => f.write_str("it does not say when the next list is due (nextUpdate)"),
             Self::Delta => {
-                f.write_str("it is partial: a delta list, which tells only what has changed since another one")
+                f.write_str("it is partial: a delta list, which only lists changes since another one")
             }
             Self::Indirect => f.write_str("it is an indirect list, which may name certificates of other CAs"),
             Self::SomeReasons => {
-                f.write_str("it is partial: it tells revocations for some reasons only (onlySomeReasons)")
+                f.write_str("it is partial: it lists revocations for some reasons only (onlySomeReasons)")
             }
             Self::AttributeCertificates => {
-                f.write_str("it is of attribute certificates (onlyContainsAttributeCerts), which no client shows")
+                f.write_str("it is for attribute certificates (onlyContainsAttributeCerts), which clients do not use")
             }
             Self::RelativeName => f.write_str(
-                "its distribution point has a name relative to its issuer (nameRelativeToCRLIssuer), which is not read",
+                "its distribution point has a name relative to its issuer (nameRelativeToCRLIssuer), which is not supported",
             ),
             Self::UnknownExtension(id) => {
-                write!(f, "it has the critical extension {id}, which is not known here (RFC 5280, section 5.2)")
+                write!(f, "it has the critical extension {id}, which is not supported (RFC 5280, section 5.2)")
             }
             Self::WrongNumber => f.write_str(
                 "its CRL number is not an integer of 0 or more with at most 20 octets (RFC 5280, section 5.2.3)",
@@ -103,7 +103,7 @@ impl fmt::Display for Unusable {
             Self::WrongReason { serial, reason } => {
                 write!(
                     f,
-                    "the reason of the serial number {serial} is {reason} in DER, which is none of RFC 5280, section 5.3.1"
+                    "the reason of the serial number {serial} is {reason} in DER, which is not a reason of RFC 5280, section 5.3.1"
                 )
             }
         }

@@ -1,5 +1,5 @@
-//! What a file of DER (or BER) holds, told by its first elements: enough to say what it is to somebody who took it for something
-//! else. It says what it looks like, not whether it is valid.
+//! What a file of DER (or BER) holds, by its first elements, to tell somebody who used the wrong file. It says what the file
+//! looks like, not whether it is valid.
 
 /// What it looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// `None` if it looks like nothing of these.
+    /// `None` if it does not look like any of these.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let whole = Element::first(bytes).filter(|whole| whole.tag == SEQUENCE)?;
         let mut elements = whole.elements();
@@ -40,7 +40,7 @@ impl Form {
         }
     }
 
-    /// In words, with their article.
+    /// Its name, with an article.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Certificate => "a certificate in DER",
@@ -54,14 +54,14 @@ impl Form {
         }
     }
 
-    /// What is signed tells itself by its second to fourth element; `after` is the tag of what comes after it.
+    /// What a signed structure is, by its second to fourth element; `after` is the tag of what follows.
     fn of_signed(signed: &Element<'_>, after: u8) -> Option<Self> {
         let tags: Vec<u8> = signed.elements().take(4).map(|element| element.tag).collect();
         match (tags.as_slice(), after) {
             ([OID, ..], OCTET_STRING) => Some(Self::EncryptedKey),
             ([OID, ..], BIT_STRING) => Some(Self::PublicKey),
             ([VERSION, INTEGER, ..], SEQUENCE) => Some(Self::Certificate),
-            // A list names its issuer, and then a time; without a version it begins with the algorithm.
+            // A list has its issuer and then a time; without a version it begins with the algorithm.
             (
                 [INTEGER, SEQUENCE, SEQUENCE, UTC_TIME | GENERALIZED_TIME]
                 | [SEQUENCE, SEQUENCE, UTC_TIME | GENERALIZED_TIME, ..],
@@ -90,7 +90,7 @@ const PKCS_7: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07];
 
 struct Element<'a> {
     tag: u8,
-    /// To the end of what is there, if the length is not said (BER, 8.1.3.6).
+    /// To the end of the file, if the length is indefinite (X.690, section 8.1.3.6).
     content: &'a [u8],
     rest: &'a [u8],
 }

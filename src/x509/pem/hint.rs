@@ -1,16 +1,16 @@
-//! What to say of a file that is not what it should be: what it is, and the command that makes it so.
+//! What to say about a file that is not what it should be: what it is, and the command that converts it.
 
 use super::{BASE64_LINE, Block, Form};
 use crate::error::Error;
 
-/// What a file was named for.
+/// What a file should hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'w> {
     /// The label of such a block.
     pub(super) label: &'w str,
-    /// What that is in words.
+    /// Its name, in words.
     pub(super) kind: &'w str,
-    /// The openssl command that takes it out of a PKCS#12 file.
+    /// The openssl command that extracts it from a PKCS#12 file.
     pub(super) from_pkcs12: &'static str,
 }
 
@@ -19,14 +19,14 @@ pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
     let label = block.label;
     let hint = match label {
         _ if label.ends_with("PRIVATE KEY") => {
-            format!("a file of {others} must hold no private key; keep keys in files of their own")
+            format!("a file of {others} must not hold a private key; keep keys in separate files")
         }
-        _ if label.contains("REQUEST") => "this is a request, which a CA has yet to sign".to_owned(),
-        "TRUSTED CERTIFICATE" => "put it into a file of its own, and turn it into a plain certificate: \
+        _ if label.contains("REQUEST") => "this is a certificate request, which a CA has yet to sign".to_owned(),
+        "TRUSTED CERTIFICATE" => "put it into a separate file, and convert it to a plain certificate: \
                                   openssl x509 -in FILE -out FILE.pem"
             .to_owned(),
-        // RFC 7468, section 5.1: such labels are not to be taken for CERTIFICATE; they are old, and seldom.
-        "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and its last line".to_owned(),
+        // RFC 7468, section 5.1: these labels must not be taken for CERTIFICATE; they are old and rare.
+        "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and last line".to_owned(),
         "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
             let file = shell_word(name);
             format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem")
@@ -38,26 +38,27 @@ pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
     Error::new(format!("{}: a block of the kind {label:?} among the {others}", block.place)).hint(hint)
 }
 
-/// Text outside of blocks is anything that neither is nor was meant to be one.
+/// Text outside of blocks may be anything that was not meant to be part of a block.
 pub(super) fn check_text(line: &[u8], place: impl Fn() -> String, wanted: &str) -> Result<(), Error> {
     if line.contains(&0) {
         return Err(Error::new(format!("{}: a zero byte, so this is not plain text", place()))
-            .hint("if a part of it is UTF-16, as Windows PowerShell writes it, save the whole as plain ASCII"));
+            .hint("if part of it is UTF-16, as Windows PowerShell writes it, save all of it as plain ASCII"));
     }
     if is_like_a_border(line) {
         return Err(match find(line, super::BEGIN) {
-            Some(1..) => Error::new(format!("{}: something stands before -----BEGIN", place()))
-                .hint("a block begins at the start of a line; spaces and marks of comments before it have to go"),
+            Some(1..) => Error::new(format!("{}: there is something before -----BEGIN", place()))
+                .hint("a block begins at the start of a line; remove spaces and comment signs before it"),
             _ => Error::new(format!("{}: a damaged -----BEGIN or -----END line", place())).hint(format!(
                 "a block begins with -----BEGIN {wanted}----- and ends with -----END {wanted}-----, each in a line of \
                  its own, with five hyphens on either side"
             )),
         });
     }
-    // Of any sequence of 128 octets and more, as all certificates, lists and most keys are; and of a PEM file.
+    // The beginning of the base64 of any sequence of 128 octets or more, as all certificates, lists and most keys are; and
+    // of a PEM file.
     let is_base64 = line.len() >= BASE64_LINE && line.trim_ascii_end().iter().all(|byte| is_base64(*byte));
     if is_base64 && (line.starts_with(b"MI") || line.starts_with(b"LS0tLS1CRUdJTi")) {
-        return Err(Error::new(format!("{}: base64 that no -----BEGIN line announces", place())).hint(match line[0] {
+        return Err(Error::new(format!("{}: base64 without a -----BEGIN line", place())).hint(match line[0] {
             b'L' => "it is a PEM file that was encoded once more; decode it: base64 -d".to_owned(),
             _ => format!("a block begins with -----BEGIN {wanted}----- and ends with -----END {wanted}-----"),
         }));
@@ -82,14 +83,14 @@ pub(super) fn not_its_end(line: &[u8], place: &str, block: &Block<'_>) -> Error 
     }
 }
 
-/// A block that goes on to the next one, or to the end of the file.
+/// A block without an end, before the next block or the end of the file.
 pub(super) fn without_end(block: &Block<'_>) -> Error {
     Error::new(format!("{}: this {} is broken", block.place, in_words(block.label)))
         .caused_by(Error::new("its -----END line is missing"))
         .hint("copy the file again, whole")
 }
 
-/// The file holds nothing of what it was named for.
+/// The file holds nothing of the kind that was expected.
 pub(super) fn none_found(bytes: &[u8], name: &str, wanted: Wanted<'_>) -> Error {
     let Wanted { label, kind, from_pkcs12 } = wanted;
     let not_pem = || Error::new(format!("the file {name} is not PEM"));
@@ -108,7 +109,7 @@ pub(super) fn none_found(bytes: &[u8], name: &str, wanted: Wanted<'_>) -> Error 
     }
 }
 
-/// What is wrong with DER, where DER is read too, if it is clearly something else than the `kind` of this form.
+/// An error if DER is accepted here, but the file is clearly something other than the `kind` of this form.
 pub(crate) fn check_form(bytes: &[u8], name: &str, wanted: Form, kind: &str) -> Result<(), Error> {
     let Some(form) = Form::of(bytes).filter(|form| *form != wanted) else { return Ok(()) };
     let label = if wanted == Form::Certificate { super::CERTIFICATE } else { "X509 CRL" };
@@ -121,7 +122,7 @@ pub(crate) fn check_form(bytes: &[u8], name: &str, wanted: Form, kind: &str) -> 
     )))
 }
 
-/// What there is in place of what is wanted, and the command that makes it so, if it can be.
+/// What there is instead of what is wanted, and the command that converts it, if there is one.
 fn instead(what: &str, wanted: &str, form: Option<Form>, file: &str, from_pkcs12: &str) -> String {
     let command = match (form, wanted) {
         (Some(Form::Certificate) | None, super::CERTIFICATE) => "x509 -inform der",
@@ -144,8 +145,8 @@ fn in_words(label: &str) -> String {
     }
 }
 
-/// Whether somebody or some program may have meant to write the border of a block: hyphens are missing, or are dashes, as mail
-/// programs make them; something stands before them, or a second border behind.
+/// Whether a line was probably meant to begin or end a block: hyphens are missing, or are dashes, as mail programs make
+/// them; something comes before them, or a second such line follows.
 fn is_like_a_border(line: &[u8]) -> bool {
     const NAMES: [&str; 6] = ["CERTIFICATE", "KEY", "CRL", "PKCS", "CMS", "PARAMETERS"];
     let text = with_hyphens(line);
@@ -160,12 +161,12 @@ fn is_like_a_border(line: &[u8]) -> bool {
     let begins = |with: [&str; 2]| with.iter().any(|with| capitals.starts_with(with));
     match has_hyphens {
         true => is_word("BEGIN") || is_word("END") || has_name && begins(["BEGIN", "END"]),
-        // Text has small letters.
+        // Text has lower-case letters.
         false => bare == capitals && has_name && begins(["BEGIN ", "END "]),
     }
 }
 
-/// With hyphens in place of the dashes of Unicode and of Windows-1252, and marks of questions in place of all else but ASCII.
+/// With hyphens for the dashes of Unicode and of Windows-1252, and question marks for everything else that is not ASCII.
 fn with_hyphens(line: &[u8]) -> String {
     let in_ascii = |c: char| match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
@@ -180,7 +181,7 @@ fn with_hyphens(line: &[u8]) -> String {
     }
 }
 
-/// The name of a file as a word of a command, or a word that stands for it.
+/// The name of a file as a word of a command, or a placeholder for it.
 fn shell_word(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
     if name.chars().all(is_plain) && !name.starts_with('-') { name.to_owned() } else { "FILE".to_owned() }

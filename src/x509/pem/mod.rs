@@ -1,6 +1,6 @@
-//! The one reader of PEM (RFC 7468). Every block of a file counts, or is an error that names its line: nothing that looks like a
-//! block is skipped. Text between blocks is left alone, and so is a byte order mark; a line may end in LF, CR LF or CR
-//! (RFC 7468, section 3).
+//! The only reader of PEM (RFC 7468). Every block of a file is used, or is an error that names its line: nothing that looks
+//! like a block is skipped. Text between blocks and a byte order mark are ignored. A line may end in LF, CR LF or CR (RFC
+//! 7468, section 3).
 
 mod form;
 mod hint;
@@ -18,7 +18,7 @@ pub(crate) use super::pem::problem::PemProblem;
 
 /// The label of a certificate (RFC 7468, section 5.1).
 const CERTIFICATE: &str = "CERTIFICATE";
-/// That of a private key of any kind (RFC 7468, section 10), or its end (`EC PRIVATE KEY`).
+/// The label of a private key (RFC 7468, section 10), or its end (`EC PRIVATE KEY`).
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -27,26 +27,27 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// A label is longer than this only by mistake.
 const MAX_LABEL: usize = 64;
 
-/// So long is a line of base64 at least, other than the last one of a block (RFC 7468, section 2).
+/// A line of base64 has at least this many characters, except for the last one of a block (RFC 7468, section 2).
 const BASE64_LINE: usize = 60;
 
-/// Whether a file is DER (or BER), whose first octet is a digit in text: a sequence, whose length is no character or its own.
+/// Whether a file is DER (or BER). Its first octet, a SEQUENCE, would be a digit in text; the second is not a character, or
+/// it is the length of the rest.
 pub(crate) fn is_der(bytes: &[u8]) -> bool {
     matches!(bytes, [0x30, length, rest @ ..] if *length >= 0x80 || usize::from(*length) == rest.len())
 }
 
 /// One block of a file.
 pub(crate) struct Block<'p> {
-    /// What stands between BEGIN and the hyphens: `CERTIFICATE`.
+    /// What comes between BEGIN and the hyphens: `CERTIFICATE`.
     pub(crate) label: &'p str,
     /// From its BEGIN line to its END line.
     pub(crate) pem: &'p [u8],
-    /// Where it stands, in words: `ca.pem, line 7`.
+    /// Where it is, for messages: `ca.pem, line 7`.
     pub(crate) place: String,
 }
 
-/// The blocks of a file in which only those with this label may stand, and of which there has to be one at least; `kind` names
-/// such a block in words.
+/// The blocks of a file that may only hold blocks with this label, and has to hold at least one; `kind` is the name of such
+/// a block in messages.
 pub(crate) fn blocks<'p>(pem: &'p [u8], name: &str, label: &str, kind: &str) -> Result<Vec<Block<'p>>, Error> {
     let found = read(pem, name, label, |block| match block.label == label {
         true => Ok(()),
@@ -58,19 +59,19 @@ pub(crate) fn blocks<'p>(pem: &'p [u8], name: &str, label: &str, kind: &str) -> 
     }
 }
 
-/// What the holder of a certificate has: its chain and its key, which may stand in one file.
+/// A certificate chain and its key, which may be in one file.
 pub(crate) struct Bundle<'p> {
     bytes: &'p [u8],
     name: &'p str,
     pub(crate) certificates: Vec<Block<'p>>,
-    /// Of any kind, encrypted ones too.
+    /// Of any kind, also encrypted.
     pub(crate) keys: Vec<Block<'p>>,
     pub(crate) dh_parameters: Vec<Block<'p>>,
 }
 
 impl<'p> Bundle<'p> {
-    /// Reads a file. Parameters may stand in it too: of an elliptic curve, which openssl writes before a key that names the curve
-    /// once more; and of Diffie-Hellman, which other servers read from the same file.
+    /// Reads a file. It may also hold parameters: of an elliptic curve, which openssl writes before a key that names the
+    /// curve again; and of Diffie-Hellman, which other servers read from the same file.
     pub(crate) fn read(bytes: &'p [u8], name: &'p str) -> Result<Self, Error> {
         const PARAMETERS: [&str; 3] = ["EC PARAMETERS", "DH PARAMETERS", "X9.42 DH PARAMETERS"];
         let is_key = |block: &Block<'_>| block.label.ends_with(PRIVATE_KEY);
@@ -86,7 +87,7 @@ impl<'p> Bundle<'p> {
         Ok(Self { bytes, name, certificates, keys, dh_parameters })
     }
 
-    /// The certificates, of which there has to be one at least, decoded.
+    /// The certificates, at least one, decoded.
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, Error> {
         let wanted = Wanted { label: CERTIFICATE, kind: "certificate", from_pkcs12: "pkcs12 -nokeys" };
         match self.certificates.is_empty() {
@@ -95,20 +96,20 @@ impl<'p> Bundle<'p> {
         }
     }
 
-    /// The key, of which there has to be one: which of several is meant is not guessed.
+    /// The key. There has to be exactly one; if there are several, none is guessed.
     pub(crate) fn key(&self) -> Result<&Block<'p>, Error> {
         let wanted = Wanted { label: PRIVATE_KEY, kind: "private key", from_pkcs12: "pkcs12 -nocerts -nodes" };
         match self.keys.as_slice() {
             [] => Err(hint::none_found(self.bytes, self.name, wanted)),
             [key] => Ok(key),
             [_, second, ..] => Err(Error::new(format!("{}: a second private key", second.place))
-                .hint("leave one, the key that the certificate was made with")),
+                .hint("keep only the key that belongs to the certificate")),
         }
     }
 }
 
 impl Block<'_> {
-    /// The certificate in it; that it is one is not looked at yet.
+    /// The certificate in it, not parsed yet.
     pub(crate) fn certificate(&self) -> Result<CertificateDer<'static>, Error> {
         CertificateDer::from_pem_slice(self.pem).map_err(|error| {
             Error::new(format!("{}: this certificate is broken", self.place))
@@ -121,8 +122,8 @@ impl Block<'_> {
     }
 }
 
-/// All blocks, of which what is not even text has none; `accept` is asked about each when its BEGIN line is met. `wanted` is
-/// the label to tell of in hints.
+/// All blocks; a file that is not text has none. `accept` is asked about each block at its BEGIN line. `wanted` is the label
+/// for hints.
 fn read<'p>(
     pem: &'p [u8],
     name: &str,
@@ -153,7 +154,7 @@ fn read<'p>(
                 block.pem = &pem[*start..at + line.len()];
                 found.extend(open.take().map(|(_, block)| block));
             }
-            // Whatever else is not base64 is found when that is decoded.
+            // Other characters that are not base64 are found when it is decoded.
             Some((_, block)) if line.windows(2).any(|pair| pair == b"--") => {
                 return Err(hint::not_its_end(line, &place(), block));
             }
@@ -171,7 +172,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }
 
-/// The lines with where they begin, without their ends.
+/// The lines and where they begin, without their ends.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut next = 0;
     std::iter::from_fn(move || {
@@ -185,11 +186,11 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// The label of a well-formed BEGIN line. White space may follow it (RFC 7468, section 3), and nothing stand before it.
+/// The label of a well-formed BEGIN line. White space may follow the line (RFC 7468, section 3), but nothing may precede it.
 fn label_of(line: &[u8]) -> Option<&str> {
     let label = line.strip_prefix(BEGIN)?.trim_ascii_end().strip_suffix(b"-----")?;
     let is_label = label.len() <= MAX_LABEL && label.iter().all(|byte| matches!(byte, b' '..=b'~'));
-    // Hyphens may stand in a label, but not two in a row.
+    // A label may have hyphens, but not two in a row.
     let is_plain = !label.is_empty() && !label.ends_with(b"-") && !label.windows(2).any(|pair| pair == b"--");
     std::str::from_utf8(label).ok().filter(|_| is_label && is_plain)
 }

@@ -1,10 +1,10 @@
-//! What is wrong with a PEM block, in words.
+//! What is wrong with a PEM block, in plain words.
 
 use std::fmt;
 
 use rustls::pki_types::pem;
 
-/// An error of the PEM reader, for an operator who does not know its terms.
+/// An error of the PEM reader, worded for an operator who does not know the terms.
 #[derive(Debug)]
 pub(crate) struct PemProblem(pub(crate) pem::Error);
 

@@ -147,7 +147,7 @@ pub(super) fn by_marks(ca: &Ca, plain: &Setup) -> Vec<Way> {
         ),
         way(
             "missing_policy",
-            "the client's certificate: a CA above it asks for a certificate policy",
+            "the client's certificate: a CA above it requires a certificate policy",
             "that every CA above it has too",
             plain,
             asking.client("alice"),
