@@ -29,14 +29,14 @@ const MOST_OCTETS: usize = 0xffff;
 /// by step is authorised.
 ///
 /// 1. Its chain has to lead to a trusted CA (RFC 5280, section 6), over the certificates that it sent and the loaded
-/// intermediates. Signatures, dates, CA marks, path lengths, key usages, name constraints and required policies are checked,
-/// including those of the trusted CA. Names are compared by section 7.1. The key usage of the client's own certificate, if
-/// there is one, has to include digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any.
-/// A certificate of version 1 is authorised only if such certificates are accepted and a trusted CA without name constraints
-/// signed it directly.
+///    intermediates. Signatures, dates, CA marks, path lengths, key usages, name constraints and required policies are checked,
+///    including those of the trusted CA. Names are compared by section 7.1. The key usage of the client's own certificate, if
+///    there is one, has to include digitalSignature (RFC 8446, section 4.4.2.2), and the extended key usage clientAuth or any.
+///    A certificate of version 1 is authorised only if such certificates are accepted and a trusted CA without name constraints
+///    signed it directly.
 /// 2. No certificate on the path may be revoked by the list of a trusted CA, and that list may not be stale.
 /// 3. A pinned certificate is let in while its dates are valid, whoever signed it, unless its own CA is loaded too and has
-/// revoked it. Other certificates that the client sends make no difference.
+///    revoked it. Other certificates that the client sends make no difference.
 ///
 /// For a client that was let in before, no signatures are checked while its chain, the trust and the dates are the same.
 pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {

@@ -87,10 +87,10 @@ impl History {
     pub(super) fn add(&mut self, crl: &Crl) -> Result<(), Error> {
         let line = Line::of(crl);
         let known = self.0.iter().find(|known| known.is_same(&line)).and_then(|known| known.highest.as_ref());
-        if let (Some(own), Some(known)) = (&line.highest, known) {
-            if contradict(own.number.cmp(&known.number), own.this_update.cmp(&known.this_update)) {
-                return Err(crossed(crl, &known.text, known.this_update));
-            }
+        if let (Some(own), Some(known)) = (&line.highest, known)
+            && contradict(own.number.cmp(&known.number), own.this_update.cmp(&known.this_update))
+        {
+            return Err(crossed(crl, &known.text, known.this_update));
         }
         self.merge(line);
         Ok(())
