@@ -85,8 +85,8 @@ impl Demo<'_> {
         let Some(other) = others.min_by_key(|name| (name != CA, name.clone())) else { return Ok(()) };
         let error = format!("{} is not the demo's: {other} is there, and no CA that the demo made", path.display());
         Err(Error::new(error).hint(
-            "`mtls-min demo --dir DIR` takes an empty or a new directory; with the CA that is there, `mtls-min certs client NAME` \
-             makes a client's certificate (--dir names its directory), and `mtls-min --ca FILE` serves",
+            "`throwaway(DIR)` takes an empty or a new directory; with the CA that is there, `Directory::issue_client(NAME)` \
+             makes a client's certificate, and `Server::builder` serves",
         ))
     }
 
@@ -117,8 +117,7 @@ impl Demo<'_> {
         let path = &self.place.path;
         if let Some(missing) = self.missing().filter(|_| self.has(INDEX)) {
             return Err(Error::new(format!("{} is not there", path.join(missing).display())).hint(format!(
-                "the demo makes nothing in {}, because `mtls-min certs` has signed there: make it with `mtls-min certs client` or \
-                 `certs server`, or choose an empty directory with --dir",
+                "the demo makes nothing in {}, because `Directory` has signed there: make it with `Directory::issue_client` or `Directory::issue_server`, or choose an empty directory for `throwaway`",
                 path.display()
             )));
         }
@@ -156,12 +155,12 @@ impl Demo<'_> {
         if let Some((there, missing)) = self.half_of([CA, CA_KEY]) {
             return Err(self
                 .without(there, missing)
-                .hint(format!("put {missing} back, or choose an empty directory with --dir")));
+                .hint(format!("put {missing} back, or choose an empty directory for `throwaway`")));
         }
         if self.has(CA) {
             return read_authority(self.place, now).map_err(|error| {
                 let mend = error.first_hint().unwrap_or("put the right files back").to_owned();
-                error.hint(format!("{mend}, or choose an empty directory with --dir"))
+                error.hint(format!("{mend}, or choose an empty directory for `throwaway`"))
             });
         }
         let authority = Authority::new(THROWAWAY, now)?;

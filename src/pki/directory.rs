@@ -1,4 +1,4 @@
-//! A directory of certificates: a CA, what it signed, an index, and the revocation list. This is what `mtls-min certs` does.
+//! A directory of certificates: a CA, what it signed, an index, and the revocation list. This is what `Directory` does.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -180,7 +180,7 @@ impl Directory {
         match opened.index.revoked().len() {
             0 => opened.sign_crl_for(days, now),
             _ => Err(Error::new(format!("{} has revoked certificates", self.0.path.join(INDEX).display()))
-                .hint("leave out --empty: `mtls-min certs crl` signs a list of them")),
+                .hint("`Directory::sign_crl` signs a list of them")),
         }
     }
 
@@ -223,8 +223,8 @@ impl Directory {
         }
         if there(CA) && there(CA_KEY) && !there(INDEX) {
             return Err(Error::new(format!("there is a CA in {dir} already, without {INDEX}")).hint(
-                "if an init was interrupted, `mtls-min certs server --host NAME` and `mtls-min certs crl --empty` make the rest; \
-                 for another CA, `mtls-min certs --dir` names another directory",
+                "if an init was interrupted, `Directory::issue_server` and `Directory::sign_first_crl` make the rest; \
+                 for another CA, `Directory::new` names another directory",
             ));
         }
         Ok(())

@@ -147,10 +147,10 @@ fn not_an_index(text: &str) -> Error {
     if text.lines().next().is_some_and(of_openssl) {
         return Error::new("it is the database of `openssl ca`, which records what this CA has revoked").hint(
             "continue with `openssl ca`; or copy ca.pem, ca-key.pem and the CA's last list, as crl.pem, into a directory of their \
-             own, where `mtls-min certs crl --adopt` adopts the list",
+             own, where `Directory::adopt_crl` adopts the list",
         );
     }
-    Error::new("it is not a complete index of `mtls-min certs`")
+    Error::new("it is not a complete index of `Directory`")
         .hint("restore it from a backup: without it, nothing records what was revoked")
 }
 

@@ -58,8 +58,8 @@ impl Place {
 
     fn no_index(&self) -> Error {
         Error::new(format!("{} is there without {INDEX}", self.path.join(CRL).display())).hint(
-            "if `mtls-min certs` made both, restore index.txt from a backup: it says what was signed and revoked; if the list is \
-             another program's, or there is no backup, `mtls-min certs crl --adopt` makes an index of what the list revokes",
+            "if `Directory` made both, restore index.txt from a backup: it says what was signed and revoked; if the list is \
+             another program's, or there is no backup, `Directory::adopt_crl` makes an index of what the list revokes",
         )
     }
 
@@ -87,7 +87,7 @@ impl Place {
         let path = self.path.join(CRL);
         let wrong = |why: &str| {
             Error::new(format!("{} {why}", path.display())).hint(
-                "if `mtls-min certs` has signed all lists of this CA, move it away: `mtls-min certs crl` then signs it again, \
+                "if `Directory` has signed all lists of this CA, move it away: `Directory::sign_crl` then signs it again, \
                  from index.txt; otherwise replace it by the CA's last list, whole",
             )
         };

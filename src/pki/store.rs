@@ -103,9 +103,9 @@ impl<'d> Opened<'d> {
         let newest = self.check_known(name)?;
         let usage = newest.usage;
         if newest.revoked.is_some() {
-            let again = if usage == Usage::Server { "server --host HOST" } else { "client" };
+            let again = if usage == Usage::Server { "issue_server" } else { "issue_client" };
             return Err(Error::new(format!("{name} is revoked, and is not renewed"))
-                .hint(format!("`mtls-min certs {again} {name}` makes a new one, and renames the old files")));
+                .hint(format!("`Directory::{again}({name})` makes a new one, and renames the old files")));
         }
         if renewal.revoke_old {
             self.check_first_list()?;
@@ -147,8 +147,8 @@ impl<'d> Opened<'d> {
             "nothing in {dir} says what this CA has revoked so far, so a first list would undo what another program revoked"
         );
         Err(Error::new(error).hint(format!(
-            "put the CA's last list there as {CRL}, and `mtls-min certs crl --adopt` adopts it; if this CA has revoked nothing \
-             yet, `mtls-min certs crl --empty` signs an empty list"
+            "put the CA's last list there as {CRL}, and `Directory::adopt_crl` adopts it; if this CA has revoked nothing \
+             yet, `Directory::sign_first_crl` signs an empty list"
         )))
     }
 
@@ -194,9 +194,9 @@ impl<'d> Opened<'d> {
         let path = self.directory.path.join(certificate_file(name));
         Err(match path.exists() {
             true => Error::new(format!("{} is not a certificate of this CA", path.display()))
-                .hint("or it has another name: `mtls-min certs list` shows all names"),
+                .hint("or it has another name: `Directory::list` shows all names"),
             false => Error::new(format!("there is no certificate called {name} in {}", self.directory.path.display()))
-                .hint("`mtls-min certs list` shows what there is"),
+                .hint("`Directory::list` shows what there is"),
         })
     }
 
@@ -217,14 +217,14 @@ impl<'d> Opened<'d> {
             }
             return Ok(Some(serial));
         }
-        let again = format!("`mtls-min certs renew {name}` replaces it; otherwise move the files away first");
+        let again = format!("`Directory::renew({name})` replaces it; otherwise move the files away first");
         for file in files(name) {
             self.directory.check_free(&file, &again)?;
         }
         match is_valid {
             false => Ok(None),
             true => Err(Error::new(format!("{name} has a valid certificate already, but its files are gone"))
-                .hint(format!("put them back, or `mtls-min certs revoke {name}` first"))),
+                .hint(format!("put them back, or `Directory::revoke({name})` first"))),
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), S
     }
     match named.len() {
         0 => Err(format!(
-            "can never match: no loaded CA has this name; the CAs of --ca are {}",
+            "can never match: no loaded CA has this name; it has to be one of these: {}",
             list(authorities, |ca| ca.subject().to_owned())
         )),
         1 => Ok(()),
@@ -34,7 +34,7 @@ pub(super) fn check_name(name: &[u8], authorities: &[&Identity]) -> Result<(), S
 pub(super) fn certificates(sha256: &[u8; 32], authorities: &[&Identity]) -> Result<Vec<[u8; 32]>, String> {
     let ca = authorities.iter().find(|ca| ca.digest() == sha256).ok_or_else(|| {
         format!(
-            "can never match: no loaded CA has this fingerprint; the CAs of --ca are {}",
+            "can never match: no loaded CA has this fingerprint; it has to be one of these: {}",
             list(authorities, |ca| format!("{}, sha256 {}", ca.subject(), ca.sha256()))
         )
     })?;

@@ -62,6 +62,8 @@ use rule::Rule;
 pub struct Policy {
     /// For paths without a line; `None`: any valid certificate.
     everywhere: Option<Who>,
+    /// Where that is written, for messages.
+    place_of_everywhere: &'static str,
     /// By prefix without its last slash, so the key of `/` is empty.
     lines: HashMap<String, Vec<Line>>,
     longest: usize,
@@ -109,8 +111,8 @@ impl Policy {
                 match rule.contains(':') {
                     true => error,
                     false => error.hint(
-                        "without --allow, everyone with a valid certificate is let in; to let in anyone, even without one, \
-                         use lines of --policy",
+                        "without `Policy::allowing`, everyone with a valid certificate is let in; to let in anyone, even without one, \
+                         use lines of `TrustBuilder::policy_file`",
                     ),
                 }
             })
@@ -165,8 +167,11 @@ impl Policy {
     pub(crate) fn with_rules_elsewhere(mut self, rules: &Self) -> Result<Self, Error> {
         if let Some(everywhere) = &rules.everywhere {
             if let Some(line) = self.lines.get("").and_then(|lines| lines.iter().find(|line| line.method.is_none())) {
-                return Err(Error::new(format!("{} is for every path, and so is --allow", line.place))
-                    .hint("keep one of the two: --allow is for paths without a line in the policy"));
+                return Err(Error::new(format!(
+                    "{} is for every path, and so is {}",
+                    line.place, rules.place_of_everywhere
+                ))
+                .hint("keep one of the two: `Policy::allowing` is for paths without a line in the policy"));
             }
             self.everywhere = Some(everywhere.clone());
             self.place_of_everywhere = rules.place_of_everywhere;
@@ -188,7 +193,7 @@ impl Policy {
                         never("no loaded CA could vouch for a name; use sha256: or client:")
                     }
                     () if rule.needs_authorized_clients() && !has_authorized_clients => {
-                        never("it refers to a file of --authorized-clients, which was not given")
+                        never("it refers to a file of `TrustBuilder::authorized_clients`, which was not given")
                     }
                     () => rule.bind_to(authorities),
                 };

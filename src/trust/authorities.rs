@@ -79,7 +79,7 @@ pub(super) fn add_intermediate(
     };
     if let Some(fault) = fault {
         return Err(Error::new(format!("{place}: {} cannot be an intermediate: {fault}", identity.subject()))
-            .hint("take it out of the file; to let in a client's own certificate, use --ca or --authorized-clients"));
+            .hint("take it out of the file; to let in a client's own certificate, use `TrustBuilder::pem_file` or `TrustBuilder::authorized_clients`"));
     }
     trust.add_authority(authority(&certificate, &identity, false, place)?);
     trust.notes.extend(useless(&certificate, &identity, &trust.algorithms));
@@ -178,7 +178,7 @@ fn note(
             (!is_self_signed(certificate, algorithms)).then(|| {
                 format!(
                     "the CA {subject} was issued by {}, but as a trust anchor it stands alone: what its issuer limits or revokes does not \
-                     count; use --intermediates to load it as an intermediate",
+                     count; use `TrustBuilder::intermediates_file` to load it as an intermediate",
                     identity.issuer()
                 )
             })

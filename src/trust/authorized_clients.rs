@@ -127,7 +127,7 @@ fn read_file(paths: &[PathBuf]) -> Result<Option<Found>, Error> {
                 (Some(certificate), 0) => certificate,
                 (_, others) => {
                     return Err(Error::new(format!("{place} holds {} certificates", others + 1))
-                        .hint("a file holds one client's certificate; for a CA of several clients, use --ca"));
+                        .hint("a file holds one client's certificate; for a CA of several clients, use `TrustBuilder::pem_file`"));
                 }
             }
         }

@@ -57,7 +57,7 @@ fn fault_of_version(path: &[&Certificate<'_>], anchor: &Certificate<'_>, trust: 
         return Some(Problem::new(RefusalCode::X509V1, detail));
     }
     let why_not = match () {
-        () if path.len() > 1 => "is not a CA of --ca",
+        () if path.len() > 1 => "is an intermediate",
         () if anchor.name_constraints.is_some() => "may only vouch for certain names",
         () => return None,
     };

@@ -147,7 +147,7 @@ fn signers(
             issuer()
         ))
         .hint(
-            "add that CA, with --intermediates if a CA of --ca has signed it, otherwise with --ca; or remove the list",
+            "add that CA, with `TrustBuilder::intermediates_file` if a CA of `TrustBuilder::pem_file` has signed it, otherwise with `TrustBuilder::pem_file`; or remove the list",
         ));
     }
     let mut signers: Vec<usize> = checks.iter().filter(|(_, check)| *check == Check::Good).map(|(at, _)| *at).collect();
@@ -168,7 +168,7 @@ fn signers(
             "{place}: this revocation list is of {}, an intermediate that leads to no trusted CA",
             issuer()
         ))
-        .hint("add the CA that signed the intermediate with --ca; or remove the list"));
+        .hint("add the CA that signed the intermediate with `TrustBuilder::pem_file`; or remove the list"));
     }
     Ok(signers)
 }
@@ -193,7 +193,7 @@ fn not_signed(checks: impl Iterator<Item = Check>, issuer: &str, place: &str) ->
         ))
         .hint(
             "it is damaged or forged, or the CA was renewed with a new key or has several keys: get the list again, or \
-             load that CA's certificate too, with --intermediates or --ca",
+             load that CA's certificate too, with `TrustBuilder::intermediates_file` or `TrustBuilder::pem_file`",
         ),
     }
 }

@@ -188,8 +188,8 @@ impl Trust {
             }
             if anchors.is_empty() {
                 warnings.push(format!(
-                    "{kind} {subject} leads to no trusted CA, so it is of no use; load the CA that issued it (--ca), \
-                     or the intermediate above it (--intermediates)"
+                    "{kind} {subject} leads to no trusted CA, so it is of no use; load the CA that issued it (`TrustBuilder::pem_file`), \
+                     or the intermediate above it (`TrustBuilder::intermediates_file`)"
                 ));
             }
         }

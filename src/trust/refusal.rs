@@ -57,7 +57,7 @@ refusal_codes! {
     NoCertificate, "no_certificate",
         "The client sent no certificate.",
         "have the client send its certificate (curl --cert FILE --key FILE; a browser: import the .p12 file), issued by \
-         a CA of --ca";
+         a CA of `TrustBuilder::pem_file`";
     Expired, "expired",
         "A certificate on the path is past its last day.",
         "issue a new certificate, and check the clocks of server and client";
@@ -66,21 +66,21 @@ refusal_codes! {
         "check the server's clock; otherwise wait, or issue the certificate again";
     SelfSigned, "self_signed",
         "The client's certificate is signed by itself, and it is not pinned.",
-        "if you trust this certificate, pin it: put it into the directory of --authorized-clients";
+        "if you trust this certificate, pin it: put it into the directory of `TrustBuilder::authorized_clients`";
     UnknownIssuer, "unknown_issuer",
         "The issuer of the client's certificate is not a loaded CA, and its certificate was not sent.",
-        "add the issuing CA with --ca; if the issuer is an intermediate of your CA, have the client send it too, or add \
-         it with --intermediates";
+        "add the issuing CA with `TrustBuilder::pem_file`; if the issuer is an intermediate of your CA, have the client send it too, or add \
+         it with `TrustBuilder::intermediates_file`";
     UnknownRoot, "unknown_root",
         "The client's chain is complete up to a root that is not a loaded CA.",
-        "if you trust this root, add it with --ca; otherwise issue the client a certificate from your CA";
+        "if you trust this root, add it with `TrustBuilder::pem_file`; otherwise issue the client a certificate from your CA";
     MissingIntermediate, "missing_intermediate",
         "The chain seems to lead to a loaded CA, but an intermediate was not sent.",
         "have the client send the intermediate too (append it to the client's certificate file), or add it with \
          `TrustBuilder::intermediates_file`";
     SameNameOtherKey, "same_name_other_key",
         "The issuer has the name of a loaded CA, but another key: the CA was made again.",
-        "the CA was made again under its old name: add the old ca.pem with a second --ca, or issue the client a new \
+        "the CA was made again under its old name: add the old ca.pem with a second `TrustBuilder::pem_file`, or issue the client a new \
          certificate";
     BadSignature, "bad_signature",
         "The issuer's name and key identifier are those of a known CA, but its key did not make the signature: the certificate is damaged or forged.",
@@ -96,7 +96,7 @@ refusal_codes! {
         "issue the certificate from the CA itself, or make the CA again with a larger pathlen";
     ChainTooLong, "chain_too_long",
         "The chain is too long, or takes too much work to check.",
-        "issue client certificates at most six intermediates below a CA of --ca, and send only those";
+        "issue client certificates at most six intermediates below a CA of `TrustBuilder::pem_file`, and send only those";
     WrongUsage, "wrong_usage",
         "The certificate is not meant for authenticating clients.",
         "issue the certificate with keyUsage digitalSignature and extendedKeyUsage clientAuth (or without the \
@@ -106,7 +106,7 @@ refusal_codes! {
         "issue the client its own certificate (basicConstraints CA:FALSE); keep the CA for signing";
     X509V1, "x509_v1",
         "A certificate has X.509 version 1 (or 2), which has no extensions, so nothing limits its use.",
-        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with --accept-v1";
+        "sign with extensions to get version 3 (openssl x509 -req … -extfile FILE), or allow it with `TrustBuilder::accept_v1`";
     WeakKey, "weak_key",
         "A key is too short.",
         "make a new key: EC P-256, or RSA of 2048 bits or more";
@@ -136,14 +136,14 @@ refusal_codes! {
         "load the CA's revocation list with `TrustBuilder::crl_file`, or leave out `TrustBuilder::require_crls`";
     CrlExpired, "crl_expired",
         "The revocation list of a CA on the path is stale.",
-        "have the CA sign a new revocation list (with the program that signed it before, for example `mtls-min certs crl`) and \
+        "have the CA sign a new revocation list (with the program that signed it before, for example `Directory::sign_crl`) and \
          put it in place of the old one; it is noticed at once";
     CrlNotYetValid, "crl_not_yet_valid",
         "The revocation list of a CA on the path is from the future: the clock of the server or of the CA is wrong.",
         "set the clock of the server or of the CA; the list takes effect when its date is reached";
     NotAllowed, "not_allowed",
         "The certificate is valid, but no rule allows its holder to do this.",
-        "to let this client in, add a rule that matches it (--allow, or a line of --policy)";
+        "to let this client in, add a rule that matches it (`Policy::allowing`, or a line of `TrustBuilder::policy_file`)";
 }
 
 impl From<KeyFault> for RefusalCode {

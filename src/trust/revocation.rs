@@ -255,8 +255,8 @@ const REVOKED_CA: &str =
     "have its client certificates issued by another CA, which is not revoked; this one stays refused";
 
 /// The repair if there are lists, but none for this certificate.
-const OTHER_LIST: &str = "load the list that is for it too with --crl: of its CA's key, and of its distribution point or for all \
-                          certificates; or leave out --crl-required";
+const OTHER_LIST: &str = "load the list that is for it too with `TrustBuilder::crl_file`: of its CA's key, and of its distribution point or for all \
+                          certificates; or leave out `TrustBuilder::require_crls`";
 
 /// Whether a list signed with another key than the certificate may be relied on (RFC 5280, section 6.3.3 (f)).
 enum Vouched {
@@ -277,8 +277,8 @@ fn not_now(crl: &Crl, from: SystemTime, to: SystemTime, now: SystemTime) -> Prob
 }
 
 /// The repair if the certificate of the key that signs the lists has expired.
-const OTHER_SIGNER: &str = "have the CA sign a new revocation list, with a key whose certificate is valid, and load both (--crl, \
-                            --intermediates)";
+const OTHER_SIGNER: &str = "have the CA sign a new revocation list, with a key whose certificate is valid, and load both (`TrustBuilder::crl_file`, \
+                            `TrustBuilder::intermediates_file`)";
 
 /// What the lists with the name of its issuer say about a certificate.
 struct Word<'l, 'c> {

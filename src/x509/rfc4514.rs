@@ -1,6 +1,4 @@
-//! Names as text (RFC 4514), and text that cannot mislead its reader. A name that is shown can be read back.
-
-use std::fmt::Write as _;
+//! Names as text (RFC 4514). A name that is shown can be read back.
 
 use super::der::Reader;
 use super::distinguished_name::{Attribute, oid_of};
@@ -33,20 +31,6 @@ pub(crate) fn write(names: &[Vec<Attribute>]) -> String {
 pub(crate) fn parse(text: &str) -> Result<Vec<Vec<Attribute>>, String> {
     let relative = unescaped_parts(text, ',').into_iter().rev();
     relative.map(|relative| unescaped_parts(relative, '+').into_iter().map(parse_attribute).collect()).collect()
-}
-
-/// A value for display: control characters and those that change the direction of text are shown as `\XX`.
-pub(crate) fn visible(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        push_visible(c, &mut out);
-    }
-    out
-}
-
-/// Whether a character could affect a terminal, or make a reader see another text.
-pub(crate) fn is_deceptive(c: char) -> bool {
-    c.is_control() || is_misleading(c)
 }
 
 /// Splits at separators that are not escaped by a backslash.
@@ -142,24 +126,6 @@ fn push_escaped(value: &str, out: &mut String) {
             push_visible(c, out);
         }
     }
-}
-
-fn push_visible(c: char, out: &mut String) {
-    if is_deceptive(c) {
-        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\\{byte:02X}");
-        }
-    } else {
-        out.push(c);
-    }
-}
-
-/// Characters that are invisible, or that change how the text around them looks: line and paragraph separators, directions,
-/// joiners, the byte order mark, tags.
-fn is_misleading(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
