@@ -57,6 +57,8 @@ const TURN: u64 = 1024 * 1024;
 pub(crate) enum GivenUp {
     /// The client is gone.
     Network,
+    /// TLS has failed. After its alert it takes no more bytes.
+    Tls,
     /// The body's reader failed.
     Reader(io::Error),
     /// The body's reader panicked.
@@ -125,8 +127,13 @@ impl Answer {
             };
             self.sent += taken as u64;
             // Nothing taken: the buffer of TLS is full, and has to go out first.
-            if taken == 0 && !session.flush().map_err(|_| GivenUp::Network)? {
-                return Ok(Progress::Blocked);
+            if taken == 0 {
+                if !session.wants_write() {
+                    return Err(GivenUp::Tls);
+                }
+                if !session.flush().map_err(|_| GivenUp::Network)? {
+                    return Ok(Progress::Blocked);
+                }
             }
         }
     }

@@ -68,6 +68,11 @@ impl Sending {
             }
             Err(given_up) => {
                 let note = match given_up {
+                    GivenUp::Tls => {
+                        // The note says so already, and the alert is on its way; let it arrive.
+                        self.log(None, link, context);
+                        return half_close(link, context);
+                    }
                     GivenUp::Network => "the client left before the response's end".to_owned(),
                     GivenUp::Reader(error) => {
                         format!("the reader of the response's body failed: {}", visible(&error.to_string()))

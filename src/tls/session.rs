@@ -179,6 +179,11 @@ impl Session {
         self.tls.send_close_notify();
     }
 
+    /// Whether something is queued that `flush` would write.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.tls.wants_write()
+    }
+
     /// Writes what is queued. `false`: the socket takes no more now.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         while self.tls.wants_write() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mtls_min::{Request, Response};
+use mtls_min::{Request, Response, Stopped};
 use rcgen::CustomExtension;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -228,6 +228,7 @@ fn tls_that_fails_long_after_the_handshake_is_not_called_a_handshake() {
         assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
         stream.sock.write_all(&forged).unwrap();
         told(&running, &["SessionFailed", "phase: Idle", "code: \"protocol_error\"", "damaged or forged"]);
+        drop(stream);
 
         let mut stream = connect(running.addr, config(Some(&ca.client("alice")), version));
         stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
@@ -236,5 +237,10 @@ fn tls_that_fails_long_after_the_handshake_is_not_called_a_handshake() {
         stream.sock.write_all(&forged).unwrap();
         told(&running, &["SessionFailed", "phase: Body", "code: \"protocol_error\""]);
         assert!(!running.seen.events().iter().any(|event| event.contains("HandshakeFailed")));
+        // TLS takes no answer after its alert; no worker tries for ever.
+        eventually(|| running.seen.requests.lock().unwrap().len() == 2);
+        assert_eq!(running.seen.requests.lock().unwrap()[1], (400, "CN=alice".to_owned()));
+        drop(stream);
+        assert_eq!(running.stop(), Stopped::Drained);
     }
 }
