@@ -18,7 +18,7 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
     let ours = Ca::with("root of ours", organisation);
     let of_ours = ours.intermediate_with("between", organisation);
     let remade = Ca::new("ca");
-    let edwards = ca.with_key_of(&rcgen::PKCS_ED25519);
+    let edwards = Ca::with_key("ca", rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
     let damage = |mut holder: Holder| {
         let mut bytes = holder.chain[0].to_vec();
         *bytes.last_mut().unwrap() ^= 1;

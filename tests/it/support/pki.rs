@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SignatureAlgorithm, SigningKey,
+    KeyUsagePurpose, SigningKey,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -73,7 +73,7 @@ impl Ca {
     }
 
     /// A root of this key.
-    #[cfg(feature = "aws-lc-rs")]
+    #[cfg(feature = "cli")]
     pub(crate) fn with_key(name: &str, key: KeyPair) -> Self {
         Self::made(ca_params(name), key)
     }
@@ -149,14 +149,6 @@ impl Ca {
     pub(crate) fn out_of(holder: &Holder, params: CertificateParams) -> Self {
         let key = KeyPair::try_from(holder.key.secret_der()).unwrap();
         Self { der: holder.chain[0].clone(), params, key, above: holder.chain.clone() }
-    }
-
-    /// A CA of the same name with a key of its own, of this kind.
-    pub(crate) fn with_key_of(&self, kind: &'static SignatureAlgorithm) -> Self {
-        let key = KeyPair::generate_for(kind).unwrap();
-        let params = self.params.clone();
-        let der = params.self_signed(&key).unwrap().der().clone();
-        Self { der, params, key, above: Vec::new() }
     }
 
     /// A certificate of its own for the same key, under this name.
