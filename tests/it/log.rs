@@ -205,6 +205,7 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
         eventually(|| serving.stderr().contains("closed in phase handshake"));
         serving.signal("HUP");
         eventually(|| serving.stderr().contains("read the files anew"));
+        drop((silent, plain));
         serving.signal("TERM");
         assert_eq!(serving.exit_code(), Some(0));
         eventually(|| serving.stderr().contains("stopped, every answer was finished"));
@@ -225,7 +226,6 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
             };
             assert!(time.is_some_and(is_time), "{line}");
         }
-        drop(silent);
     }
 }
 

@@ -13,6 +13,9 @@ use mtls_min::{
 
 use super::pki::Ca;
 
+/// How long a server waits for open connections when its test is over, unless the test says otherwise.
+const DRAIN: Duration = Duration::from_secs(5);
+
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     pub(crate) trust: TrustHandle,
@@ -104,7 +107,7 @@ pub(crate) fn start_observed(
     let holder = Ca::new("server CA").server();
     let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let builder = change(Server::builder(listener, certificate, trust)).observer(observer);
+    let builder = change(Server::builder(listener, certificate, trust).drain_timeout(DRAIN)).observer(observer);
     run_observed(builder, Arc::default(), |_: &mut Request<'_>| Response::new("served".into()))
 }
 
@@ -118,7 +121,7 @@ pub(crate) fn start_as(
     let holder = server_ca.server();
     let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    run(change(Server::builder(listener, certificate, trust)), handler)
+    run(change(Server::builder(listener, certificate, trust).drain_timeout(DRAIN)), handler)
 }
 
 /// A server that is made of these files, watches them, and answers `hello SUBJECT`.
@@ -128,7 +131,7 @@ pub(crate) fn start_watching(files: Files) -> Running {
 
 pub(crate) fn start_watching_with(files: Files, change: impl FnOnce(Builder) -> Builder) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let builder = Server::watching(listener, files.load().unwrap()).max_connections(4096);
+    let builder = Server::watching(listener, files.load().unwrap()).max_connections(4096).drain_timeout(DRAIN);
     run(change(builder), |request: &mut Request<'_>| {
         Response::new(format!("hello {}\n", request.peer().subject()).into())
     })
@@ -141,7 +144,7 @@ fn run(builder: Builder, handler: impl Handler + 'static) -> Running {
 
 fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Handler + 'static) -> Running {
     let calls = Arc::new(AtomicUsize::new(0));
-    let server = builder.drain_timeout(Duration::from_secs(5)).build().unwrap();
+    let server = builder.build().unwrap();
     let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
     let counter = Arc::clone(&calls);
     let counted = move |request: &mut Request<'_>| {
