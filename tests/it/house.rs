@@ -1,13 +1,9 @@
 //! House rules as tests: what a reader may rely on in every file.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use crate::support::imports::{arrows_between, wing_of, without_tests};
 use crate::support::tree::{root, sources};
-
-fn without_tests(text: &str) -> &str {
-    text.split("\n#[cfg(test)]\nmod tests {").next().unwrap()
-}
 
 #[test]
 fn no_file_is_longer_than_400_lines_before_its_tests() {
@@ -124,8 +120,7 @@ fn meaning_is_made_without_io_or_clock() {
     }
 }
 
-/// Dependencies point one way: a wing, or a file of the ground, knows only those of the layers after its own. Counted is every
-/// path, wherever it stands in a line.
+/// Dependencies point one way: a wing, or a file of the ground, names only those of the layers below its own.
 #[test]
 fn layers_point_down() {
     let layers: &[&[&str]] = &[
@@ -141,115 +136,16 @@ fn layers_point_down() {
         &["http1", "crypto", "file", "resources"],
         &["clock", "error", "escape", "hex", "panic", "spelling", "sync"],
     ];
-    let layer = |wing: &str| layers.iter().position(|wings| wings.contains(&wing));
-    let mut up = BTreeSet::new();
-    for (name, text) in
-        sources("src").iter().filter(|(name, _)| !["src/lib.rs", "src/main.rs"].contains(&name.as_str()))
-    {
-        let wing = wing_of(name);
-        let own = layer(wing).unwrap_or_else(|| panic!("{name} has no layer"));
-        for used in wings_named_in(name, without_tests(text)) {
-            let below = layer(&used).unwrap_or_else(|| panic!("{name} names {used}, which has no layer"));
-            if below < own || (below == own && used != wing) {
-                up.insert(format!("{name} points to {used}"));
-            }
-        }
+    let layer = |wing: &str| {
+        layers.iter().position(|wings| wings.contains(&wing)).unwrap_or_else(|| panic!("{wing} has no layer"))
+    };
+    let mut up = Vec::new();
+    for (from, to) in arrows_between(&sources("src")) {
+        let own = layer(wing_of(&from));
+        let is_down = |to: &str| layer(to) > own || to == wing_of(&from);
+        up.extend(to.into_iter().filter(|to| !is_down(wing_of(to))).map(|to| format!("{from} points to {to}")));
     }
     assert!(up.is_empty(), "not down: {up:#?}");
-}
-
-/// `src/trust/path.rs` is of the wing `trust`, `src/error.rs` of `error`.
-fn wing_of(name: &str) -> &str {
-    name.trim_start_matches("src/").split(['/', '.']).next().unwrap()
-}
-
-/// Every wing that a file names by a path from `crate`, or from `super` at the root.
-fn wings_named_in(name: &str, text: &str) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let is_at_root =
-        !name.trim_start_matches("src/").contains('/') || name.ends_with("/mod.rs") && name.matches('/').count() == 2;
-    let marks: &[&str] = if is_at_root { &["crate::", "super::"] } else { &["crate::"] };
-    let mut found = BTreeSet::new();
-    for mark in marks {
-        for (at, _) in code.match_indices(mark) {
-            let rest = &code[at + mark.len()..];
-            let end = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-            let names: Vec<&str> = match rest.strip_prefix('{') {
-                Some(group) => group.split('}').next().unwrap().split(',').map(str::trim).collect(),
-                None => vec![rest],
-            };
-            // A type or a function of the crate's root is none of a wing.
-            let wings = names.into_iter().map(|name| name[..end(name)].to_owned());
-            found.extend(wings.filter(|wing| wing.starts_with(|c: char| c.is_ascii_lowercase())));
-        }
-    }
-    found.remove("self");
-    found.remove(wing_of(name));
-    found
-}
-
-/// No two files need each other, by however long a way. A `mod.rs` may use its children, and they what stands in it.
-#[test]
-fn no_files_stand_in_a_circle() {
-    let files: Vec<(String, String)> =
-        sources("src").into_iter().map(|(name, text)| (module_of(&name), without_tests(&text).to_owned())).collect();
-    let modules: BTreeSet<String> = files.iter().map(|(module, _)| module.clone()).collect();
-    let mut arrows: BTreeMap<String, BTreeSet<String>> =
-        files.iter().map(|(module, text)| (module.clone(), modules_named_in(module, text, &modules))).collect();
-    // Who uses nobody that is left is in no circle.
-    loop {
-        let done: Vec<String> = arrows.iter().filter(|(_, to)| to.is_empty()).map(|(from, _)| from.clone()).collect();
-        if done.is_empty() {
-            break;
-        }
-        arrows.retain(|from, _| !done.contains(from));
-        arrows.values_mut().for_each(|to| to.retain(|to| !done.contains(to)));
-    }
-    // Nor is who is used by nobody that is left.
-    loop {
-        let used: BTreeSet<String> = arrows.values().flatten().cloned().collect();
-        let before = arrows.len();
-        arrows.retain(|from, _| used.contains(from));
-        if arrows.len() == before {
-            break;
-        }
-    }
-    assert!(arrows.is_empty(), "{arrows:#?}");
-}
-
-/// `src/trust/path.rs` is `trust::path`, `src/trust/mod.rs` is `trust`, the root is empty.
-fn module_of(name: &str) -> String {
-    let path = name.trim_start_matches("src/").trim_end_matches(".rs").replace('/', "::");
-    match path.strip_suffix("::mod") {
-        Some(wing) => wing.to_owned(),
-        None if ["lib", "main"].contains(&path.as_str()) => String::new(),
-        None => path,
-    }
-}
-
-/// The modules that a file names by paths from `crate` or `super`, but for those that it is in.
-fn modules_named_in(own: &str, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
-    let parent = own.rsplit_once("::").map_or("", |(parent, _)| parent);
-    let mut found = BTreeSet::new();
-    for (mark, base) in [("crate::", ""), ("super::", parent)] {
-        for (at, _) in code.match_indices(mark) {
-            let rest = &code[at + mark.len()..];
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
-            let (path, group) = (rest[..end].trim_end_matches(':'), rest[end..].strip_prefix('{'));
-            let members = group.map_or("", |group| group.split('}').next().unwrap()).split(',').map(str::trim);
-            for member in members {
-                let whole = [base, path, member].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>();
-                let mut whole = whole.join("::");
-                while !modules.contains(&whole) && !whole.is_empty() {
-                    whole = whole.rsplit_once("::").map_or(String::new(), |(above, _)| above.to_owned());
-                }
-                let is_own = own == whole || own.starts_with(&format!("{whole}::")) || whole.is_empty();
-                found.extend((!is_own).then_some(whole));
-            }
-        }
-    }
-    found
 }
 
 /// The library is silent: only the command line prints.

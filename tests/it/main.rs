@@ -64,6 +64,7 @@ mod rules;
 mod second_opinion;
 #[cfg(feature = "cli")]
 mod server_certificate;
+mod shape;
 mod slow_clients;
 mod stopping;
 mod support;

@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod crl;
 pub(crate) mod echo;
 pub(crate) mod files;
+pub(crate) mod imports;
 pub(crate) mod judged;
 pub(crate) mod namesakes;
 #[cfg(feature = "cli")]
