@@ -30,7 +30,7 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     assert_eq!(running.trust.current().authorized_clients(), Some(1));
     let mut open = connect(running.addr, config(Some(&alice), &TLS12));
     assert_eq!(exchange(&mut open, GET).unwrap().status, 200);
-    // Another client under the same name; what is no certificate file does not count.
+    // Another client under the same name. A file that is not a certificate file does not count.
     dir.write("clients/README.txt", "not a certificate");
     dir.write("clients/.hidden.pem", "not a certificate");
     put("phone.crt", &bob.pem());
@@ -39,10 +39,10 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     eventually(|| status(&running, &alice) == 401);
     assert!(!matches!(exchange(&mut open, GET), Ok(reply) if reply.status == 200), "the open connection too");
     assert_eq!(status(&running, &bob), 200);
-    // In place, by another's; the directory itself does not change.
+    // The file is overwritten with another certificate; the directory itself does not change.
     fs::write(clients.join("phone.crt"), alice.pem()).unwrap();
     eventually(|| (status(&running, &alice), status(&running, &bob)) == (200, 401));
-    // A file that is wrong is told, and changes nothing for others.
+    // A bad file is reported, and changes nothing for others.
     put("twice.pem", &alice.pem());
     running.seen.wait_for_event("the same certificate as the file of phone");
     put("twice.pem", &(bob.pem() + &alice.pem()));
@@ -66,7 +66,7 @@ fn a_certificate_in_the_directory_is_let_in_under_its_name_and_out_when_it_is_go
     assert_eq!(status(&running, &bob), 200, "a directory that is gone is a mistake; an empty one lets nobody in");
 }
 
-/// What stays as it was is the client of a file that cannot be read, and nobody who stands in no file any more.
+/// The client of a file that cannot be read stays as it was. A client that is in no file any more does not.
 #[test]
 fn a_certificate_that_no_file_holds_any_more_is_out_whatever_became_of_its_file() {
     let dir = TempDir::new();
@@ -102,7 +102,7 @@ fn a_certificate_that_no_file_holds_any_more_is_out_whatever_became_of_its_file(
     put("phone.pem", &alice.pem());
     let trust = builder.rebuild(&trust).unwrap();
     assert_eq!(names(&trust), ["laptop", "", ""]);
-    // Of two files of one name neither counts: who had it before keeps it, however often they are read.
+    // Of two files for one name neither counts: the client that had the name keeps it, however often they are read.
     put("phone.pem", &bob.pem());
     let trust = builder.rebuild(&trust).unwrap();
     put("phone.crt", &carol.pem());
@@ -112,7 +112,7 @@ fn a_certificate_that_no_file_holds_any_more_is_out_whatever_became_of_its_file(
     remove("clients/phone.pem");
     let trust = builder.rebuild(&trust).unwrap();
     assert_eq!(names(&trust), ["laptop", "", "phone"]);
-    // The file of a client that has another name now is read, whatever stands in the old one.
+    // A client's file under a new name is read, whatever the old file holds.
     put("phone.crt", "");
     put("tablet.pem", &carol.pem());
     assert_eq!(names(&builder.rebuild(&trust).unwrap()), ["laptop", "", "tablet"]);

@@ -18,10 +18,10 @@ use crate::support::wire::{SLOW_CLIENTS, client_hello, sent};
 fn d3_costs_before_authorisation_are_bounded() {
     let ca = Ca::new("ca");
     let running = start(trust(&ca));
-    // A hundred certificates: refused before a signature of theirs is looked at.
+    // A hundred certificates: refused before any signature is checked.
     let mut hundred = Ca::new("other").client("mallory");
     hundred.chain.extend((0..99).map(|number| ca.client(&number.to_string()).chain[0].clone()));
-    // More than a handshake may weigh: cut off.
+    // More bytes than a handshake may have: cut off.
     let weight = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![0; 70_000]);
     let heavy = ca.client_with("mallory", |params| params.custom_extensions = vec![weight]);
     let start = Instant::now();
@@ -40,7 +40,7 @@ fn d3_authorised_clients_keep_a_share_of_the_connections() {
     let running =
         start_with(trust(&ca), |builder| builder.max_connections(8), |_: &mut Request<'_>| Response::new("ok".into()));
     let mut known: Vec<Tls> = Vec::new();
-    // Strangers may have six of the eight; each further one costs the one that has waited longest.
+    // Strangers may have six of the eight; each further one pushes out the one that has waited longest.
     let strangers: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(running.addr).unwrap()).collect();
     eventually(|| running.seen.events().iter().filter(|event| event.contains("Shed")).count() == 14);
     for _ in 0..8 {
@@ -48,7 +48,7 @@ fn d3_authorised_clients_keep_a_share_of_the_connections() {
         assert_eq!(exchange(&mut stream, GET).unwrap().body, "ok");
         known.push(stream);
     }
-    // Now all eight are authorised. Strangers get two of them away, the share that is theirs in any case, and no more.
+    // Now all eight are authorised. Strangers push out two of them, which is their guaranteed share, and no more.
     let hello = client_hello();
     let stalled: Vec<TcpStream> = (0..20).map(|_| sent(&running, &hello)).collect();
     eventually(|| running.seen.events().iter().filter(|event| event.contains("Shed")).count() >= 14 + 8);
@@ -81,7 +81,7 @@ fn d7_silent_connections_do_not_push_out_who_is_shaking_hands() {
     let mut patient = half_way(&running, &alice);
     let begun = Instant::now();
     let mut silent = Vec::new();
-    // Past the second for which a handshake is spared in any case.
+    // Past the first second, in which a handshake is never cut.
     while begun.elapsed() < Duration::from_millis(1500) || silent.len() < 200 {
         silent.push(TcpStream::connect(running.addr).unwrap());
         std::thread::sleep(Duration::from_millis(2));
@@ -91,7 +91,7 @@ fn d7_silent_connections_do_not_push_out_who_is_shaking_hands() {
     assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().body, "ok", "nor does the flood keep anybody out");
 }
 
-/// Nobody is cut in the first second of a handshake, and yet nobody is locked out: in the second after that, all of them are.
+/// Nobody is cut in the first second of a handshake. Still nobody is locked out: in the second after that, all of them are cut.
 #[test]
 fn d7_clients_that_stall_after_their_hello_lock_nobody_out() {
     let ca = Ca::new("ca");
@@ -99,14 +99,14 @@ fn d7_clients_that_stall_after_their_hello_lock_nobody_out() {
     let hello = client_hello();
     let stalled: Vec<TcpStream> = (0..SLOW_CLIENTS).map(|_| sent(&running, &hello)).collect();
     let alice = ca.client("alice");
-    // More than there is patience for, on a busy machine.
+    // Longer than a test waits, on a busy machine.
     let mut late = connect(running.addr, config(Some(&alice), &TLS13));
     late.sock.set_read_timeout(Some(PATIENCE * 3)).unwrap();
     assert_eq!(exchange(&mut late, GET).unwrap().body, "ok");
     drop(stalled);
 }
 
-/// The backlog is longer than a small table: whoever fills it with handshakes must not keep others waiting until all of
+/// The backlog is longer than a small table: filling it with handshakes must not keep others waiting until all of
 /// these have had their second.
 #[test]
 fn d7_stalled_handshakes_in_the_backlog_keep_nobody_out_of_a_small_table() {
@@ -134,7 +134,7 @@ fn d7_clients_that_drip_their_hello_lock_nobody_out() {
     let mut dripping: Vec<TcpStream> = (0..6).map(|_| sent(&running, &hello[..20])).collect();
     std::thread::scope(|scope| {
         let good = scope.spawn(|| get(running.addr, Some(&alice), &TLS13).map(|reply| reply.status));
-        // The length that it says it has is never reached.
+        // The length that it announces is never reached.
         for byte in hello[20..hello.len() - 1].chunks(1) {
             if good.is_finished() {
                 break;
@@ -146,7 +146,7 @@ fn d7_clients_that_drip_their_hello_lock_nobody_out() {
     });
 }
 
-/// Far more at once than there may be connections, each with a pause between its steps.
+/// Far more clients at once than connections are allowed, each with a pause between its steps.
 #[test]
 fn d8_of_a_burst_of_good_clients_none_is_lost() {
     const CLIENTS: usize = 100;
@@ -209,7 +209,7 @@ fn d10_where_all_are_taken_the_longest_idle_authorised_client_goes_politely() {
     for stream in known.iter_mut().chain([&mut newcomer]) {
         assert_eq!(exchange(stream, GET).unwrap().status, 200);
     }
-    // As many more as may come, and each gets in.
+    // A whole table more, and each client gets in.
     let further: Vec<Tls> = (0..10).map(|_| idle()).collect();
     drop(further);
 }

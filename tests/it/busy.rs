@@ -1,4 +1,4 @@
-//! A server that has its hands full, and clients that come at the wrong moment: found by readers who looked for races.
+//! A busy server, and clients that come at the wrong moment: found by readers who looked for races.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use crate::support::client::{
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_observed, start_with, trust};
 
-/// What is reached, and waits to be let go: the two sides of it.
+/// A gate: one side says that it was reached and waits, the other lets it go.
 fn gate() -> (Gate, Arc<Barred>) {
     let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
     (Gate { arrivals, release }, Arc::new(Barred { reached, released: Mutex::new(released) }))
@@ -80,7 +80,7 @@ fn send(stream: &mut Tls, request: &str) {
 
 const AT_THE_GATE: &str = "GET /gate HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Replaces trust, and waits until idle connections were looked through: that of `witness`, who is let in no longer, is gone.
+/// Replaces trust, and waits until all idle connections were judged again: that of `witness`, who is no longer let in, is closed.
 fn replace_and_wait_for_the_sweep(running: &Running, trust: Trust, mut witness: Tls) {
     running.trust.replace(trust).unwrap();
     let _ = read_to_end(&mut witness);
@@ -96,7 +96,7 @@ fn both(a: &Ca, b: &Ca) -> Trust {
     Trust::builder().pem(a.pem() + &b.pem(), "two CAs").build().unwrap()
 }
 
-/// The threads that look after files and deadlines have to look after them.
+/// The threads for files and deadlines must not run handlers.
 #[test]
 fn handlers_run_on_workers_only_whenever_trust_changes() {
     let ca = Ca::new("ca");
@@ -135,7 +135,7 @@ fn pipelined_requests_go_on_although_trust_changes_between_two_turns() {
     let mut other = connect(running.addr, config(Some(&alice), &TLS13));
     assert_eq!(exchange(&mut other, GET).unwrap().status, 200);
     let mut many = connect(running.addr, config(Some(&alice), &TLS13));
-    // The gate holds the only worker, so that the other's request is waiting when the turn of the many is over.
+    // The gate holds the only worker, so that the other request is waiting when the turn of the many is over.
     send(&mut many, &(GET.repeat(44) + AT_THE_GATE + &GET.repeat(15)));
     gate.wait_for_one();
     send(&mut other, AT_THE_GATE);
@@ -171,7 +171,7 @@ fn who_is_let_in_by_a_change_of_trust_is_no_stranger_any_more() {
     assert_eq!(exchange(&mut alice, GET).unwrap().status, 200);
 }
 
-/// Those that read bodies for their answers included.
+/// Workers that read response bodies count too.
 #[test]
 fn as_many_handlers_run_at_once_as_there_are_workers() {
     const WORKERS: usize = 6;
@@ -194,7 +194,7 @@ fn as_many_handlers_run_at_once_as_there_are_workers() {
     }
 }
 
-/// Holds whoever tells it of a request for `/gate`.
+/// An observer that holds the worker that reports a request for `/gate`.
 struct Holding(Arc<Barred>);
 
 impl Observer for Holding {
@@ -221,7 +221,7 @@ fn workers_that_are_stuck_where_nothing_should_block_are_replaced() {
     (0..runners).for_each(|_| gate.let_one_go());
 }
 
-/// A place is wanted while the request of the longest idle client lies there unread: it is no longer idle.
+/// A slot is needed while the request of the longest idle client is still unread: that client is not idle.
 #[test]
 fn d10_a_client_that_asks_just_now_is_answered_and_not_given_up() {
     let ca = Ca::new("ca");
@@ -259,7 +259,7 @@ fn what_came_in_time_is_not_late_because_every_worker_was_busy() {
     send(&mut busy, AT_THE_GATE);
     gate.wait_for_one();
     send(&mut early, GET);
-    // Past its deadline, and some.
+    // Well past its deadline.
     std::thread::sleep(idle + Duration::from_millis(250));
     gate.let_one_go();
     assert_eq!(read_reply(&mut early).unwrap().status, 200);
@@ -304,7 +304,7 @@ fn a_client_that_says_goodbye_with_its_request_is_answered_and_left() {
     }
 }
 
-/// The end came in one read with what it cut off: nothing more will tell of it.
+/// The end of the stream came in the same read as the last bytes: no further event reports it.
 #[test]
 fn what_a_client_left_unfinished_when_it_said_goodbye_is_not_waited_for() {
     let ca = Ca::new("ca");
@@ -386,7 +386,7 @@ fn a_reader_that_panics_when_it_is_dropped_costs_nobody_a_worker() {
         client.read_exact(&mut [0; 1000]).unwrap();
         client
     };
-    // One leaves, which a worker notices; one stays and does not read, which the timekeeper does.
+    // One leaves, which a worker notices; one stays and does not read, which the timekeeper notices.
     drop(endless());
     running.seen.wait_for_event("the reader's own");
     let stalled = endless();

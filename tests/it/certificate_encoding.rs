@@ -1,4 +1,4 @@
-//! How a certificate is written: one form only, and no part of it that could be read in two ways. Rows T15 and T17 of the
+//! Certificates have one encoding, and no part that can be read in two ways. Rows T15 and T17 of the
 //! immunity matrix.
 
 use mtls_min::{RefusalCode, Trust, TrustKind};
@@ -37,7 +37,7 @@ fn t15_a_purpose_that_looks_like_client_authentication_is_not() {
     for padded in [[&CLIENT[..7], &[0x80, 2]].concat(), [&ANY[..3], &[0x80, 0]].concat()] {
         assert_eq!(chain_code(&holder(&[&padded]).chain, &trusted), Some(RefusalCode::Malformed), "{padded:02x?}");
     }
-    // So for an intermediate.
+    // The same for an intermediate.
     let sub = ca.intermediate_with("sub", |params| {
         params.custom_extensions =
             vec![CustomExtension::from_oid_content(&[2, 5, 29, 37], write(0x30, &write(6, &huge)))];
@@ -78,13 +78,13 @@ fn t17_two_instances_of_one_extension_are_malformed() {
         assert_eq!(chain_code(std::slice::from_ref(&made), &trusted), Some(RefusalCode::Malformed), "{what}");
         assert!(detail(&[made], &trusted).contains("twice"), "{what}");
     }
-    // So in a CA that is loaded.
+    // The same in a CA that is loaded.
     let double = twice(&Holder { chain: vec![ca.der.clone()], key: alice.key }, &[&subject[..], &subject].concat());
     let error = Trust::builder().pem(pem(&double), "ca").build().unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
-/// DER has one form (X.690, section 10.1): what one program reads otherwise than another is not read.
+/// DER has one form (X.690, section 10.1): what two programs could read differently is refused.
 #[test]
 fn a_certificate_is_read_in_one_form_only() {
     let ca = Ca::new("ca");
@@ -95,7 +95,7 @@ fn a_certificate_is_read_in_one_form_only() {
     let algorithm = read(signed.rest);
     let resigned = |to_be_signed: Vec<u8>| ca.signed(&to_be_signed, algorithm.content);
     assert_eq!(chain_code(&[resigned(write(0x30, signed.content))], &trusted), None);
-    // A length in more octets than it takes, and something after the last field.
+    // A length in more octets than it needs, and bytes after the last field.
     let mut padded = vec![0x30, 0x83, 0];
     padded.extend(u16::try_from(signed.content.len()).unwrap().to_be_bytes());
     padded.extend(signed.content);
@@ -120,7 +120,7 @@ fn with_part(ca: &Ca, at: usize, part: &[u8]) -> CertificateDer<'static> {
     ca.signed(&write(0x30, &parts.collect::<Vec<_>>()), algorithm.content)
 }
 
-/// What one reader stops at another may read on from: an address behind it would be seen by neither the constraints on
+/// Where one reader stops, another may read on: an address after that point would be seen by neither the constraints on
 /// addresses nor by the log.
 #[test]
 fn a_name_is_read_whole_or_not_at_all() {
@@ -178,8 +178,8 @@ fn a_date_is_in_utc_and_to_the_second_or_there_is_none() {
     assert_eq!(chain_code(&[with_part(&ca, 4, &write(0x30, &three))], &trusted), Some(RefusalCode::Malformed));
 }
 
-/// X.690, section 8.3.2: a list that names it otherwise would not be about it. Whether it is zero, negative or long does not
-/// count.
+/// X.690, section 8.3.2: a list with another encoding of the number would not match it. Whether it is zero, negative or long does not
+/// matter.
 #[test]
 fn a_serial_number_has_one_form() {
     let ca = Ca::new("ca");
@@ -196,7 +196,7 @@ fn a_serial_number_has_one_form() {
     }
 }
 
-/// X.690, section 11.2.1. OpenSSL takes the mark keyCertSign from such a CA; whoever reads the bits alone gives it to it.
+/// X.690, section 11.2.1. OpenSSL does not see keyCertSign in such a CA; a reader of the bits alone does.
 #[test]
 fn a_usage_in_bits_that_do_not_count_is_none() {
     let ca = Ca::new("ca");
@@ -209,7 +209,7 @@ fn a_usage_in_bits_that_do_not_count_is_none() {
         });
         chain_code(&between.client("alice").chain, &trusted)
     };
-    // digitalSignature and keyCertSign, with further zeros or without; then as if only the first counted.
+    // digitalSignature and keyCertSign, with and without unused bits; then with a wrong number of them.
     for right in [&[2, 0x84][..], &[0, 0x84], &[0, 0x84, 0]] {
         assert_eq!(with_usage(right), None, "{right:02x?}");
     }
@@ -218,7 +218,7 @@ fn a_usage_in_bits_that_do_not_count_is_none() {
     }
 }
 
-/// What OpenSSL takes, and webpki did not: unique identifiers, path lengths over 255, dates before 1970.
+/// What OpenSSL accepts and webpki did not: unique identifiers, path lengths over 255, dates before 1970.
 #[test]
 fn what_is_old_or_odd_and_right_is_taken() {
     let ca = Ca::with("ca", |params| {

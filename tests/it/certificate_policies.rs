@@ -8,14 +8,14 @@ use rcgen::{CertificateParams, CustomExtension};
 use crate::support::judged::chain_code;
 use crate::support::pki::{Ca, Holder, write};
 
-/// Policies are digits, `*` is any; `1>2` maps; `explicit`, `unmapped` and `named` with a number are the limits, which say after
-/// how many certificates they hold: requireExplicitPolicy, inhibitPolicyMapping, inhibitAnyPolicy.
+/// Policies are digits, `*` is anyPolicy, `1>2` is a mapping. `explicit`, `unmapped` and `named` with a number are limits that begin after
+/// this many certificates: requireExplicitPolicy, inhibitPolicyMapping, inhibitAnyPolicy.
 fn with(words: &'static str) -> impl FnOnce(&mut CertificateParams) {
     move |params| {
         let (mut policies, mut mappings, mut constraints) = (Vec::new(), Vec::new(), [const { Vec::new() }; 2]);
         let mut add = |id: u64, value: Vec<u8>| {
             let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, id], value);
-            // Those that say what their issuer asks for are heeded in either case.
+            // `!` makes these critical, except for certificatePolicies. They count either way.
             extension.set_criticality(id != 32 && words.contains('!'));
             params.custom_extensions.push(extension);
         };
@@ -47,7 +47,7 @@ fn policy(word: &str) -> Vec<u8> {
     }
 }
 
-/// From the root down to the client; those with a `self` before them have the name of their issuer.
+/// From the root down to the client. A certificate with `self` before it has the name of its issuer.
 fn judged(path: &[&'static str]) -> Option<RefusalCode> {
     let [root, between @ .., client] = path else { panic!("a root and a client") };
     let root = Ca::with("ca", with(root));
@@ -70,19 +70,19 @@ fn called(words: &'static str, name: String, issuer: &str) -> (String, &'static 
 #[test]
 fn a_policy_that_a_ca_asks_for_has_to_hold_all_the_way_down() {
     for good in [
-        // Nobody asks.
+        // No certificate asks for a policy.
         &["", "1", "2"][..],
         &["", "1 1>2", "3"],
         &["", "! named=0", "*"],
         &["", "", ""],
-        // One of several, however many are named.
+        // One of several matches.
         &["", "1 2 3 explicit=0", "2 3 4", "3 5"],
         &["", "! 1 explicit=0", "1"],
         &["", "* explicit=0", "1"],
         &["", "1 explicit=0", "*"],
         // Not yet.
         &["", "explicit=3", "", ""],
-        // Names of the policy change on the way.
+        // The policy is mapped on the way.
         &["", "1 1>2 explicit=0", "2"],
         &["", "! * 1>2 explicit=0", "2"],
         &["", "! * 1>2 explicit=0", "1"],
@@ -125,7 +125,7 @@ fn a_policy_that_a_ca_asks_for_has_to_hold_all_the_way_down() {
         // Section 6.1.4 (a): whether one is asked for or not.
         &["", "* *>1", "1"],
         &["", "1 1>*", "1"],
-        // The anchor's own limits hold, as those on names do.
+        // The limits in the anchor itself count, as its name constraints do.
         &["explicit=0", "1", "2"],
         &["1 explicit=0", "2", "2"],
         &["! * explicit=0 named=0", "*", "*"],
@@ -134,7 +134,7 @@ fn a_policy_that_a_ca_asks_for_has_to_hold_all_the_way_down() {
     }
 }
 
-/// One that is broken is not taken for one that asks for nothing.
+/// A broken extension is not treated as a missing one.
 #[test]
 fn broken_extensions_on_policies_are_malformed() {
     let ca = Ca::new("ca");

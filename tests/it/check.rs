@@ -103,7 +103,7 @@ fn refusals(ca: &Ca) -> Vec<Case> {
         Case { code: "crl_expired", options: "--crl stale.pem", holder: ca.client("alice") },
         Case { code: "crl_not_yet_valid", options: "--crl early.pem", holder: ca.client("alice") },
         Case { code: "not_allowed", options: "--crl crl.pem --allow cn:bob", holder: ca.client("alice") },
-        // And those who are let in.
+        // And the clients that are let in.
         Case { code: "", options: "", holder: ca.client("alice") },
         Case { code: "", options: "--crl crl.pem --crl-required --allow cn:alice", holder: ca.client("alice") },
         Case { code: "", options: "--crl stale.pem --crl-expired warn", holder: ca.client("alice") },
@@ -239,7 +239,7 @@ fn a_path_for_anyone_is_open_to_a_refused_certificate_too() {
     }
 }
 
-/// As it stands in the log: the server looks at no query, and takes the form that proxies send.
+/// A target as the log shows it: the server ignores the query, and accepts the absolute form that proxies send.
 #[test]
 fn a_target_is_taken_as_the_server_takes_it() {
     let ca = Ca::new("ca");
@@ -260,7 +260,7 @@ fn a_target_is_taken_as_the_server_takes_it() {
         assert_eq!(found, Some(code), "{target}: {error}");
         assert!(said.contains(rule), "{target}: {said}");
     }
-    // What the server answers before it looks at anybody is said as that, with its status.
+    // What the server answers before it judges the client is reported as that, with its status.
     let long = format!("/{}", "a".repeat(9_000));
     for (method, target, status) in
         [("TRACE", "/", 501), ("CONNECT", "/", 501), ("GET", &long, 414), ("GET", "/%zz", 400)]

@@ -57,7 +57,7 @@ fn a_log_whose_reader_has_stalled_holds_up_no_request() {
     use std::process::{Command, Stdio};
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    // The address is the only thing that is read.
+    // Only the address is read.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(binary());
     command.args(["--listen", &port.to_string()]).current_dir(dir.path());
@@ -65,7 +65,7 @@ fn a_log_whose_reader_has_stalled_holds_up_no_request() {
     eventually(|| TcpStream::connect(port).is_ok());
     let config = std::sync::Arc::new(config(Some(&ca.client("alice")), &TLS13));
     let mut stream = connect_as(port, std::sync::Arc::clone(&config), "localhost");
-    // Far more than the 64 KiB that a pipe takes.
+    // Far more than the 64 KiB that a pipe holds.
     for _ in 0..2000 {
         assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
     }

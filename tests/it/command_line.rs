@@ -1,4 +1,4 @@
-//! The command line: in whatever order it is written, and what is said to what it does not know.
+//! The command line: options in any order, and the errors for unknown ones.
 
 use crate::support::client::{TLS13, eventually, get};
 use crate::support::command::{Serving, binary, run, site};
@@ -59,7 +59,7 @@ fn options_may_come_after_the_command_that_they_belong_to() {
     assert!(code == Some(2) && error.contains("--dir") && error.contains("duplicate"), "{error}");
 }
 
-/// Nothing that is asked for is left out without a word.
+/// No option is silently ignored.
 #[test]
 fn options_that_say_nothing_of_trust_do_not_go_with_check() {
     let ca = Ca::new("ca");
@@ -128,7 +128,7 @@ fn signals_that_mean_nothing_end_nothing() {
     let dir = site(&ca);
     let mut serving = Serving::start(&binary(), dir.path(), &["--listen", "127.0.0.1:0"]);
     let alice = ca.client("alice");
-    // Until it answers, the signals that end it end it at once.
+    // Until it answers, signals end it at once.
     assert_eq!(get(serving.addr, Some(&alice), &TLS13).unwrap().status, 200);
     for signal in ["USR1", "USR2", "PIPE", "HUP", "USR1"] {
         serving.signal(signal);

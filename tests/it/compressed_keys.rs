@@ -8,7 +8,7 @@ use crate::support::judged::{REVOKED, code};
 use crate::support::namesakes::{NAME, error};
 use crate::support::pki::{Ca, elements, pem, read, write};
 
-/// The same certificate of a root, the point of its key in the other of its two forms.
+/// The same certificate of a root, with the point of its key in the other form.
 fn with_compressed_point(ca: &Ca) -> String {
     let signed = read(read(&ca.der).content);
     let algorithm = read(signed.rest);

@@ -1,4 +1,4 @@
-//! The command on a machine that has little.
+//! The command on a machine with little memory.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use crate::support::client::{TLS13, Tls, config, connect, eventually, get};
 use crate::support::command::{Serving, binary, run_program, site};
 use crate::support::pki::Ca;
 
-/// The command under `sh`, with so many kilobytes of address space.
+/// The command under `sh`, with this many kilobytes of address space.
 fn with_address_space(kilobytes: u32, options: &str) -> Vec<String> {
     let binary = binary();
     let script = format!("ulimit -v {kilobytes}; exec {} --listen 127.0.0.1:0 {options}", binary.display());
@@ -40,8 +40,8 @@ fn a_start_that_fails_for_want_of_threads_does_not_say_that_it_listens() {
     assert!(!said.contains("listening"), "{said}");
 }
 
-/// Nothing that stays may lie above what a burst took, or the allocator cannot give it back. (By default glibc keeps some of
-/// what was freed for each thread, which may lie anywhere. Told not to, it shows what we keep.)
+/// Nothing that stays may be allocated above the memory of a burst, or the allocator cannot give that back. (By default glibc keeps some of
+/// what each thread freed, anywhere. With that turned off, the test measures what we keep.)
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn the_memory_of_a_burst_is_given_back() {
@@ -56,7 +56,7 @@ fn the_memory_of_a_burst_is_given_back() {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     };
-    // The longest chain that is read, but for its end.
+    // The longest chain that is read, without its end.
     let weight = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![0; 62_000]);
     let heavy = ca.client_with("mallory", |params| params.custom_extensions = vec![weight]);
     let stalled = || {
@@ -73,7 +73,7 @@ fn the_memory_of_a_burst_is_given_back() {
         stream.sock.write_all(&flight[..flight.len() - 300]).unwrap();
         stream
     };
-    // Whatever the first connections need for good.
+    // What the first connections allocate for good.
     drop(stalled());
     let before = resident();
     let held: Vec<Tls> = (0..CLIENTS).map(|_| stalled()).collect();

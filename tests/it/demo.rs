@@ -74,7 +74,7 @@ fn beside_a_real_ca_it_makes_nothing_and_does_not_serve() {
     throwaway(other(&["ca.pem", "ca-key.pem"]).path().join("certs"), SystemTime::now()).unwrap_err();
 }
 
-/// A subject is not enough if somebody else could have it.
+/// The subject alone does not make a CA the demo's: another CA could have the same.
 #[test]
 fn a_real_ca_does_not_get_the_name_of_the_demos() {
     let dir = TempDir::new();
@@ -117,14 +117,14 @@ fn a_new_an_empty_and_its_own_directory_are_the_demos() {
     // Its password is known, so the older form, which earlier demos did not make, can be made.
     fs::remove_file(dir.path().join("empty/client1.legacy.p12")).unwrap();
     assert!(demo(&dir, "empty").stderr().contains("made 1 files in empty"));
-    // Of a file whose password nobody knows it cannot.
+    // Of a file with an unknown password it cannot.
     for name in ["client1.legacy.p12", "client1-p12-password.txt"] {
         fs::remove_file(dir.path().join("empty").join(name)).unwrap();
     }
     assert!(demo(&dir, "empty").stderr().contains("using the certificates in empty"));
 }
 
-/// Somebody has signed for others there, and may have taken client1 away for a reason.
+/// Somebody has signed for others there, and may have removed client1 for a reason.
 #[test]
 fn where_certs_has_an_index_the_demo_serves_and_makes_nothing() {
     let dir = TempDir::new();

@@ -1,4 +1,4 @@
-//! What the documents say, held against the code: links, names of tests and functions, codes, examples.
+//! The documents are compared with the code: links, names of tests and functions, codes, examples.
 
 use std::fs;
 use std::path::PathBuf;
@@ -106,7 +106,7 @@ fn every_known_attack_has_a_test_that_exists() {
     }
 }
 
-/// A test is named after its attack, as `r5_…`: no such attack is without a row.
+/// A test is named after its attack, as `r5_…`: each such attack has a row.
 #[test]
 fn every_attack_that_a_test_is_named_after_has_a_row() {
     let text = read("docs/immunity.md");

@@ -1,4 +1,4 @@
-//! Files of another format than PEM: the error names the command that makes PEM of them.
+//! Files that are not PEM: the error names the command that converts them to PEM.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::support::crl::Crl;
 use crate::support::pem_site::{FILES, in_full, site};
 use crate::support::pki::{armour, write};
 
-/// DER that looks like each of the formats that people have, and what is said of it where PEM is wanted.
+/// DER that looks like each common format, and the error where PEM is expected.
 #[test]
 fn a_file_of_another_format_is_named_with_the_command_that_makes_pem_of_it() {
     let site = site();
@@ -83,7 +83,7 @@ fn a_file_of_another_format_is_named_with_the_command_that_makes_pem_of_it() {
     }
 }
 
-/// The paths in a command can be pasted, or stand for themselves.
+/// The paths in a command can be pasted into a shell.
 #[test]
 fn a_command_in_a_hint_names_the_file_only_where_the_shell_takes_it_as_one_word() {
     let site = site();

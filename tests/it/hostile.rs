@@ -1,4 +1,4 @@
-//! Chains made to be expensive or to slip through, and what CAs forbid: found by readers who attacked the judge.
+//! Chains made to be expensive or to slip through, and what CAs forbid: found by readers who attacked `judge`.
 
 use std::time::SystemTime;
 
@@ -43,7 +43,7 @@ fn d3_many_intermediates_of_one_name_are_followed_where_a_signature_leads() {
     }
 }
 
-/// A chain of 64 KiB has room for twenty thousand names. What was kept of them took a megabyte for each connection of a
+/// A chain of 64 KiB has room for twenty thousand names. Keeping them took a megabyte for each connection of a
 /// stranger, for as long as it was open.
 #[test]
 fn d3_a_certificate_has_so_many_names_and_no_more() {
@@ -114,7 +114,7 @@ fn accepting_version_1_accepts_nothing_else() {
             "{version:?}, without extensions"
         );
     }
-    // Not a bit of it can be changed.
+    // No bit of it can be changed.
     for bit in 0..plain.len() * 8 {
         let mut bad = plain.to_vec();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -172,14 +172,14 @@ fn a_critical_extension_of_a_ca_of_trust_that_is_not_known_holds_too() {
     assert_eq!(chain_code(&alice.chain, &trusted), Some(RefusalCode::UnsupportedExtension));
     let warnings = trusted.warnings(SystemTime::now());
     assert!(warnings.iter().any(|warning| warning.contains("CN=root") && warning.contains("issuerAltName")));
-    // So of an intermediate, sent or loaded.
+    // The same for an intermediate, sent or loaded.
     let plain = Ca::new("plain");
     let between = plain.intermediate_with("between", |params| params.custom_extensions = unknown());
     let alice = between.client("alice");
     assert_eq!(chain_code(&alice.chain, &trust(&plain)), Some(RefusalCode::UnsupportedExtension));
 }
 
-/// Without extensions the custom tells: a root signs itself. With extensions they do.
+/// Without extensions, a certificate that signed itself is a CA by custom. With extensions, those decide.
 #[test]
 fn a_certificate_of_an_odd_version_is_a_ca_only_if_it_does_not_say_otherwise() {
     let plain = self_signed("bob");
@@ -194,7 +194,7 @@ fn a_certificate_of_an_odd_version_is_a_ca_only_if_it_does_not_say_otherwise() {
     assert_eq!(Trust::builder().pem(pem(&old), "ca").build().unwrap().entries()[0].kind(), TrustKind::Ca);
 }
 
-/// Who is let in by itself becomes somebody whom a CA vouches for, and must not be remembered as what it was.
+/// A pinned client becomes one that a CA vouches for: the cache must not remember the old judgement.
 #[test]
 fn a_pinned_client_is_judged_anew_when_its_ca_becomes_valid() {
     let now = SystemTime::now();
@@ -235,7 +235,7 @@ fn a_damaged_border_does_not_make_a_certificate_vanish() {
     assert_eq!(Trust::builder().pem(commented, "f").build().unwrap().entries().len(), 2);
 }
 
-/// A stranger who names our CA, with a signature of a kind that nobody checks, says nothing about its certificates.
+/// A stranger's certificate that names our CA, with a signature algorithm that nobody checks, says nothing about that CA.
 #[test]
 fn what_is_not_proven_is_not_told_as_a_fact() {
     let ca = Ca::new("ca");
@@ -268,7 +268,7 @@ impl Numbers {
         (self.0 % limit as u64) as usize
     }
 
-    /// A few octets are changed, taken out, put in, or said again.
+    /// A few octets are changed, removed, inserted or repeated.
     fn mutated(&mut self, der: &[u8]) -> Vec<u8> {
         let mut der = der.to_vec();
         for _ in 0..=self.below(3) {
@@ -347,7 +347,7 @@ fn no_certificate_that_was_changed_is_let_in_and_none_makes_the_judge_panic() {
     }
 }
 
-/// As above, but the CA has signed what was changed, and the operator has loaded it.
+/// The same, but the CA has signed the changed certificate, and the operator has loaded it.
 #[test]
 fn whatever_a_ca_signs_or_an_operator_loads_makes_nothing_panic() {
     let (root, chain) = full_chain();

@@ -33,7 +33,7 @@ fn every_file_says_at_its_top_what_it_is_for() {
     }
 }
 
-/// Each external crate is spoken to by as few files as possible.
+/// Each external crate is used by as few files as possible.
 #[test]
 fn each_crate_is_spoken_to_where_it_belongs() {
     let homes: &[(&str, &[&str])] = &[
@@ -175,7 +175,7 @@ fn nothing_is_left_for_later() {
     }
 }
 
-/// A renamed test would be left out no more, and nobody would know.
+/// After a rename, a slow test would silently be run again.
 #[test]
 fn what_the_quick_run_leaves_out_exists() {
     let run = fs::read_to_string(root().join("tests/run")).unwrap();

@@ -19,7 +19,7 @@ fn trusting(ca: &Ca, lists: &[Crl]) -> TrustBuilder {
     judged::trusting(&[ca], &lists.iter().map(|list| list.der(ca)).collect::<Vec<_>>())
 }
 
-/// Issued so many hours ago, as easy-rsa and cfssl do: with an authority key identifier and no number.
+/// Issued this many hours ago, as easy-rsa and cfssl do: with an authority key identifier and without a number.
 fn unnumbered(hours: u32) -> Crl {
     let identifier = extension(&[0x55, 0x1d, 0x23], false, &[0x30, 0]);
     Crl { number: None, this_update: SystemTime::now() - HOUR * hours, extensions: vec![identifier], ..Crl::number(0) }
@@ -30,7 +30,7 @@ fn version_1(hours: u32) -> Crl {
     Crl { version: None, extensions: Vec::new(), without_reasons: true, ..unnumbered(hours) }
 }
 
-/// RFC 5280, section 6.3.3 asks for no number.
+/// RFC 5280, section 6.3.3 does not require a number.
 #[test]
 fn a_list_without_a_number_is_heeded_and_the_latest_counts_whatever_the_order() {
     let ca = Ca::new("ca");
@@ -101,7 +101,7 @@ fn number_and_date_both_guard_against_going_back() {
     }
 }
 
-/// `[0] { [0] { names } }`, as it stands in both extensions.
+/// `[0] { [0] { names } }`, as in both extensions.
 fn point(names: &[&str]) -> Vec<u8> {
     let names: Vec<u8> = names.iter().flat_map(|name| write(0x86, name.as_bytes())).collect();
     write(0xa0, &write(0xa0, &names))
@@ -145,7 +145,7 @@ fn a_list_for_some_certificates_stands_for_these_and_revokes_whatever_it_names()
         ("other letters", point(&[ONE]), &["http://crl.example/1.CRL"], missing),
         ("users of its point", [point(&[ONE]), USERS.to_vec()].concat(), &[ONE], None),
         ("CAs of its point", [point(&[ONE]), AUTHORITIES.to_vec()].concat(), &[ONE], missing),
-        // As the certificates of smallstep do: no point at all. Section 6.3.3, at its end: then one of the issuer's name.
+        // As the certificates of smallstep: without a distribution point. The end of section 6.3.3 then assumes one of the issuer's name.
         ("the certificate has no point", point(&[ONE]), &[], missing),
         ("the list's point is the issuer", directory(&own_name), &[], None),
         ("the list's point is another", directory(&name(&[&[(crate::support::pki::CN, 0x13, b"x")]])), &[], missing),
@@ -163,7 +163,7 @@ fn a_list_for_some_certificates_stands_for_these_and_revokes_whatever_it_names()
     }
 }
 
-/// RFC 5280, section 5.2.5: such lists are not for certificates of version 1.
+/// RFC 5280, section 5.2.5: such lists do not cover certificates of version 1.
 #[test]
 fn a_list_of_users_does_not_stand_for_a_client_of_version_1() {
     let ca = Ca::new("ca");
@@ -191,9 +191,9 @@ fn several_lists_of_one_ca_are_in_force_and_each_is_newest_in_its_own_scope() {
     assert_eq!(trust.crls().count(), 2);
     let shown: Vec<_> = trust.crls().map(ToString::to_string).collect();
     assert_eq!(shown[0], format!("list number 4 of CN=ca (of end entities, of the distribution point {ONE})"));
-    // That the list of another part is stale is no matter.
+    // A stale list of another part does not matter.
     assert_eq!((code(&trust, &alice), code(&trust, &bob)), (None, Some(RefusalCode::CrlExpired)));
-    // To whom does not say in which list it would stand, it may be that one.
+    // For a certificate that does not say which list it belongs to, it may be that one.
     assert_eq!(code(&trust, &client_at(&ca, &[])), Some(RefusalCode::CrlExpired));
     for (lists, words) in [
         (vec![part(ONE, 4, later)], "distribution point http://crl.example/2.crl) is gone: number 7 is in force"),
@@ -202,14 +202,14 @@ fn several_lists_of_one_ca_are_in_force_and_each_is_newest_in_its_own_scope() {
         let error = trusting(&ca, &lists).rebuild(&trust).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    // One list for all takes the place of the parts, if it forgets nothing.
+    // One list for everything replaces the parts, if it drops no entry.
     trusting(&ca, &[Crl::number(1)]).rebuild(&trust).unwrap();
     let trust = trusting(&ca, &[part(TWO, 7, later).revoking(&bob)]).build().unwrap();
     assert!(trusting(&ca, &[Crl::number(1)]).rebuild(&trust).is_err());
     assert_eq!(code(&trusting(&ca, &[Crl::number(1).revoking(&bob)]).rebuild(&trust).unwrap(), &bob), REVOKED);
 }
 
-/// As a board without a clock at its start: it has to start, or it can never be reached to set the clock.
+/// Like a board without a clock at boot: the server has to start, or nobody can reach it to set the clock.
 #[test]
 fn a_clock_before_the_list_refuses_its_clients_until_the_clock_is_right_and_takes_the_list_then() {
     let ca = Ca::with("ca", |params| params.not_before = (SystemTime::now() - 1000 * HOUR).into());
@@ -232,11 +232,11 @@ fn a_clock_before_the_list_refuses_its_clients_until_the_clock_is_right_and_take
         "{warnings:?}"
     );
     assert_eq!(trust.warnings(SystemTime::now()), [""; 0]);
-    // With stale lists allowed, the dates of lists do not matter.
+    // With stale lists allowed, their dates do not matter.
     let lenient = trusting(&ca, &[list]).stale_crl(StaleCrl::Warn).now(early).build().unwrap();
     assert_eq!((code_at(&lenient, &alice, early), code_at(&lenient, &bob, early)), (REVOKED, None));
 
-    // Without a restart it is taken, as soon as the clock is right.
+    // It is accepted without a restart, as soon as the clock is right.
     let hours = Arc::new(AtomicU32::new(100));
     let clock = Arc::clone(&hours);
     let running = start_with(
@@ -261,7 +261,7 @@ fn t19_a_newer_list_that_forgets_revocations_is_taken_with_a_loud_warning_that_n
     let trust = trusting(&ca, &[before]).build().unwrap();
     let text = |trust: &Trust| trust.warnings(SystemTime::now()).concat();
     assert_eq!(text(&trust), "");
-    // RFC 5280, section 5.3.1: what was on hold may go.
+    // RFC 5280, section 5.3.1: an entry on hold may be removed.
     let same = trusting(&ca, &[Crl::number(6).revoking(&alice).revoking(&bob)]).rebuild(&trust).unwrap();
     assert_eq!(text(&same), "");
     let restored = trusting(&ca, &[Crl::number(6).revoking(&bob)]);
@@ -309,7 +309,7 @@ fn t19_the_log_of_a_running_server_says_that_revocations_were_forgotten() {
     });
 }
 
-/// RFC 5280, section 5.2.3: numbers grow, also over a list that has none.
+/// RFC 5280, section 5.2.3: numbers grow, even across a list without a number.
 #[test]
 fn a_list_without_a_number_does_not_make_the_numbers_before_it_forgotten() {
     let ca = Ca::new("ca");
@@ -329,7 +329,7 @@ fn a_list_without_a_number_does_not_make_the_numbers_before_it_forgotten() {
     }
 }
 
-/// Whoever serves a list, not only its CA, could fill the log otherwise.
+/// Otherwise whoever serves a list could fill the log, not only its CA.
 #[test]
 fn what_is_told_of_a_list_that_cannot_be_used_is_short() {
     let ca = Ca::new("ca");

@@ -33,7 +33,7 @@ fn left_out(log: &str) -> usize {
 fn d9_a_certificate_of_62_kb_is_one_short_line_with_its_fingerprint() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    // Each of these characters would be written as nine. The one that is signed by itself has the name twice.
+    // Each of these characters would be written as nine. A self-signed certificate has the name twice.
     let long = |times| {
         move |params: &mut rcgen::CertificateParams| {
             params.distinguished_name.push(DnType::CommonName, "\u{202e}".repeat(times));
@@ -101,7 +101,7 @@ fn d9_the_lines_of_strangers_are_few_and_counted_and_those_of_good_clients_are_a
         let log = serving.stdout();
         assert!(refused(&log) <= 4 + seconds, "{} in {seconds} s", refused(&log));
         assert_eq!(log.lines().filter(|line| line.contains("CN=alice")).count(), 100);
-        // Who was left out early is found all the same, by the id that was shown.
+        // A refusal that was left out early can still be found by the id that was shown.
         for reference in &references[..20] {
             assert!(log.contains(reference), "{reference}: {log}");
         }
@@ -131,7 +131,7 @@ fn d9_connections_that_are_shed_are_a_few_lines_with_a_count() {
         let start = Instant::now();
         let held: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(serving.addr).unwrap()).collect();
         let shed = |said: &str| said.lines().filter(|line| line.contains("closed, there are")).count();
-        // Six of the eight are for those whom nobody knows.
+        // Six of the eight are for strangers.
         eventually(|| {
             let said = serving.stderr();
             shed(&said) + left_out(&said) == 294
@@ -142,7 +142,7 @@ fn d9_connections_that_are_shed_are_a_few_lines_with_a_count() {
     }
 }
 
-/// The command with this stdout, on a port that is known before.
+/// The command with this stdout, on a port that is known beforehand.
 fn with_stdout(dir: &Path, stdout: Stdio) -> (Child, SocketAddr, Arc<std::sync::Mutex<String>>) {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = Command::new(binary());
@@ -192,7 +192,7 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
     use std::os::unix::fs::PermissionsExt;
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    // With warnings at the start: a key that others can read, and a list that is not.
+    // With warnings at the start: a key that others can read, and an empty list.
     let key = dir.path().join("certs/server-key.pem");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     dir.write("certs/crl.pem", "");
@@ -229,7 +229,7 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
     }
 }
 
-/// Why a server does not start is for the one who starts it.
+/// The reason why a server does not start is for the person who starts it.
 #[test]
 fn an_error_before_the_start_is_prose_whatever_the_form_of_the_log() {
     let ca = Ca::new("ca");
@@ -244,7 +244,7 @@ fn an_error_before_the_start_is_prose_whatever_the_form_of_the_log() {
     }
 }
 
-/// All that a server says goes through its log: what is said otherwise would be neither dated nor JSON.
+/// Everything a server says goes through its log: anything else would be neither dated nor JSON.
 #[test]
 fn nothing_bypasses_the_log_of_a_server() {
     let source = include_str!("../../src/cli/serve.rs");

@@ -25,7 +25,7 @@ fn t16_constraints_on_addresses_see_the_address_in_the_subject() {
     };
     let ca = constrained(limits(), Vec::new());
     let trusted = trust_of(&ca.pem(), "");
-    // As an IA5String, as the book has it, and as others.
+    // As an IA5String, as the RFC says, and as other string types.
     for tag in [22, 12, 19] {
         assert_eq!(chain_code(&with_address(&ca, tag, "ceo@example.com").chain, &trusted), None, "{tag}");
         let evil = with_address(&ca, tag, "ceo@evil.org");
@@ -40,7 +40,7 @@ fn t16_constraints_on_addresses_see_the_address_in_the_subject() {
     }
 }
 
-/// Each kind that the manual calls supported is, and each other one fails closed.
+/// Each kind that the manual calls supported works, and each other kind fails closed.
 #[test]
 fn t16_name_constraints_of_every_kind_hold_or_fail_closed() {
     let organisation = |name: &str| {
@@ -85,7 +85,7 @@ fn t16_name_constraints_of_every_kind_hold_or_fail_closed() {
             }
         }
     }
-    // URIs, and kinds that are not known: written by hand, as rcgen has no limits of them.
+    // URIs and unknown kinds: encoded here, because rcgen has no constraints of these kinds.
     let general = |tag: u8, value: &[u8]| write(tag, value);
     let by_hand = |subtree: Vec<u8>| {
         let list = write(0x30, &write(0xa0, &write(0x30, &subtree)));
@@ -105,7 +105,7 @@ fn t16_name_constraints_of_every_kind_hold_or_fail_closed() {
         (general(0x86, b"good.test"), general(0x86, b"urn:uuid:a"), Some(RefusalCode::NameConstraint)),
         (general(0xa0, &other_name), general(0xa0, &other_name), Some(RefusalCode::NameConstraint)),
         (general(0x88, &[0x2a, 3]), general(0x88, &[0x2a, 3]), Some(RefusalCode::NameConstraint)),
-        // Names of another kind are not limited by it.
+        // Names of another kind are not constrained by it.
         (general(0x86, b"good.test"), general(0x82, b"evil.test"), None),
         (general(0xa0, &other_name), general(0x82, b"evil.test"), None),
     ] {

@@ -1,4 +1,4 @@
-//! Who it is: the name that is shown where the subject is empty (RFC 5280, section 4.1.2.6), and where it is not.
+//! The name that is shown for a client, with an empty subject (RFC 5280, section 4.1.2.6) and without.
 
 use mtls_min::Identity;
 use rcgen::{CertificateParams, DistinguishedName, DnType, OtherNameValue, SanType};
@@ -94,7 +94,7 @@ fn the_log_check_and_the_page_name_a_client_without_a_subject() {
     dir.write("web.pem", web.pem());
     let shown = format!("uri:{SPIFFE}");
     let options = ["--ca", "ca.pem", "--cert", "server.pem", "--key", "key.pem", "--listen", "127.0.0.1:0"];
-    // What the log and `check` show is a rule that means it.
+    // What the log and `check` show works as a rule for this client.
     for (form, line) in [("text", format!(" subject=\"{shown}\"\n")), ("json", format!(",\"subject\":\"{shown}\","))] {
         let serving =
             Serving::start(&binary(), dir.path(), &[&options[..], &["--log", form, "--allow", &shown]].concat());
@@ -118,7 +118,7 @@ fn the_log_check_and_the_page_name_a_client_without_a_subject() {
     assert!(said.contains(&format!("\"names\":[\"dns:web.example.org\",\"upn:web@corp.test\",\"{shown}\"]")), "{said}");
 }
 
-/// `subject=` is not the place for a text that only looks like a subject.
+/// `subject=` does not take a text that only looks like a subject.
 #[test]
 fn an_alternative_name_is_not_shown_as_if_it_were_a_subject() {
     let ca = Ca::new("ca");

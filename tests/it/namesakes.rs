@@ -64,7 +64,7 @@ fn t14_whichever_certificate_of_an_intermediate_the_client_sends_its_list_counts
 #[test]
 fn t14_a_list_of_the_old_key_counts_for_the_new_one_and_the_other_way_round() {
     let (old, new) = (Ca::new(NAME), Ca::new(NAME));
-    // Signed with the new key, sent with the certificate of the new key by the old one; and the other way round.
+    // Signed with the new key, and sent with the certificate that the old key signed for the new one; and the other way round.
     for (one, other) in [(&old, &new), (&new, &old)] {
         let cross = other.certified_by(one);
         let alice = cross.client("alice");
@@ -80,7 +80,7 @@ fn t14_a_list_of_the_old_key_counts_for_the_new_one_and_the_other_way_round() {
     }
 }
 
-/// Serial numbers begin anew with a CA that is made anew under its old name.
+/// Serial numbers start again in a CA that is made anew under its old name.
 #[test]
 fn twins_with_a_list_each_do_not_revoke_each_other_s_clients() {
     let one = |params: &mut rcgen::CertificateParams| params.serial_number = Some(SerialNumber::from(1_u64));
@@ -99,12 +99,12 @@ fn twins_with_a_list_each_do_not_revoke_each_other_s_clients() {
         });
         assert_eq!(code(&both().pem(pinned.alone().pem(), "pins").build().unwrap(), &pinned), None);
     }
-    // With no list of its own, who can tell? What a namesake revokes is refused.
+    // Without a list of its own, what a namesake revokes is refused.
     let trust = trusting(&[&first, &second], &[of_second]).build().unwrap();
     assert_eq!((code(&trust, &spared), code(&trust, &first.client("carol"))), (REVOKED, None));
 }
 
-/// RFC 5280, section 6.3.3 (f): the anchor has to be the same.
+/// RFC 5280, section 6.3.3 (f): both paths must end at the same anchor.
 #[test]
 fn a_list_of_a_namesake_under_another_anchor_revokes_but_does_not_stand_for_the_ca_s_own() {
     let (first, second) = (Ca::new(NAME), Ca::new(NAME));
@@ -145,11 +145,11 @@ fn a_list_of_a_namesake_under_the_same_anchor_stands_for_the_ca_s_own() {
         assert_eq!(judged(signer, list().revoking(&alice), now), REVOKED);
         assert_eq!(judged(signer, list(), later), Some(RefusalCode::CrlExpired));
     }
-    // Of one that is revoked itself, the list revokes and says nothing else.
+    // The list of a revoked issuer revokes, and counts for nothing else.
     let revoking = Crl { revoked: vec![(crate::support::crl::serial(&new.der), 2)], ..Crl::number(1) };
     let trust = trusting(&[&root], &[list().der(&new), revoking.der(&root)]).intermediates(new.pem(), "intermediates");
     assert_eq!(code(&trust.require_crls().build().unwrap(), &alice), Some(RefusalCode::CrlMissing));
-    // Under another root it revokes, and says nothing else.
+    // Under another root it revokes, and counts for nothing else.
     assert_eq!(judged(&foreign, list(), now), Some(RefusalCode::CrlMissing));
     assert_eq!(judged(&foreign, list().revoking(&alice), now), REVOKED);
 }
@@ -177,7 +177,7 @@ fn t14_of_two_keys_of_one_ca_each_list_revokes_and_one_that_is_current_is_enough
     }
 }
 
-/// RFC 5280, section 5.1.1.3, and NIST's PKITS 4.4.19 and 4.5.6: the key of the lists has a certificate of its own, which is for
+/// RFC 5280, section 5.1.1.3, and NIST's PKITS 4.4.19 and 4.5.6: the key that signs lists has a certificate of its own, which is for
 /// nothing else.
 #[test]
 fn a_list_that_is_signed_with_a_key_for_lists_counts_and_that_key_vouches_for_nobody() {
@@ -201,7 +201,7 @@ fn a_list_that_is_signed_with_a_key_for_lists_counts_and_that_key_vouches_for_no
         assert_eq!((code(&trust, &alice), code(&trust, &bob)), (REVOKED, None));
         assert!(code(&trust, &signer.client("mallory")).is_some(), "it vouches for nobody");
         assert!(code(&trust, &signer.client("mallory").alone()).is_some(), "it vouches for nobody");
-        // From another root it stands for nothing.
+        // From another root it counts for nothing.
         let foreign = Ca::new("root").intermediate_with("root", lists_only);
         assert!(trusting(&[&root], &[list.der(&foreign)]).intermediates(foreign.pem(), "int").build().is_err());
     }
@@ -219,7 +219,7 @@ fn a_list_of_an_intermediate_that_leads_to_no_ca_is_an_error() {
     assert!(error.contains("crl1") && error.contains("an intermediate that leads to no trusted CA"), "{error}");
 }
 
-/// The way of a CA that was loaded under two encodings, two dates and two keys at once, one of them sent.
+/// A CA that was loaded with two encodings, two dates and two keys at once, one of them sent by the client.
 #[test]
 fn t14_whatever_is_loaded_and_sent_of_an_intermediate_a_revoked_client_stays_out() {
     let root = Ca::new("root");
@@ -239,7 +239,7 @@ fn t14_whatever_is_loaded_and_sent_of_an_intermediate_a_revoked_client_stays_out
                     let builder =
                         trusting(&[&root], std::slice::from_ref(&list)).intermediates(intermediates, "int.pem");
                     let found = code(&builder.build().unwrap(), &client);
-                    // With nobody who has its issuer's key there is no path to be revoked on.
+                    // Without a CA that has the issuer's key there is no path on which it could be revoked.
                     let has_path = sent.is_some() || [signer, with].iter().any(|ca| !std::ptr::eq(*ca, &other_key));
                     assert_eq!(found == REVOKED, has_path, "{found:?}");
                     assert!(found.is_some());
@@ -249,8 +249,8 @@ fn t14_whatever_is_loaded_and_sent_of_an_intermediate_a_revoked_client_stays_out
     }
 }
 
-/// Two keys of one CA under one root are relatives on whatever path one of them is met: a further root that certified the older
-/// key, as in a change of roots, must not part them.
+/// Two keys of one CA under one root belong together, whatever path leads to one of them: a further root that certified the older
+/// key, as in a change of roots, must not separate them.
 #[test]
 fn t14_a_cross_certificate_under_another_anchor_does_not_hide_the_list_of_the_ca_s_other_key() {
     let (root, next_root) = (Ca::new("root"), Ca::new("next root"));

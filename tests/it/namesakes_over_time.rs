@@ -25,7 +25,7 @@ fn t14_what_was_revoked_does_not_come_back_with_another_form_of_the_name() {
     }
 }
 
-/// A compromised key must be taken out while the server runs; what it revoked must not come back by a cross-certificate.
+/// A compromised key can be removed while the server runs; a cross-certificate must not bring back what it revoked.
 #[test]
 fn t14_what_a_key_revoked_that_is_not_loaded_any_more_stays_revoked() {
     let (old, new) = (Ca::new(NAME), Ca::new(NAME));
@@ -81,7 +81,7 @@ fn a_list_of_a_key_that_is_not_loaded_is_an_error_that_says_what_to_load() {
     assert!(trust.build().is_ok());
 }
 
-/// Its root vouches for it still, so whoever sends the intermediate along has a path.
+/// Its root still vouches for it, so a client that sends the intermediate has a path.
 #[test]
 fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_list_are_taken_out() {
     let root = Ca::new("root");
@@ -95,14 +95,14 @@ fn t14_what_an_intermediate_revoked_stays_revoked_when_the_intermediate_and_its_
     assert_eq!((code(&without, &alice), code(&without, &bob)), (REVOKED, None));
     let warnings = without.warnings(SystemTime::now());
     assert!(warnings.iter().any(|text| text.contains("no longer among the files")), "{warnings:?}");
-    // It comes back, and nothing older with it.
+    // It comes back, but no older list does.
     assert!(error(&with(&[list(4)]), &without).contains("has number 4, lower than 5"));
     assert_eq!(code(&with(&[]).rebuild(&without).unwrap(), &alice), REVOKED);
     let back = with(&[fifth]).rebuild(&without).unwrap();
     assert!(back.warnings(SystemTime::now()).iter().all(|text| !text.contains("any more")));
 }
 
-/// It is remembered for what it revoked, and says nothing else: the files have no list of that key.
+/// It is remembered for what it revoked, and counts for nothing else: the files have no list of that key.
 #[test]
 fn t14_a_list_whose_key_is_not_loaded_any_more_neither_hides_another_nor_grows_stale() {
     let (old, new) = (Ca::new(NAME), Ca::new(NAME));
@@ -124,7 +124,7 @@ fn t14_a_list_whose_key_is_not_loaded_any_more_neither_hides_another_nor_grows_s
     assert_eq!(later(&without.clone().require_crls().rebuild(&before).unwrap()), Some(RefusalCode::CrlMissing));
 }
 
-/// In two steps as little as in one.
+/// Two steps do not lead where one does not.
 #[test]
 fn t14_a_list_that_another_key_s_list_superseded_does_not_come_back_older() {
     let (old, new) = (Ca::new(NAME), Ca::new(NAME));
@@ -157,7 +157,7 @@ fn a_stale_list_matters_when_the_certificate_of_its_key_has_expired_too() {
         assert_eq!(at(hours), Some(RefusalCode::CrlExpired), "{hours}");
     }
     let later = SystemTime::now() + 4 * HOUR;
-    // The dates of lists do not matter then.
+    // Then the dates of lists do not matter.
     let lenient = builder.clone().stale_crl(StaleCrl::Warn).build().unwrap();
     assert!(matches!(judge(&alice.chain, &lenient, later).verdict, Verdict::Authorised(_)));
     // A list that is good for longer than the certificate of its key.
@@ -170,13 +170,13 @@ fn a_stale_list_matters_when_the_certificate_of_its_key_has_expired_too() {
     assert!(refusal.repair().contains("a key whose certificate is valid"), "{}", refusal.repair());
 }
 
-/// Whoever holds an intermediate of the name of another CA: what it revokes and forgets is no matter to that one's clients.
+/// A thief has an intermediate with the name of another CA: what it revokes and drops does not matter to that CA's clients.
 #[test]
 fn t14_an_intermediate_of_another_cas_name_neither_revokes_nor_brings_back_its_clients() {
     let (ca, root) = (Ca::new(NAME), Ca::new("root"));
     let thief = root.intermediate(NAME);
     let (alice, bob) = (ca.client("alice"), ca.client("bob"));
-    // Over a certificate that the thief has made for the key of the other one.
+    // By a certificate that the thief made for the key of the other CA.
     let cross = ca.certified_by(&thief);
     let with = |lists: &[Vec<u8>]| trusting(&[&ca, &root], lists).intermediates(thief.pem(), "intermediates");
     let by = |trust: &Trust, holder: &Holder| {
@@ -191,7 +191,7 @@ fn t14_an_intermediate_of_another_cas_name_neither_revokes_nor_brings_back_its_c
         assert_eq!(by(&trust, &alice), [REVOKED; 2]);
         assert_eq!(code(&trust, &bob.alone()), None);
     }
-    // The list of the other one vanishes, and the thief's, which says the same, forgets it afterwards.
+    // The other CA's list vanishes; then the thief's list, which had the same entry, drops it.
     let before = with(&[own, thiefs[0].clone()]).build().unwrap();
     let vanished = with(&[Crl::number(10).revoking(&alice).der(&thief)]);
     let forgotten = with(&[Crl::number(11).der(&thief)]);

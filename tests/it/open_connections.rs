@@ -1,4 +1,4 @@
-//! Row R5 of the immunity matrix: a change of files, of trust or of the time counts on connections that are open.
+//! Row R5 of the immunity matrix: a change of files, of trust or of the time takes effect on open connections.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ fn a_verdict_changes_when_a_date_passes_on_an_open_connection() {
     }
 }
 
-/// RFC 5280, section 4.1.2.5: before notBefore it is not valid, and neither is it on a connection that is open already.
+/// RFC 5280, section 4.1.2.5: a certificate is not valid before notBefore, also on a connection that is open already.
 #[test]
 fn a_clock_that_is_set_back_counts_on_an_open_connection() {
     let ca = Ca::new("ca");
@@ -67,7 +67,7 @@ fn a_clock_that_is_set_back_counts_on_an_open_connection() {
     }
 }
 
-/// A connection that is never closed is judged once; its client has to be told of every day all the same.
+/// A connection that is never closed is judged once; still its client must be reported every day.
 #[test]
 fn a_client_that_stays_connected_is_told_of_once_a_day_when_it_expires_soon() {
     const DAY: u64 = 24 * 60 * 60;
@@ -93,7 +93,7 @@ fn a_client_that_stays_connected_is_told_of_once_a_day_when_it_expires_soon() {
 }
 
 /// A thousand clients with open connections, TLS 1.2 and 1.3 in turn, all asking in a loop while one list is replaced by a
-/// rename: after that, each gets refused within a second, and never let in again.
+/// rename: after that, each is refused within a second, and never let in again.
 #[test]
 fn r5_a_revocation_reaches_a_thousand_open_connections() {
     const CLIENTS: usize = 1000;
@@ -131,7 +131,7 @@ fn r5_a_revocation_reaches_a_thousand_open_connections() {
                             }
                         }
                     }
-                    // Whoever comes after that is refused.
+                    // New connections are refused after that.
                     assert_eq!(get(running.addr, Some(&alice), &TLS12).unwrap().status, 401);
                     let renamed: &Instant = renamed.get().expect("refused before it was revoked");
                     last.into_iter()
@@ -171,7 +171,7 @@ fn idle_connections_of_clients_that_are_now_refused_are_closed_and_the_others_st
     let mut bobs: Vec<_> = (0..40).map(|n| open(&bob, VERSIONS[n % 2])).collect();
     dir.replace("crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
     for alice in &mut alices {
-        // A close_notify, without a word of HTTP.
+        // A close_notify, without any HTTP.
         assert_eq!(std::io::Read::read(alice, &mut [0; 16]).unwrap(), 0);
     }
     for bob in &mut bobs {
@@ -211,7 +211,7 @@ fn r5_resumed_sessions_end_with_the_rest() {
     thread.join().unwrap().unwrap();
 }
 
-/// A change that comes while an answer is under way counts for the connection as soon as that is sent.
+/// A change while an answer is being sent takes effect as soon as the answer is sent.
 #[test]
 fn a_client_that_is_refused_while_it_is_answered_does_not_stay_idle() {
     let ca = Ca::new("ca");
@@ -232,7 +232,7 @@ fn a_client_that_is_refused_while_it_is_answered_does_not_stay_idle() {
     assert_eq!(std::io::Read::read(&mut stream, &mut [0; 16]).unwrap(), 0, "it was left open");
 }
 
-/// A client that has shaken hands, and whose request is on its way, is told 401 and not just cut off.
+/// A client that has finished its handshake, and whose request is on its way, gets 401 and is not just cut off.
 #[test]
 fn a_client_that_is_refused_before_its_first_request_is_answered_all_the_same() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));

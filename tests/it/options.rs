@@ -1,4 +1,4 @@
-//! The options that say whom to trust, at the command line: what they do, what is said at start, and bad input.
+//! The options that say whom to trust: what they do, what the start says, and bad input.
 
 use std::time::SystemTime;
 
@@ -158,7 +158,7 @@ fn what_the_operator_should_know_is_said_at_start() {
     let serving = serve(&dir, "--crl-required");
     let warning = "warning: no revocation list of CN=ca, and one is required: its clients are refused";
     eventually(|| serving.stderr().contains(warning));
-    // A board without a clock: it starts, and says why it lets nobody in.
+    // A board without a clock: the server starts, and says why it lets nobody in.
     dir.write("early.pem", Crl { this_update: SystemTime::now() + HOUR, ..Crl::number(2) }.pem(&ca));
     let serving = serve(&dir, "--crl early.pem");
     eventually(|| serving.stderr().contains("the revocation list of CN=ca is from the future, issued on 20"));

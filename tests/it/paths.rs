@@ -42,7 +42,7 @@ fn an_intermediate_vouches_for_nobody_by_itself_and_sheds_no_limit_of_its_root()
     let between = root.intermediate("between");
     let alice = between.client("alice").alone();
     assert_eq!(chain_code(&alice.chain, &trust_of(&other.pem(), &between.pem())), Some(RefusalCode::UnknownIssuer));
-    // Neither is it let in itself, as one of --ca would be.
+    // Nor is it let in itself, as a certificate in --ca would be.
     assert!(chain_code(std::slice::from_ref(&between.der), &trust_of(&root.pem(), &between.pem())).is_some());
 
     let limited = Ca::with("root", |params| {
@@ -96,7 +96,7 @@ fn named(value: DnValue) -> DistinguishedName {
     names
 }
 
-/// RFC 5280, section 7.1: however a name is written, it is that name.
+/// RFC 5280, section 7.1: a name is the same however it is written.
 #[test]
 fn t14_an_issuer_is_found_by_its_name_however_it_is_encoded() {
     let root = Ca::with("Example  CA", |_| {});
@@ -120,7 +120,7 @@ fn t14_an_issuer_is_found_by_its_name_however_it_is_encoded() {
     assert!(chain_code(&other.client("alice").alone().chain, &trust_of(&root.pem(), "")).is_some());
 }
 
-/// Section 4.2.1.1. webpki gave up after a hundred signatures, and a stranger cost as many (what he costs now: `trust::path`).
+/// Section 4.2.1.1. webpki gave up after a hundred signatures, and a stranger cost as many (the limit now: `trust::path`).
 #[test]
 fn t20_among_many_cas_of_one_name_the_right_one_is_found_by_its_key_identifier() {
     let namesakes: Vec<Ca> = (0..150).map(|_| Ca::new("rollover")).collect();

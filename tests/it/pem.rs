@@ -1,4 +1,4 @@
-//! Row T18 of the immunity matrix: whatever file holds PEM, all of it counts or is an error that names the line.
+//! Row T18 of the immunity matrix: in every PEM file, each block counts or is an error that names the line.
 
 use mtls_min::ServerCertificate;
 
@@ -9,7 +9,7 @@ fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// The first block whole, then the second one damaged: the text, the line at fault, and what has to be said.
+/// The first block whole, then the second one damaged: the text, the line at fault, and what the error must say.
 fn damages(one: &str, two: &str) -> Vec<(&'static str, Vec<u8>, usize, &'static str)> {
     let label = two.lines().next().unwrap().trim_start_matches("-----BEGIN ").trim_end_matches('-');
     let (begin, end) = (lines(one) + 1, lines(one) + lines(two));
@@ -163,7 +163,7 @@ fn certificate_key_and_parameters_may_stand_in_one_file_and_what_does_nothing_is
     assert_eq!(sent(made, &site.ca), 2);
     let curve_and_key = curve + &key;
     assert!(ServerCertificate::from_pem(chain.as_bytes(), curve_and_key.as_bytes()).unwrap().warnings().is_empty());
-    // Of two files, in either of which there is more than is read from it.
+    // Two files, each with more in it than is read from it.
     let made =
         ServerCertificate::from_pem((chain.clone() + &key).as_bytes(), (key.clone() + &chain).as_bytes()).unwrap();
     let said = made.warnings().join("\n");

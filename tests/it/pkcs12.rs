@@ -1,4 +1,4 @@
-//! PKCS#12 files in `check`, written octet by octet, so that each part can be odd or wrong. Those that other programs write are
+//! PKCS#12 files in `check`, encoded here, so that each part can be odd or wrong. Those that other programs write are
 //! in `tests/peers`.
 
 use mtls_min::pki::pkcs12_certificates;
@@ -66,7 +66,7 @@ fn mac(algorithm: &[u8]) -> Vec<u8> {
     seq(&[&seq(&[algorithm, &write(OCTETS, &[7; 20])]), &write(OCTETS, &[7; 8]), &write(2, &[1])])
 }
 
-/// As NSS writes it: no length is said beforehand, and strings are in pieces; within the strings likewise.
+/// As NSS writes it: indefinite lengths, and strings in pieces; the same within the strings.
 fn ber(der: &[u8]) -> Vec<u8> {
     let indefinite = |tag: u8, content: Vec<u8>| [&[tag, 0x80][..], &content, &[0, 0]].concat();
     let element = read(der);
@@ -85,7 +85,7 @@ fn ber(der: &[u8]) -> Vec<u8> {
                     _ => ber(&der),
                 }
             });
-            // A key has to stay as it is, as has a certificate, which is in a string.
+            // A key must stay as it is, and so must a certificate, which is in a string.
             let inside: Vec<u8> = inside.collect();
             indefinite(tag, inside)
         }
@@ -99,7 +99,7 @@ fn why_not(bytes: &[u8], password: &str) -> String {
     format!("{error}; {}", error.hint_text().unwrap_or_default())
 }
 
-/// Neither bag has an id (RFC 7292 asks for none), and the CAs stand first.
+/// Neither bag has an id (RFC 7292 does not require one), and the CAs come first.
 #[test]
 fn the_certificate_of_the_key_is_found_by_the_key_and_its_chain_by_names() {
     let ca = Ca::new("ca");
@@ -145,7 +145,7 @@ fn a_missing_part_is_named() {
     assert_eq!(pkcs12_certificates(&twice, "").unwrap().len(), 1);
 }
 
-/// Whatever the password is: it is not blamed.
+/// The error does not blame the password.
 #[test]
 fn a_method_that_is_not_known_is_named_by_its_number_at_least() {
     let null = write(5, &[]);
@@ -166,7 +166,7 @@ fn a_method_that_is_not_known_is_named_by_its_number_at_least() {
         (pbes2(&pbkdf2, &unknown, &aes), "not supported: 1.3.6.1.4.1.99999.1"),
         (pbes2(&unknown, &hmac_sha256, &aes), "not supported: 1.3.6.1.4.1.99999.1"),
         (pbes2(&pbkdf2, &hmac_sha256, &write(6, &[0x88, 0x37, 1])), "not supported: 2.999.1"),
-        // Of another kind altogether.
+        // Entirely different.
         (simple(&[0x2b, 6, 1, 4, 1, 0x86, 0x8d, 0x1f], 2), "a method that is not supported"),
     ] {
         let whole = file(&[&encrypted(&algorithm)], &[]);
@@ -178,7 +178,7 @@ fn a_method_that_is_not_known_is_named_by_its_number_at_least() {
             }
         }
     }
-    // Those that are read fail for the password, or for what was encrypted.
+    // Those that can be read fail for the password, or for what was encrypted.
     for algorithm in [simple(PBE, 3), simple(PBE, 6), pbes2(&pbkdf2, &hmac_sha256, &aes)] {
         let said = why_not(&file(&[&encrypted(&algorithm)], &[]), "secret");
         assert!(said.contains("is this the password of this file?"), "{said}");
@@ -193,7 +193,7 @@ fn what_protects_the_file_is_checked_where_it_is_known() {
     let sha1 = seq(&[&write(6, &[0x2b, 14, 3, 2, 26]), &write(5, &[])]);
     let said = why_not(&file(&[&infos], &mac(&sha1)), "secret");
     assert!(said.contains("is this the password of this file?"), "{said}");
-    // RFC 9579: its parameters are not read, and what it protects is.
+    // RFC 9579: its parameters are not read, but what it protects is.
     let pbmac1 = file(&[&infos], &mac(&seq(&[&oid(PKCS_5, &[14]), &seq(&[])])));
     assert_eq!(pkcs12_certificates(&pbmac1, "secret").unwrap().len(), 1);
 }

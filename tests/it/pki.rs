@@ -1,4 +1,4 @@
-//! The certificates of the demo: made once, never overwritten, and good for what they are for.
+//! The certificates of the demo: made once, never overwritten, and valid for their purpose.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -78,7 +78,7 @@ fn a_policy_decides_by_path_and_method() {
     assert_eq!(get(&running, Some(&mallory), "GET /health").1, "self_signed");
 }
 
-/// Rule and handler see the same path, or it is refused (row H5).
+/// Rule and handler see the same path, or the request is refused (row H5).
 #[test]
 fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
     let ca = Ca::new("ca");

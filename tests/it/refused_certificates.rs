@@ -79,7 +79,7 @@ fn t13_unknown_issuers_are_told_apart() {
     let mut without = below.alone();
     without.chain.push(ca.der.clone());
     refused(trust(&ca), &without, "missing_intermediate");
-    // Alone, nothing tells that "below" is below "ca" …
+    // Alone, nothing shows that "below" is below "ca" …
     refused(trust(&ca), &below.alone(), "unknown_issuer");
     // … unless they share their organisation.
     let of_acme = |params: &mut CertificateParams| params.distinguished_name.push(DnType::OrganizationName, "ACME");
@@ -115,7 +115,7 @@ fn t13_version_1_is_accepted_if_asked_for_and_only_from_a_ca_itself() {
     refused(accepting(), &Ca::new("other").client_v1("alice"), "unknown_issuer");
     // The name counts too, not the key alone.
     refused(accepting(), &ca.renewed_as("other").client_v1("alice"), "unknown_issuer");
-    // Version 3 is judged as ever.
+    // Version 3 is judged as before.
     refused(accepting(), &ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()), "expired");
     let late = ca.as_version_1(&ca.client_with("a", |p| p.not_after = (SystemTime::now() - HOUR / 2).into()).chain[0]);
     let judged = mtls_min::judge(&[late], &accepting(), SystemTime::now());
@@ -133,7 +133,7 @@ fn t13_long_and_heavy_chains_cost_no_more_than_a_refusal() {
         Some(above.map_or_else(|| ca.intermediate(&name), |above| above.intermediate(&name)))
     });
     refused(trust(&ca), &seven.unwrap().client("alice"), "chain_too_long");
-    // 60 kB in one certificate more.
+    // 60 kB in one further certificate.
     let mut heavy = ca.client("alice");
     let weight = CustomExtension::from_oid_content(
         &[1, 3, 6, 1, 4, 1, 99999, 1],

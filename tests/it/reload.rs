@@ -22,7 +22,7 @@ fn every_way_of_changing_a_file_is_noticed() {
     let (alice, bob) = (one.client("alice"), two.client("bob"));
     let dir = TempDir::new();
     let server = one.server();
-    // As Kubernetes mounts secrets: the files are links through `..data`, which is turned to another directory.
+    // As Kubernetes mounts secrets: the files are links through `..data`, which is changed to another directory.
     for (name, ca) in [("..one", &one), ("..two", &two)] {
         fs::create_dir(dir.path().join(name)).unwrap();
         dir.write(&format!("{name}/ca.pem"), ca.pem());
@@ -111,7 +111,7 @@ fn t3_a_bad_file_leaves_what_was_in_force_and_is_told_once() {
 }
 
 /// What ages while nobody touches it must not keep a later revocation out.
-/// Parsers have had bugs (RUSTSEC-2026-0104). Here it is the clock, which is asked when the files are read.
+/// Parsers have had bugs (RUSTSEC-2026-0104). Here the clock panics, which is asked when the files are read.
 #[test]
 fn t3_a_panic_while_the_files_are_read_is_not_the_last_reading() {
     let ca = Ca::new("ca");
@@ -124,7 +124,7 @@ fn t3_a_panic_while_the_files_are_read_is_not_the_last_reading() {
         SystemTime::now()
     };
     let running = start_watching_with(files(dir.path(), trust_in(dir.path())), |builder| builder.clock(clock));
-    // Once at the start; from then on, nobody asks before the files are read.
+    // Asked once at the start; after that, not before the files are read.
     eventually(|| asked.load(Ordering::SeqCst));
     is_broken.store(true, Ordering::SeqCst);
     running.trust.reload();
@@ -153,13 +153,13 @@ fn a_ca_that_expires_while_it_is_trusted_does_not_stop_the_reading_of_the_files(
     };
     assert!(refused(&after, &alice) && refused(&after, &old.client("bob")) && !refused(&after, &ca.client("carol")));
     assert!(after.warnings(clock).iter().any(|warning| warning.contains("the CA CN=old expired on")));
-    // One that comes in expired is a mistake.
+    // An expired CA that was not loaded before is a mistake.
     let only_ca = made_of(&ca.pem(), list(1)).build().unwrap();
     let error = later.rebuild(&only_ca).unwrap_err().to_string();
     assert!(error.contains("the CA CN=old expired on"), "{error}");
 }
 
-/// The list in force was of the present when it was read, or nobody would be judged by it.
+/// The list in force was not from the future when it was read, or it would not be in force.
 #[test]
 fn a_clock_that_is_set_back_does_not_stop_the_reading_of_the_files() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
@@ -175,10 +175,10 @@ fn a_clock_that_is_set_back_does_not_stop_the_reading_of_the_files() {
     let after = later.rebuild(&before).unwrap();
     let verdict = mtls_min::judge(&alice.chain, &after, earlier).verdict;
     assert!(matches!(verdict, mtls_min::Verdict::Refused(_)));
-    // One that comes in from the future, in the place of one that is good, is a mistake.
+    // A list from the future that replaces a good one is a mistake.
     let error = made_of(recent(1), recent(3)).now(earlier).rebuild(&after).unwrap_err().to_string();
     assert!(error.contains("from the future"), "{error}");
-    // In the place of one that is from the future itself, it is not.
+    // One that replaces another list from the future is not.
     made_of(recent(2), Crl::number(3).revoking(&alice)).now(earlier).rebuild(&after).unwrap();
 }
 
@@ -231,7 +231,7 @@ fn d6_a_storm_of_half_written_files_never_opens_or_empties_the_trust() {
     assert_eq!((status(&running, &alice), status(&running, &mallory)), (200, 401));
 }
 
-/// Files are best read at rest; but whoever writes on and on must not keep a revocation out.
+/// Files are read when nobody writes them; but a file that is written without end must not keep a revocation out.
 #[test]
 fn files_that_never_come_to_rest_are_read_all_the_same() {
     let ca = Ca::new("ca");

@@ -18,7 +18,7 @@ use crate::support::crl::Crl;
 use crate::support::pki::{Ca, HOUR, Holder};
 use crate::support::server::{Running, start, start_with, trust};
 
-/// Remembers whether the server ever gave a ticket or a session; offers what it has to whatever name, as a hostile client.
+/// Remembers whether the server ever gave a ticket or a session, and offers it under any name, as a hostile client.
 #[derive(Debug, Default)]
 struct Store {
     given: std::sync::Mutex<usize>,
@@ -81,7 +81,7 @@ fn r1_a_refused_client_gets_no_ticket_and_stays_refused() {
         for _ in 0..3 {
             let mut stream = connect_as(running.addr, Arc::clone(&config), "localhost");
             assert_eq!(exchange(&mut stream, GET).unwrap().status, 401);
-            // To the end, where tickets would have come.
+            // To the end, by which tickets would have come.
             let _ = stream.read(&mut [0; 16]);
             assert_eq!(stream.conn.handshake_kind(), Some(HandshakeKind::Full));
         }
@@ -146,7 +146,7 @@ fn a_change_of_trust_reaches_open_connections_at_their_next_request() {
         let mut stream = connect_as(running.addr, Arc::clone(&config), "localhost");
         assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
         running.trust.replace(trust(&new)).unwrap();
-        // It is told 401, or was closed while it idled.
+        // It gets 401, or was closed while it was idle.
         assert!(exchange(&mut stream, GET).map_or(true, |reply| reply.status == 401));
         let mut stream = connect_as(running.addr, config, "localhost");
         assert_eq!(exchange(&mut stream, GET).unwrap().status, 401);
@@ -170,7 +170,7 @@ fn start_resuming(trust: Trust) -> (Running, Arc<AtomicU32>) {
 fn visit(running: &Running, config: &Arc<ClientConfig>, name: &str) -> (HandshakeKind, u16) {
     let mut stream = connect_as(running.addr, Arc::clone(config), name);
     let status = exchange(&mut stream, GET).unwrap().status;
-    // To the end, where tickets may come.
+    // To the end, by which tickets have come, if any do.
     stream.conn.send_close_notify();
     let _ = stream.flush();
     let _ = stream.read(&mut [0; 16]);
@@ -209,7 +209,7 @@ fn an_authorised_client_resumes_its_session_where_that_is_asked_for() {
     assert_eq!(running.seen.codes(10), ["CN=alice"; 10]);
 }
 
-/// A resumed session gets no ticket of its own, so the key has to be proven again now and then.
+/// A resumed session gets no new ticket, so the key must be proven again from time to time.
 #[test]
 fn tickets_are_not_renewed_for_ever() {
     let ca = Ca::new("ca");

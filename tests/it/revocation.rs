@@ -225,7 +225,7 @@ fn t11_what_was_revoked_does_not_come_back_by_an_older_list_or_none() {
     assert!(trusting(&[&ca], &[same]).rebuild(&before).is_ok());
     assert!(trusting(&[&ca], &[new]).rebuild(&before).is_ok());
     assert!(trusting(&[&other], &[]).rebuild(&before).is_ok(), "the CA went with its list");
-    // Of two CAs of one name, each counts its own.
+    // Two CAs of one name: each has its own list.
     let made_anew = Ca::new("ca");
     let issued = SystemTime::now() - HOUR;
     let both = |old: u8, new: u8| {
@@ -336,7 +336,7 @@ fn pins_and_version_1_do_not_escape_revocation() {
     assert_eq!(verdict(&trust, &ca.client_v1("other"), SystemTime::now()), None);
 }
 
-/// What a path would lead to must not matter, because the client chooses what it sends.
+/// The path that a client chooses must not matter: it decides what it sends.
 #[test]
 fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
     let ca = Ca::new("ca");
@@ -362,7 +362,7 @@ fn a_revoked_pin_stays_out_whatever_is_sent_along_and_however_it_is_made() {
     }
 }
 
-/// Such a signature is not checked, so nothing says that the CA did not make it.
+/// Such a signature is not checked, so it may be the CA's.
 #[test]
 fn a_revoked_pin_stays_out_though_its_ca_signed_it_with_sha_1() {
     let ca = Ca::new("ca");
@@ -399,7 +399,7 @@ fn a_list_counts_for_its_issuer_only() {
     let trust = trusting(&[&ca], &[Crl::number(1).revoking(&ours).der(&ca)]).pem(other.pem(), "other").build().unwrap();
     refused_as(&trust, &ours, RefusalCode::Revoked, &[]);
     assert_eq!(verdict(&trust, &theirs, SystemTime::now()), None);
-    // Of two CAs with one key (a renewed one), both are meant by the one list.
+    // Two CAs with one key (a renewed CA): the list counts for both.
     let renewed = ca.renewed_as("ca");
     let trust =
         trusting(&[&ca], &[Crl::number(1).revoking(&ours).der(&ca)]).pem(renewed.pem(), "renewed").build().unwrap();
@@ -430,7 +430,7 @@ fn a_serial_number_with_leading_zeros_is_the_same_number() {
         let mut list = Crl::number(1);
         list.revoked.push((written, 0));
         let trust = trusting(&[&ca], &[list.der(&ca)]).build();
-        // A wrong encoding may be refused; it must not be missed.
+        // A wrong encoding may be refused; the entry must not be missed.
         if let Ok(trust) = trust {
             refused_as(&trust, &alice, RefusalCode::Revoked, &["unspecified"]);
         }

@@ -81,7 +81,7 @@ fn each_kind_of_rule_means_its_own_kind_of_name() {
     }
 }
 
-/// A CA can call those that it signs as it likes, so what counts is the CA that the operator loaded.
+/// A CA can give any name to what it signs, so what counts is the CA that the operator loaded.
 #[test]
 fn an_issuer_rule_means_a_loaded_ca_and_not_one_of_the_same_name() {
     let (ca, partner) = (Ca::new("ca"), Ca::new("partner"));
@@ -101,7 +101,7 @@ fn an_issuer_rule_means_a_loaded_ca_and_not_one_of_the_same_name() {
     assert!(error.contains("issuer:CN=below can never match") && error.contains("CN=ca"), "{error}");
 }
 
-/// RFC 5280, section 7.1: neither the kind of string nor letter case and blanks make another name.
+/// RFC 5280, section 7.1: neither the string type nor letter case nor blanks make another name.
 #[test]
 fn an_issuer_rule_that_would_mean_two_cas_is_an_error_that_offers_their_fingerprints() {
     let admin = Ca::with("Admin CA", |params| params.distinguished_name.push(DnType::OrganizationName, "Example"));
@@ -129,7 +129,7 @@ fn an_issuer_rule_that_would_mean_two_cas_is_an_error_that_offers_their_fingerpr
         for (holder, status) in [(admin.client("admin"), 200), (twin.client("mallory"), 403)] {
             assert_eq!(get(&running, Some(&holder), "GET /admin").0, status);
         }
-        // What the error offers.
+        // What the error suggests.
         let running = start(build(&format!("{first} or {second}")).unwrap());
         for holder in [admin.client("admin"), twin.client("other")] {
             assert_eq!(get(&running, Some(&holder), "GET /admin").0, 200);
@@ -217,7 +217,7 @@ fn t8_separators_within_values_make_no_new_names() {
         pki::name(&[&[(CN, 12, b"admin"), (CN, 12, b"mallory")]]),
         pki::name(&[&[(OU, 12, b"CN=admin"), (CN, 12, b"mallory")]]),
         pki::name(&[&[(CN, 12, b" admin")]]),
-        // Of another type, if only its number is cut to 128 bits.
+        // Another type, whose number is commonName's when it is cut to 128 bits.
         pki::name(&[&[(&[&[0x55, 4, 0x84][..], &[0x80; 17], &[3]].concat(), 12, b"admin")]]),
         // A tag of another class.
         pki::name(&[&[(CN, 0x8c, b"admin")]]),
@@ -225,7 +225,7 @@ fn t8_separators_within_values_make_no_new_names() {
         misses("dn:CN=admin", &ca, &ca.with_subject(&base, &subject), "the nearest rule is dn:CN=admin");
         misses("cn:admin", &ca, &ca.with_subject(&base, &subject), "the nearest rule is cn:admin");
     }
-    // The same value in other kinds of string is the same value.
+    // The same value in another string type is the same value.
     for subject in [
         pki::name(&[&[(CN, 30, b"\0a\0d\0m\0i\0n")]]),
         pki::name(&[&[(CN, 20, b"admin")]]),
@@ -262,7 +262,7 @@ fn t8_a_dn_rule_means_one_whole_subject_however_it_is_written() {
             }
         }
     }
-    // Each is meant by what is shown of it, in a policy too, with quotes and without.
+    // Each is matched by its name as shown, in a policy too, with quotes and without.
     for holder in all {
         let shown = mtls_min::Identity::from_der(&holder.chain[0]).unwrap().subject().to_owned();
         matches(&format!("dn:{shown}"), &ca, holder);
@@ -273,7 +273,7 @@ fn t8_a_dn_rule_means_one_whole_subject_however_it_is_written() {
     }
 }
 
-/// RFC 4514, section 2.4: what is no string is shown as # and digits, and a string may look like that.
+/// RFC 4514, section 2.4: a value that is not a string is shown as # and digits, and a string may look like that.
 #[test]
 fn t8_a_rule_is_text_and_equal_to_no_value_that_is_no_string() {
     let ca = Ca::new("ca");

@@ -1,5 +1,5 @@
-//! webpki's opinion beside ours, on random chains: whom we let in, webpki lets in too, and the other way round. What it does not
-//! look at (key usages, and of a CA of trust all but its names) is looked at here, on each path that it offers. The chains are
+//! Our verdict compared with webpki's on random chains: they must agree. What webpki does not
+//! look at (key usages, and everything but the name constraints of an anchor) is checked here, on each path that it finds. The chains are
 //! the same in each run.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// A CA: what it is called, with which key, and its certificate.
+/// A CA: its name, its key and its certificate.
 struct Ca {
     params: CertificateParams,
     key: KeyPair,
@@ -51,11 +51,11 @@ struct World {
     /// Of the operator's --intermediates.
     loaded: Vec<CertificateDer<'static>>,
     chain: Vec<CertificateDer<'static>>,
-    /// Those whose key usage is not for what they do.
+    /// Those whose key usage does not allow what they do.
     unfit: Vec<CertificateDer<'static>>,
 }
 
-/// Up to three levels of CAs below the root, with up to three certificates each: of two names and two keys, so that there are
+/// Up to three levels of CAs below the root, with up to three certificates each, of two names and two keys, so that there are
 /// several ways up, some of which hold.
 fn world(random: &mut Random) -> World {
     let root = root(random);
@@ -104,7 +104,7 @@ fn world(random: &mut Random) -> World {
 
 fn root(random: &mut Random) -> Ca {
     let (mut params, key) = (authority(random, "root"), key());
-    // The rest of it would be no root.
+    // Other changes would make it something else than a root.
     params.is_ca = IsCa::Ca(*random.of(&[
         BasicConstraints::Unconstrained,
         BasicConstraints::Unconstrained,
@@ -117,7 +117,7 @@ fn root(random: &mut Random) -> Ca {
     Ca { params, key, der }
 }
 
-/// By one of those above, or by its name with another key.
+/// Issued by one of those above, or by its name with another key.
 fn signed(random: &mut Random, params: &mut CertificateParams, own: &KeyPair, above: &[Ca]) -> CertificateDer<'static> {
     let issuer = random.of(above);
     params.use_authority_key_identifier_extension = !random.one_in(4);
@@ -212,7 +212,7 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-/// So many hours from now.
+/// This many hours from now.
 fn at(hours: i64) -> SystemTime {
     let distance = HOUR * hours.unsigned_abs() as u32;
     if hours < 0 { now() - distance } else { now() + distance }
@@ -220,7 +220,7 @@ fn at(hours: i64) -> SystemTime {
 
 fn ours(world: &World) -> Result<(), (RefusalCode, String)> {
     let builder = Trust::builder().pem(pem(&world.root), "root").now(now());
-    // Those that may complete no path are not taken; the client may send them as well.
+    // Those that could not complete a path are not accepted; the client may send them as well.
     let taken = |der: &&CertificateDer<'_>| builder.clone().intermediates(pem(der), "between").build().is_ok();
     let loaded: String = world.loaded.iter().filter(taken).map(|der| pem(der)).collect();
     let trust = if loaded.is_empty() { builder } else { builder.intermediates(loaded, "between") };
@@ -261,6 +261,6 @@ fn webpki_agrees_on_random_chains() {
             _ => panic!("chain {seed}: ours {ours:?}, webpki's {theirs:?}"),
         }
     }
-    // Or it would show little.
+    // Otherwise the test would show little.
     assert!(both_in > 100 && both_out > 100, "{both_in} {both_out}");
 }

@@ -1,4 +1,4 @@
-//! The server's own certificate: what is told of it at the start and at each reload.
+//! The server's own certificate: what the start and each reload report about it.
 
 use mtls_min::ServerCertificate;
 use rcgen::{ExtendedKeyUsagePurpose as Eku, SanType};
@@ -49,7 +49,7 @@ fn a_certificate_that_is_not_part_of_the_servers_chain_is_told_with_its_line_and
     let (upper, lower) = (ca.intermediate("upper"), ca.intermediate("upper").intermediate("lower"));
     let server = lower.server();
     let [leaf, lower, own_upper] = [0, 1, 2].map(|at| pem(&server.chain[at]));
-    // It has the name of the one that is needed, and another key.
+    // It has the right name, and another key.
     let namesake = pem(&upper.der);
     let (root, client) = (ca.pem(), pem(&ca.client("alice").chain[0]));
     for (chain, unrelated) in [
@@ -60,7 +60,7 @@ fn a_certificate_that_is_not_part_of_the_servers_chain_is_told_with_its_line_and
         (vec![&leaf, &lower, &client], vec![(2, "CN=alice")]),
         (vec![&leaf, &lower, &namesake], vec![(2, "CN=upper")]),
         (vec![&leaf, &lower, &own_upper, &leaf], vec![(3, "CN=localhost")]),
-        // The one between is missing.
+        // The intermediate is missing.
         (vec![&leaf, &own_upper, &root], vec![(1, "CN=upper"), (2, "CN=ca")]),
     ] {
         let text: String = chain.iter().map(|pem| pem.as_str()).collect();
@@ -80,7 +80,7 @@ fn a_certificate_that_is_not_part_of_the_servers_chain_is_told_with_its_line_and
         "{:?}",
         made.warnings()
     );
-    // One past the limit: whom each of so many has signed is not looked into.
+    // One past the limit: in a longer chain, signatures are not checked.
     let long = leaf + &root.repeat(16);
     let made = ServerCertificate::from_pem(long.as_bytes(), server.key_pem().as_bytes()).unwrap();
     assert!(made.warnings()[0].contains("here begin 17 certificates"), "{:?}", made.warnings());

@@ -1,4 +1,4 @@
-//! Row D1 of the immunity matrix: slow clients, in whatever phase, do not hold the server up.
+//! Row D1 of the immunity matrix: slow clients, in any phase, do not hold up the server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,9 +13,9 @@ use crate::support::wire::{SLOW_CLIENTS, client_hello};
 
 const WORKERS: usize = 8;
 
-/// Serves a good client while 500 others each hold a connection in some phase, and sees the 500 off at their deadline.
+/// Serves a good client while 500 others each hold a connection in some phase; the 500 are cut at their deadline.
 ///
-/// `hold` makes one slow client: a connection that has got as far as the phase and stays there.
+/// `hold` makes one slow client: a connection that has reached the phase and stays there.
 fn good_clients_are_served_beside<S: Send>(phase: &str, hold: impl Fn(&Running) -> S + Sync, drip: impl Fn(&mut S)) {
     let ca = Ca::new("ca");
     let deadline = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! When TLS fails, the operator is told why, in plain words and with the repair.
+//! When TLS fails, the operator is told why and how to repair it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -70,7 +70,7 @@ fn a_client_that_does_not_trust_the_server_is_called_that() {
     }
 }
 
-/// RFC 8446, section 6.2, and the older alerts of RFC 5246: whatever the client's last word is.
+/// RFC 8446, section 6.2, and the older alerts of RFC 5246: whichever alert the client sends last.
 #[test]
 fn what_a_client_says_at_its_end_is_told() {
     let ca = Ca::new("ca");
@@ -94,7 +94,7 @@ fn what_a_client_says_at_its_end_is_told() {
     }
 }
 
-/// As some clients do with a server that they do not trust.
+/// Some clients do this with a server that they do not trust.
 #[test]
 fn a_client_that_leaves_when_it_has_seen_the_certificate_is_told_and_one_that_tries_the_port_is_not() {
     let ca = Ca::new("ca");
@@ -161,7 +161,7 @@ fn what_is_not_tls_is_called_that() {
     let running = start(trust(&ca));
     send(&running, b"GET / HTTP/1.1\r\n\r\n");
     told(&running, &["PlainHttp"]);
-    // TLS it is, and nonsense.
+    // TLS records with nonsense in them.
     let mut nonsense = hello([3, 3], &[0xc0, 0x2b], &[]);
     nonsense[5] = 99;
     send(&running, &nonsense);
@@ -185,7 +185,7 @@ fn a_client_without_the_key_of_its_certificate_is_told_and_so_is_one_that_shows_
     }
 }
 
-/// rustls holds 64 KiB of a message: a little less than that fits, with the records around it, and what does not is told.
+/// rustls holds 64 KiB of a message: a little less than that fits, with the records around it, and what does not fit is reported.
 #[test]
 fn d3_a_chain_that_is_too_long_for_the_handshake_is_told() {
     let ca = Ca::new("ca");
@@ -209,7 +209,7 @@ fn d3_a_chain_that_is_too_long_for_the_handshake_is_told() {
 #[test]
 fn tls_that_fails_long_after_the_handshake_is_not_called_a_handshake() {
     let ca = Ca::new("ca");
-    // A record of application data that nobody encrypted.
+    // A record of application data that is not encrypted.
     let forged = [&[23, 3, 3, 0, 32][..], &[9; 32]].concat();
     for version in VERSIONS {
         let begun = Arc::new(AtomicBool::new(false));

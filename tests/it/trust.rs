@@ -39,7 +39,7 @@ fn t1_a_stolen_public_certificate_fails_the_handshake() {
     let ca = Ca::new("ca");
     let stolen = |chain| Holder { chain, key: pki::private(&pki::key()) };
     let running = start(trust(&ca));
-    // Also where the possession is proven by the bare key: a certificate of version 1.
+    // Also where possession is proven with the raw key: a certificate of version 1.
     for victim in [ca.client("alice"), ca.client_v1("alice")] {
         for version in VERSIONS {
             assert!(get(running.addr, Some(&stolen(victim.chain.clone())), version).is_err(), "{version:?}");
@@ -50,7 +50,7 @@ fn t1_a_stolen_public_certificate_fails_the_handshake() {
     eventually(|| running.seen.events().iter().filter(|event| event.contains("HandshakeFailed")).count() == 4);
 }
 
-/// Takes down the names of issuers that the server asks for.
+/// Records the names of issuers that the server asks for.
 #[derive(Debug, Default)]
 struct Asked(std::sync::Mutex<Vec<Vec<u8>>>);
 
@@ -69,7 +69,7 @@ impl rustls::client::ResolvesClientCert for Asked {
     }
 }
 
-/// A browser offers its user no other certificates.
+/// A browser offers its user only certificates of these issuers.
 #[test]
 fn a_client_is_told_whose_certificates_it_may_show() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
@@ -95,7 +95,7 @@ fn a_client_is_told_whose_certificates_it_may_show() {
 #[test]
 fn t2_the_verdict_always_fits_the_client() {
     const THREADS: usize = 64;
-    // In all 100,000 requests; most of them on kept connections.
+    // 100,000 requests in all, most of them on kept connections.
     const CONNECTIONS: usize = 6;
     const REQUESTS: usize = 300;
     let ca = Ca::new("ca");
@@ -199,7 +199,7 @@ fn a_renewed_ca_takes_over_when_the_old_one_expires() {
             assert!(matches!(judged.verdict, mtls_min::Verdict::Authorised(_)), "after {later} s");
         }
     }
-    // Alone, the old one is over.
+    // The old one alone has expired.
     let judged = mtls_min::judge(&holder.chain, &trust(&old), now + Duration::from_secs(120));
     let mtls_min::Verdict::Refused(refusal) = judged.verdict else { panic!("an expired CA vouched") };
     assert_eq!(refusal.code().as_str(), "expired");

@@ -27,7 +27,7 @@ fn the_lines_that_the_demo_prints_work_when_typed() {
     assert_eq!(silent(&twice), "hello world\n1\nhello world\n0\n");
     assert!(silent(&format!("{} -I", lines[0])).starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(silent(&format!("{} -H 'Accept: text/html'", lines[0])).contains("<strong>client1</strong>"));
-    // curl does not ask for a password at the challenge.
+    // curl does not offer a password at the challenge.
     assert!(silent(&format!("{} -i --anyauth -u a:b", lines[1])).contains("401 Unauthorized"));
     // A second demo overwrites nothing and knows the password.
     let again = Serving::start(&binary(), dir.path(), &["demo", "--listen", "127.0.0.1:0"]);

@@ -1,4 +1,4 @@
-//! What the log says of other programs that do not get through their handshake, and that its JSON is JSON.
+//! What the log says about other programs whose handshake fails, and that its JSON is JSON.
 
 use crate::support::client::eventually;
 use crate::support::command::{Serving, binary, run};
@@ -28,7 +28,7 @@ fn other_programs_whose_handshakes_fail_are_told_why_and_every_line_is_json_to_p
         let wanted = format!("\"code\":\"{code}\",\"repair\":\"");
         eventually(|| serving.stderr()[before..].contains(&wanted));
     }
-    // A name and a target that want to end their quotation marks.
+    // A name and a target that try to end their quotation marks.
     let subject = "/CN=a\\\"b\\\\c\\n";
     sh(
         dir.path(),

@@ -1,4 +1,4 @@
-//! What node's https server tells apart (`authorizationError`), we tell apart too.
+//! What node's https server distinguishes (`authorizationError`), we distinguish too.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -5,7 +5,7 @@ use crate::support::command::{Serving, binary};
 use crate::support::files::TempDir;
 use crate::tools::{sh, try_sh};
 
-/// The commands of the usual article, word for word but for the questions they ask.
+/// The commands of the usual article, word for word except for the questions they ask.
 const ARTICLE: &str = "
 openssl req -new -x509 -days 365 -nodes -subj /CN=ca -keyout ca-key.pem -out ca.pem
 openssl genrsa -out server-key.pem 4096
@@ -71,7 +71,7 @@ fn what_make_certs_sh_makes_works_and_is_not_overwritten() {
     );
 }
 
-/// The two ways of making certificates make the same: what one of them left, the other completes.
+/// Both ways of making certificates make the same: what one leaves out, the other completes.
 #[test]
 fn the_demo_completes_what_make_certs_sh_made() {
     let dir = TempDir::new();

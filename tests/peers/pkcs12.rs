@@ -127,7 +127,7 @@ fn checked(dir: &TempDir, options: &str) -> (bool, String) {
     try_sh(dir.path(), &format!("{} check --ca ca.pem it.p12 {options}", binary().display()))
 }
 
-/// And the other way round: what others make is checked, chain included; the password of another file is said to be one.
+/// And the other way round: what others make is checked, chain included; a wrong password is reported as one.
 #[test]
 fn pkcs12_files_of_openssl_java_nss_and_such_as_windows_makes_are_checked() {
     let dir = below_an_intermediate();
@@ -200,7 +200,7 @@ fn an_empty_password_is_one_and_what_is_not_encrypted_needs_none() {
     }
 }
 
-/// And the way out that is told leads out.
+/// The repair in the message works.
 #[test]
 fn a_method_of_encryption_that_is_not_read_is_named_and_no_password_is_blamed() {
     let dir = below_an_intermediate();
@@ -301,7 +301,7 @@ fn openssl_verifies_the_revocation_list_and_finds_the_revoked_on_it() {
     }
 }
 
-/// What a thief makes with the key of the CA, against the clients that trust it.
+/// What a thief can make with the key of the CA, against the clients that trust it.
 const THIEF: &str = "
 printf 'subjectAltName=DNS:other.test,OTHER\\nbasicConstraints=CA:FALSE\\n' > ext
 openssl req -newkey rsa:2048 -nodes -keyout thief-key.pem -subj /CN=other.test -out thief.csr

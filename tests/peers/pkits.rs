@@ -1,9 +1,9 @@
 //! NIST PKITS, the Public Key Interoperability Test Suite (version 1.0.1 of 2011), which tries every rule of RFC 5280, section
-//! 6: nobody is let in whom it calls invalid, and whoever is refused although it calls him valid is so for a reason that
-//! stands here. `tests/run` gets the files, which are in the public domain, from the PyPI package `cryptography_vectors`.
+//! 6: nobody is let in whom it calls invalid, and each client that it calls valid and we refuse has its reason
+//! here. `tests/run` gets the files, which are in the public domain, from the PyPI package `cryptography_vectors`.
 //!
-//! It is run by its default settings: no policy is asked for. Of a test that has variants with other settings the verdict for
-//! those holds: where one of its variants is valid, the test is so without asking for more.
+//! It is run with its default settings: no policy is asked for. For a test that has variants with other settings, the verdict for
+//! the default settings counts: where one of its variants is valid, the test is valid without asking for more.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,7 +35,7 @@ const REFUSED_ALTHOUGH_VALID: &[(&str, &[&str])] = &[
 const LET_IN_ALTHOUGH_INVALID: &[(&str, &[&str])] =
     &[("delta lists are not supported, so what only they revoke is not known", &["4.15.4"])];
 
-/// In the years for which the suite was made.
+/// A time in the years for which the suite was made.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000)
 }
@@ -95,7 +95,7 @@ impl Loaded {
         self.lists.iter().fold(builder, |builder, name| builder.crl(list(name), *name))
     }
 
-    /// What of a test's files is taken; why the rest is not.
+    /// Which of a test's files are accepted, and why the others are not.
     fn of(row: &Row) -> (Self, Vec<String>) {
         let (mut loaded, mut said) = (Self::default(), Vec::new());
         for name in &row.certificates[1..] {
@@ -158,13 +158,13 @@ fn every_test_of_nist_pkits_has_the_verdict_that_stands_here() {
     let (trust, not_required) = (all.builder().require_crls().build().unwrap(), all.builder().build().unwrap());
     for row in &rows {
         compare(row, row.ours, all.judge(row, &trust));
-        // What is revoked is so in any case.
+        // What is revoked stays revoked.
         compare(row, if row.ours == "crl_missing" { "in" } else { row.ours }, all.judge(row, &not_required));
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// It is the lists that refuse whoever is refused by them, and nothing else depends on who brings the intermediates.
+/// Who brings the intermediates changes nothing, except for clients that are refused by a list.
 #[test]
 fn without_lists_and_all_sent_by_the_client_the_verdicts_are_those_of_the_certificates() {
     let trust = Loaded::default().builder().build().unwrap();

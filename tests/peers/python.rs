@@ -1,4 +1,4 @@
-//! Python's ssl module: a client by another hand, which also writes all of a body before it reads.
+//! Python's ssl module: an independent client, which also writes all of a body before it reads.
 
 use crate::support::command::{Serving, binary};
 use crate::support::files::TempDir;

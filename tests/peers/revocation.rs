@@ -8,7 +8,7 @@ use crate::support::files::TempDir;
 use crate::support::pki::Holder;
 use crate::tools::{sh, try_sh};
 
-/// Every line of the recipe, as it stands in the guide, with another port and the server's options to listen there.
+/// Every line of the recipe in the guide, with another port and the server's options to listen there.
 #[test]
 fn the_recipe_of_the_guide_works_when_typed() {
     let guide = include_str!("../../docs/guide.md");

@@ -1,4 +1,4 @@
-//! The smallest build, as the guide has it built, where nothing else is: in an empty root directory, with little memory and few
+//! The smallest build, made as the guide says, in an empty root directory, with little memory and few
 //! descriptors.
 
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ fn the_smallest_build_serves_in_an_empty_root_with_little_memory_and_sheds() {
     dir.write("root/certs/server-crt.pem", server.pem());
     dir.write("root/certs/server-key.pem", server.key_pem());
     sh(dir.path(), &format!("cp {} root/mtls-min", program.display()));
-    // Kilobytes, and descriptors for 32 connections. Who is not root becomes it in a name space.
+    // Kilobytes, and descriptors for 32 connections. A user who is not root becomes root in a name space.
     let limited = "ulimit -v 60000; ulimit -n 64; [ $(id -u) = 0 ] || become='unshare -r'\n";
     let script = dir.write("limited", format!("{limited}exec $become chroot root /mtls-min --listen 127.0.0.1:0\n"));
     let mut serving = Serving::start(Path::new("/bin/sh"), dir.path(), &[script.to_str().unwrap()]);
@@ -46,7 +46,7 @@ fn build() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(env!("CARGO"));
-    // Flags of the environment would take the place of the alias's.
+    // RUSTFLAGS in the environment would replace those of the alias.
     cargo.args(["smallest", "--locked", "--quiet", "--target", &target]).current_dir(root).env_remove("RUSTFLAGS");
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_TARGET_DIR", root.join("target"));
     assert!(cargo.status().unwrap().success());

@@ -1,4 +1,4 @@
-//! openssl's verdict beside ours, for certificates that openssl makes: signatures by RSA-PSS, e-mail addresses in the subject,
+//! Our verdict compared with openssl's, for certificates that openssl makes: signatures by RSA-PSS, e-mail addresses in the subject,
 //! a CA that was remade or exists twice.
 
 use crate::support::command::run;
@@ -50,7 +50,7 @@ fn leaf(dir: &TempDir, ca: &str, more: &str) {
     );
 }
 
-/// Whether openssl takes it, and what we say.
+/// Whether openssl accepts it, and what we say.
 fn verdicts(dir: &TempDir, ca: &str) -> (bool, String) {
     let (taken, _) = try_sh(dir.path(), &format!("openssl verify -purpose sslclient -CAfile {ca}.pem leaf.pem"));
     let check = run(dir.path(), &["check", "--ca", &format!("{ca}.pem"), "leaf.pem"]);

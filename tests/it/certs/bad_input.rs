@@ -124,7 +124,7 @@ fn a_list_that_is_not_this_cas_stops_everything() {
     assert!(said.contains("certs/index.txt") && said.contains("is at its maximum"), "{said}");
 }
 
-/// Whoever may not look into the directory must not be sent to make another CA.
+/// Without the right to read the directory, the hint must not be to make another CA.
 #[test]
 fn a_ca_that_cannot_be_looked_at_is_not_said_to_be_missing() {
     let dir = initialised();
@@ -137,7 +137,7 @@ fn a_ca_that_cannot_be_looked_at_is_not_said_to_be_missing() {
     }
 }
 
-/// As on a machine without a battery, before it has asked for the time: the server would take the list for the newest, and
+/// As on a machine without a battery-backed clock, before it has asked for the time: the server would take the list for the newest, and
 /// refuse everybody once the clock is set.
 #[test]
 fn nothing_is_signed_by_a_clock_from_before_the_ca() {

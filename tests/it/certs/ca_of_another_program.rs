@@ -1,4 +1,4 @@
-//! `mtls-min certs` with a CA that another program made: what that one revoked stays revoked, and what is signed fits the CA
+//! `mtls-min certs` with a CA that another program made: what that program revoked stays revoked, and what is signed fits the CA
 //! byte for byte.
 
 use std::fs;
@@ -33,7 +33,7 @@ fn hexadecimal(serial: &[u8]) -> String {
     serial.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// Whoever was told to sign a list there let everybody in again whom the other program had revoked.
+/// The hint was once to sign a list there, which let in again everybody whom the other program had revoked.
 #[test]
 fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     let dir = directory_of(&Ca::new("ca"));
@@ -43,7 +43,7 @@ fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     assert!(said.contains("--empty") && said.contains("--adopt"), "{said}");
     assert!(done(&dir, "list").contains("no revocation list yet: `mtls-min certs crl --empty` signs one"));
     assert_eq!(snapshot(&dir).len(), before.len() + 1, "the lock, and nothing else");
-    // That certificates were made here does not say that none was revoked elsewhere.
+    // Certificates made here do not prove that none was revoked elsewhere.
     done(&dir, "client alice");
     let before = snapshot(&dir);
     for args in ["crl", "crl --days 9", "revoke alice", "renew alice --revoke-old"] {
@@ -104,7 +104,7 @@ fn what_the_other_program_revoked_is_taken_over_with_its_list() {
     assert_eq!(get(running.addr, Some(&ca.client("dora")), &TLS13).unwrap().status, 200);
 }
 
-/// The way out where index.txt is lost, and no backup of it is there.
+/// The way out when index.txt is lost and there is no backup.
 #[test]
 fn a_lost_index_is_made_anew_from_the_list() {
     let dir = initialised();
@@ -283,7 +283,7 @@ fn a_ca_key_that_is_encrypted_or_anothers_is_told_as_that() {
     }
 }
 
-/// Nobody is told to make a list who was told before that another program's list is not good enough.
+/// No hint says to make a list after a hint that another program's list is not good enough.
 #[test]
 fn no_hint_sends_the_holder_of_another_programs_list_to_an_empty_one() {
     let ca = Ca::new("ca");
@@ -299,7 +299,7 @@ fn no_hint_sends_the_holder_of_another_programs_list_to_an_empty_one() {
     assert_eq!(certs(&dir, "crl").0, 1);
 }
 
-/// RFC 5280, section 5.2.5: whom the other lists of the CA revoke, this one does not say.
+/// RFC 5280, section 5.2.5: this list does not say whom the other lists of the CA revoke.
 #[test]
 fn a_list_of_a_part_of_the_certificates_is_not_taken_over_as_the_list_of_all() {
     let ca = Ca::new("ca");
@@ -319,7 +319,7 @@ fn a_list_of_a_part_of_the_certificates_is_not_taken_over_as_the_list_of_all() {
     }
 }
 
-/// -1 is ff in an INTEGER, and 255 is 00 ff: to sign the one as the other lets one client in, and keeps another out.
+/// -1 is ff in an INTEGER, and 255 is 00 ff. Writing one for the other would let in a revoked client and refuse another.
 #[test]
 fn a_negative_serial_number_is_not_signed_anew_as_a_positive_one() {
     let ca = Ca::new("ca");
@@ -373,7 +373,7 @@ fn a_list_that_follows_another_programs_is_no_earlier() {
     assert!(after.crls().next().unwrap().this_update() >= before.crls().next().unwrap().this_update());
 }
 
-/// A list of another program in the place of ours: what it revoked is learned, and it is not said to be from a backup.
+/// Another program's list in place of ours: what it revoked is taken over, and it is not called a backup.
 #[test]
 fn a_list_without_a_number_beside_an_index_is_learned_from() {
     let ca = Ca::new("ca");
@@ -392,7 +392,7 @@ fn a_list_without_a_number_beside_an_index_is_learned_from() {
     assert_eq!(listed(&dir).len(), 2);
 }
 
-/// RFC 5280, section 4.2.1.3: such a CA has its lists signed by nobody. That is said with what mends it, and it does.
+/// RFC 5280, section 4.2.1.3: no list of such a CA is valid. The message says so with the repair, and the repair works.
 #[test]
 fn a_ca_whose_key_usage_allows_no_lists_is_told_apart_and_how_to_mend_it() {
     let ca = Ca::new("ca");

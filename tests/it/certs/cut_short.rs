@@ -45,7 +45,7 @@ fn killed_over_a_large_file(dir: &TempDir, args: &str) {
     assert!(!Command::new("sh").args(["-c", &script]).current_dir(dir.path()).output().unwrap().status.success());
 }
 
-/// The list is large by the name of the CA, the index is not.
+/// The name of the CA makes the list large; the index stays small.
 #[test]
 fn a_revocation_is_in_the_index_before_its_list_is_written() {
     let dir = TempDir::new();
@@ -101,7 +101,7 @@ fn a_certificate_whose_making_was_cut_short_is_made_by_the_next_try() {
     }
 }
 
-/// Killed while the new files took their names: whoever comes next finishes it, so that certificate and key fit.
+/// Killed while the new files were renamed: the next command finishes it, so that certificate and key fit.
 #[test]
 fn a_renewal_that_was_cut_short_is_finished_by_the_next_who_comes() {
     let whole = initialised();
@@ -144,7 +144,7 @@ fn what_killed_processes_left_is_taken_away_in_time() {
     assert_eq!(left, ["notes.2026-11.tmp", "notes.new", "young.1-2.mtls-min-tmp"]);
 }
 
-/// As somebody calls them who changes a key by hand.
+/// Names that people give to files when they change a key themselves.
 #[test]
 fn a_file_that_somebody_called_new_is_left_alone() {
     let dir = initialised();

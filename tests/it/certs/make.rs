@@ -1,4 +1,4 @@
-//! `mtls-min certs init` and `client`: what is made, for whom it is good, and what the list says of it.
+//! `mtls-min certs init` and `client`: what is made, what it is valid for, and what the list says about it.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -155,7 +155,7 @@ fn the_list_shows_name_serial_state_and_days_left() {
     assert!(done(&dir, "list").contains(&expired));
 }
 
-/// What a stolen CA key is worth: a server certificate for another site, made with it, is refused by those who trust the CA.
+/// With a stolen CA key: a server certificate for another site is refused by those who trust the CA.
 #[test]
 fn the_name_constraints_of_the_ca_hold_for_who_has_its_key() {
     let now = SystemTime::now();

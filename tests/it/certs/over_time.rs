@@ -1,4 +1,4 @@
-//! `mtls-min certs` as time goes by: who was revoked gets a new certificate, and a directory comes back from a backup.
+//! `mtls-min certs` over time: a revoked client gets a new certificate, and a directory is restored from a backup.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -38,7 +38,7 @@ fn a_new_phone_gets_a_certificate_under_the_name_of_the_revoked_one() {
     }
     let new = digits(identity(&dir, "phone").serial());
     assert_eq!(crl(&dir).2, [(old.clone(), 1)], "the old one stays revoked");
-    // It can be renewed, revoked and made once more.
+    // It can be renewed, revoked and made again.
     done(&dir, "renew phone");
     done(&dir, "revoke phone");
     assert!(crl(&dir).2.iter().any(|(serial, _)| *serial == new));
@@ -84,7 +84,7 @@ fn only_files_of_a_revoked_certificate_make_room() {
     dir.write(&format!("certs/alice.revoked-{serial}.p12"), "mine");
     refused("the other name is taken");
     fs::remove_file(dir.path().join(format!("certs/alice.revoked-{serial}.p12"))).unwrap();
-    // Somebody was killed who had moved all but the certificate: the next try finishes.
+    // The command was killed after it had moved all but the certificate: the next one finishes.
     fs::rename(
         dir.path().join("certs/alice-key.pem"),
         dir.path().join(format!("certs/alice.revoked-{serial}-key.pem")),
@@ -106,7 +106,7 @@ fn a_request_that_cannot_be_met_moves_no_file() {
     }
 }
 
-/// Numbers that count from one list to the next come again after a restore, with other lists behind them.
+/// Numbers that count up by one come again after a restore, for different lists.
 #[test]
 fn a_directory_from_a_backup_uses_no_number_of_a_list_again() {
     let dir = initialised();
@@ -124,7 +124,7 @@ fn a_directory_from_a_backup_uses_no_number_of_a_list_again() {
     }
     directory.sign_crl(None, at(4)).unwrap();
     assert!(crl(&dir).0 > newest, "a server that has met the newest list sees that this is another, later one");
-    // Within a second, and by a clock that went back, numbers grow all the same.
+    // Numbers grow within a second too, and when the clock goes back.
     let mut last = crl(&dir).0;
     for when in [at(4), at(4), at(1)] {
         directory.sign_crl(None, when).unwrap();
@@ -133,7 +133,7 @@ fn a_directory_from_a_backup_uses_no_number_of_a_list_again() {
     }
 }
 
-/// A server takes the numbers of older directories, which counted from 1, and goes on from there.
+/// A server accepts the numbers of older directories, which counted from 1, and the larger ones after them.
 #[test]
 fn an_index_that_counted_its_lists_goes_on_with_the_time() {
     let dir = initialised();
@@ -174,7 +174,7 @@ fn a_restored_directory_learns_from_the_list_that_a_server_has() {
     assert_eq!(get(serving.addr, Some(&holder(&dir, "bob")), &TLS13).unwrap().status, 200);
 }
 
-/// Else nobody would ever know it.
+/// Otherwise nobody would ever know it.
 #[test]
 fn a_password_that_cannot_be_shown_is_an_error_with_its_mend() {
     let dir = initialised();
@@ -219,7 +219,7 @@ fn a_running_server_takes_the_new_certificate_of_a_revoked_name() {
     assert_eq!(status(old), 401);
 }
 
-/// What a hint says between back quotes is typed as it stands.
+/// What a hint puts between back quotes can be typed as it is.
 #[test]
 fn the_commands_in_hints_name_the_directory_that_is_worked_in() {
     let dir = TempDir::new();
@@ -237,7 +237,7 @@ fn the_commands_in_hints_name_the_directory_that_is_worked_in() {
     fs::remove_file(dir.path().join("my certs/crl.pem")).unwrap();
     let said = certs(&["list"]);
     assert!(said.contains("`mtls-min certs --dir 'my certs' crl`"), "{said}");
-    // In a cause.
+    // In the cause of an error.
     fs::remove_file(dir.path().join("my certs/index.txt")).unwrap();
     let said = certs(&["revoke", "phone"]);
     assert!(said.contains("`mtls-min certs --dir 'my certs' ") && !said.contains("certs crl"), "{said}");

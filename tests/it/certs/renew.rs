@@ -79,7 +79,7 @@ fn what_lies_in_the_place_of_a_certificate_is_not_renewed() {
     }
 }
 
-/// Names that would come out otherwise than they were are refused instead.
+/// Names that could not be copied exactly are refused.
 #[test]
 fn what_cannot_be_repeated_is_not_renewed() {
     use rcgen::{DnType, SanType};
@@ -100,7 +100,7 @@ fn what_cannot_be_repeated_is_not_renewed() {
     });
     let said = fails(&dir, "renew other");
     assert!(said.contains("certs/other-crt.pem cannot be renewed") && said.contains("cannot be repeated"), "{said}");
-    // A subject is copied, so none can come out as another: no string; a type that is the common name's, if only its number is
+    // A subject is copied, so it cannot change: a value that is not a string; a type that is commonName if its number is
     // cut to 64 bits.
     let large = [&[0x55, 4, 0x82][..], &[0x80; 8], &[3]].concat();
     for subject in [pki::name(&[&[(pki::CN, 3, b"\0x")]]), pki::name(&[&[(&large, 12, b"admin")]])] {

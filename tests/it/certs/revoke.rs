@@ -23,7 +23,7 @@ fn revoking_puts_the_serial_on_the_list_at_once_and_for_good() {
     assert_eq!((days, entries), (30, vec![(serial.clone(), 1)]));
     let first = done(&dir, "list");
     assert!(first.contains("key-compromise"), "{first}");
-    // Once more: the first time and reason stay, and the list is signed anew.
+    // Revoked again: the first time and reason stay, and the list is signed anew.
     let again = done(&dir, "revoke alice --reason superseded");
     assert!(again.contains("alice was revoked before"), "{again}");
     assert!(crl(&dir).0 > number);
@@ -102,7 +102,7 @@ fn a_list_is_signed_for_the_days_that_were_chosen_last() {
     assert!(crl(&dir).0 > number && crl(&dir).1 == 90);
 }
 
-/// With an index from a backup, who was revoked since stays revoked.
+/// With an index from a backup, a client revoked since then stays revoked.
 #[test]
 fn an_old_index_undoes_no_revocation() {
     let dir = initialised();
@@ -148,7 +148,7 @@ fn an_old_list_is_told_and_signed_anew_by_the_next_change() {
     }
 }
 
-/// Its list would be pending for ever, and keep out whoever comes next.
+/// Its list would be pending for ever, and stop every later command.
 #[test]
 fn with_a_ca_that_may_not_sign_lists_nothing_is_revoked_by_halves() {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -171,7 +171,7 @@ fn with_a_ca_that_may_not_sign_lists_nothing_is_revoked_by_halves() {
     done(&dir, "client bob");
 }
 
-/// A serial number whose first bit is set has an octet before it in the certificate; on the list it is the same number.
+/// A serial number whose first bit is set has a zero octet before it in the certificate; on the list it is the same number.
 #[test]
 fn serial_numbers_of_others_reach_the_list_as_they_are() {
     let dir = initialised();

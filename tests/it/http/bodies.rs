@@ -1,4 +1,4 @@
-//! Bodies of requests and responses over real sockets: chunks, limits, streams, and those that end early.
+//! Bodies of requests and responses over real sockets: chunks, limits, streams, early ends.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;

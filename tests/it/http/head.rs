@@ -21,7 +21,7 @@ fn head_is_answered_without_a_body() {
     assert!(all.contains("content-length: 10\r\n"), "{all}");
 }
 
-/// Sends `request` and returns the answer's status, when it is a head and nothing else (RFC 9110, section 9.3.2).
+/// Sends `request` and returns the status. The answer must be a head and nothing else (RFC 9110, section 9.3.2).
 #[track_caller]
 fn status_without_content(stream: &mut (impl Read + Write), request: &str) -> u16 {
     stream.write_all(request.as_bytes()).unwrap();
@@ -106,7 +106,7 @@ fn h8_what_the_server_itself_answers_to_head_has_no_content() {
     }
 }
 
-/// RFC 9110, section 8.6: the length that is said to HEAD is what GET would get.
+/// RFC 9110, section 8.6: HEAD is told the length that GET would get.
 #[test]
 fn a_rejection_says_to_head_the_length_of_what_it_says_to_get() {
     let (running, ca) = echo();

@@ -58,7 +58,7 @@ fn h4_a_pipelined_request_after_a_change_of_trust_is_judged_anew() {
         trust(&old),
         |builder| builder,
         move |_: &mut Request<'_>| {
-            // The change comes while the first request is answered and the second has arrived.
+            // Trust changes while the first request is answered and the second has arrived.
             if let Some(trust) = replacement.lock().unwrap().take() {
                 told.lock().unwrap().recv().unwrap().replace(trust).unwrap();
             }

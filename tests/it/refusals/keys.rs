@@ -17,7 +17,7 @@ pub(super) fn by_key(ca: &Ca, plain: &Setup) -> Vec<Way> {
     let huge = [rsa_id, rsa(8200)].concat();
     let for_pss = [write(0x30, &write(6, &[&RSA[..8], &[10]].concat())), rsa(2048)].concat();
     let ed448 = [write(0x30, &write(6, &[0x2b, 0x65, 0x71])), write(3, &[0; 58])].concat();
-    // A CA with a short key, and what it seems to have signed: sha256WithRSAEncryption.
+    // A CA with a short key, and a certificate that it seems to have signed: sha256WithRSAEncryption.
     let sha256_rsa = [write(6, &[&RSA[..8], &[11]].concat()), write(5, &[])].concat();
     let weak_ca = with_key(ca, &short);
     let by_weak_ca = changed(ca, None, Some(&sha256_rsa));
@@ -74,7 +74,7 @@ pub(super) fn by_key(ca: &Ca, plain: &Setup) -> Vec<Way> {
     ]
 }
 
-/// The certificate of a CA with another key in it; its own signature is nobody's business.
+/// The certificate of a CA with another key in it. Its own signature is not checked by anybody.
 fn with_key(ca: &Ca, key: &[u8]) -> CertificateDer<'static> {
     let signed = read(read(&ca.der).content);
     let algorithm = read(signed.rest);

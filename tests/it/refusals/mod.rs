@@ -1,5 +1,5 @@
-//! One table: every code, every way into it, and the way out. The judge, `check` and a server are asked; the reason and the
-//! repair have to be true, so where a program can follow the repair, it is followed, and the client is let in.
+//! One table: every refusal code, every way to get it, and its repair. `judge`, `check` and a server are asked; the reason and the
+//! repair must be true, so where a program can follow the repair, it is followed, and the client is let in.
 
 mod issuers;
 mod keys;
@@ -78,12 +78,12 @@ impl Setup {
 /// One way to be refused.
 struct Way {
     code: &'static str,
-    /// What the reason and the repair have to say.
+    /// What the reason and the repair must say.
     because: &'static str,
     repair: &'static str,
     setup: Setup,
     holder: Holder,
-    /// What the repair comes to: then the client is let in.
+    /// The setup after the repair: then the client is let in.
     mended: Option<(Setup, Holder)>,
 }
 
@@ -116,7 +116,7 @@ fn every_way_to_be_refused_has_its_true_code_reason_and_repair() {
     }
 }
 
-/// The code, the reason and the repair by the judge, by `check` and by a server, which have to be the same.
+/// The code, the reason and the repair by `judge`, by `check` and by a server, which must be the same.
 fn asked(setup: &Setup, holder: &Holder) -> (String, String, String) {
     let dir = TempDir::new();
     let (options, builder) = setup.write(&dir);
@@ -132,7 +132,7 @@ fn asked(setup: &Setup, holder: &Holder) -> (String, String, String) {
         ),
         Verdict::Authorised(_) => Default::default(),
     };
-    // A client without a certificate has nothing that could be checked offline.
+    // A client without a certificate has nothing to check offline.
     if !holder.chain.is_empty() {
         dir.write("client.pem", holder.pem());
         let check = run(dir.path(), &[&options[..], &["check", "--json", "client.pem"]].concat());
@@ -142,7 +142,7 @@ fn asked(setup: &Setup, holder: &Holder) -> (String, String, String) {
             assert!(said.starts_with(&format!("{{\"decision\":\"refused\",\"code\":\"{code}\",")), "{code}: {said}");
             let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
             assert!(said.contains(&quoted(&repair)), "{code}: {said} lacks {repair}");
-            // What time it is differs by the second.
+            // The times in the texts differ by a second.
             let reason = reason.split(", and it is ").next().unwrap();
             assert!(said.contains(&quoted(reason)), "{code}: {said} lacks {reason}");
         }

@@ -1,4 +1,4 @@
-//! `mtls-min certs` in a directory of its own: what it says, and what it leaves there.
+//! `mtls-min certs` in a directory of its own: its output, and its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,7 @@ pub(crate) fn done(dir: &TempDir, args: &str) -> String {
     stdout
 }
 
-/// The same, with a notice on stderr: that one.
+/// The same, with success and a notice: stderr.
 #[track_caller]
 pub(crate) fn told(dir: &TempDir, args: &str) -> String {
     let (code, stdout, stderr) = certs(dir, args);
@@ -79,7 +79,7 @@ pub(crate) fn digits(serial: &str) -> String {
     serial.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase()
 }
 
-/// What the revocation list says: its number, the days until the next, and serial number and reason of each entry.
+/// What the revocation list says: its number, the days until the next list, and serial number and reason of each entry.
 pub(crate) fn crl(dir: &TempDir) -> (u64, i64, Vec<(String, u8)>) {
     let der = CertificateRevocationListDer::from_pem_slice(read(dir, "crl.pem").as_bytes()).unwrap();
     let (_, list) = CertificateRevocationList::from_der(&der).unwrap();

@@ -1,4 +1,4 @@
-//! A plain client: rustls over a blocking socket, which checks nothing of the server and sends what it is told.
+//! A plain client: rustls over a blocking socket. It does not check the server, and sends what it is told to send.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -46,7 +46,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     return Arc::new(rustls::crypto::ring::default_provider());
 }
 
-/// A configuration that shows `holder`'s chain, whatever is wrong with it, or none.
+/// A configuration that shows `holder`'s chain, whatever is wrong with it, or no chain.
 pub(crate) fn config(holder: Option<&Holder>, version: &'static SupportedProtocolVersion) -> ClientConfig {
     let provider = provider();
     let shown = holder.map(|holder| {
@@ -162,7 +162,7 @@ pub(crate) fn read_to_end(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Polls until it is so.
+/// Polls until the condition holds.
 pub(crate) fn eventually(mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done() {

@@ -28,12 +28,12 @@ pub(crate) fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Runs to the end, which has to come: a server that should not have started is killed.
+/// Runs the command to its end. If it does not end, it is killed: a server that should not have started.
 pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     run_program(&binary(), dir, args)
 }
 
-/// The same with another program, which has to become the command.
+/// The same with another program, which then executes the command.
 pub(crate) fn run_program(program: &Path, dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -108,7 +108,7 @@ impl Drop for Serving {
     }
 }
 
-/// What comes out of it, line by line.
+/// Its output, line by line.
 pub(crate) fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let written = Arc::clone(&text);

@@ -1,4 +1,4 @@
-//! Revocation lists, good and bad: written octet by octet, so that every field can be wrong.
+//! Revocation lists, good and bad: encoded here, so that every field can be wrong.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use super::pki::{Ca, HOUR, Holder, armour, elements, read, write};
 
 /// A list to be signed by a CA.
 pub(crate) struct Crl {
-    /// `None`: as in version 1, no field for it.
+    /// `None`: no field for it, as in version 1.
     pub(crate) version: Option<u8>,
     /// The inside of its `AlgorithmIdentifier`, if it is not that of the CA.
     pub(crate) algorithm: Option<&'static [u8]>,

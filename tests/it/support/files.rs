@@ -20,7 +20,7 @@ impl TempDir {
         &self.0
     }
 
-    /// As a careful program does: a new file that takes the name of the old one.
+    /// As a careful program does: a new file is renamed over the old one.
     pub(crate) fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let new = self.write(&format!("{name}.new"), content);
         std::fs::rename(new, self.0.join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! What the judge makes of a client, now or at another time.
+//! The verdict of `judge` on a client, now or at another time.
 
 use std::sync::Arc;
 use std::time::SystemTime;

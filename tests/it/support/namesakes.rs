@@ -26,7 +26,7 @@ pub(crate) fn renamed(ca: &Ca, form: DnValue) -> Ca {
     })
 }
 
-/// Why the trust cannot follow that one.
+/// Why this trust is not accepted after that one.
 pub(crate) fn error(builder: &TrustBuilder, before: &Trust) -> String {
     builder.rebuild(before).unwrap_err().to_string()
 }

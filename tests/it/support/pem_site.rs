@@ -35,7 +35,7 @@ pub(crate) fn site() -> Site {
 }
 
 impl Site {
-    /// Two good blocks, the second of which is the one that such a file is read for.
+    /// Two good blocks. The second is the one that such a file is read for.
     pub(crate) fn blocks(&self, file: &str) -> (String, String) {
         let list = |number| Crl::number(number).pem(&self.ca);
         let two = |chain: &Holder| (pem(&chain.chain[0]), pem(&chain.chain[1]));
@@ -50,7 +50,7 @@ impl Site {
         }
     }
 
-    /// Has the file read that has this content: everything that is said of it, or how many of its blocks count.
+    /// Has a file with this content read: everything that is said about it, or how many of its blocks count.
     pub(crate) fn read(&self, file: &str, content: &[u8]) -> Result<usize, String> {
         let name = if file == "--authorized-clients" { "clients/f.pem" } else { "f.pem" };
         let path = self.dir.write(name, content);

@@ -35,7 +35,7 @@ pub(crate) fn key() -> KeyPair {
     KeyPair::generate().unwrap()
 }
 
-/// A subject with this common name only, valid from an hour ago, for so long that nothing warns of its end.
+/// A subject with this common name only, valid from an hour ago, and long enough that nothing warns of its end.
 pub(crate) fn params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -65,7 +65,7 @@ impl Ca {
         Self::with(name, |_| {})
     }
 
-    /// A root of this name, changed in some way.
+    /// A root of this name, with a change to its parameters.
     pub(crate) fn with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
@@ -98,7 +98,7 @@ impl Ca {
         Self { der, params, key, above }
     }
 
-    /// An intermediate that is of X.509 version 1.
+    /// An intermediate of X.509 version 1.
     pub(crate) fn intermediate_v1(&self, name: &str) -> Self {
         let mut made = self.intermediate(name);
         made.der = self.as_version_1(&made.der);
@@ -164,7 +164,7 @@ impl Ca {
         Self { der, params, key, above: Vec::new() }
     }
 
-    /// The same key and certificate; what it issues has this name for its issuer's.
+    /// The same key and certificate, but what it issues has this name as its issuer.
     pub(crate) fn as_named(&self, name: DistinguishedName) -> Self {
         let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
         let mut params = self.params.clone();
@@ -172,7 +172,7 @@ impl Ca {
         Self { der: self.der.clone(), params, key, above: self.above.clone() }
     }
 
-    /// The same CA, name and key, with a certificate that another one signed: a cross-certificate.
+    /// The same name and key, with a certificate that another CA signed: a cross-certificate.
     pub(crate) fn certified_by(&self, other: &Self) -> Self {
         let key = KeyPair::try_from(self.key.serialize_der()).unwrap();
         let mut params = self.params.clone();
@@ -205,7 +205,7 @@ impl Ca {
         Issuer::from_params(&self.params, &self.key)
     }
 
-    /// The same certificate with another number of its version (counted from 0), or none, signed anew.
+    /// The same certificate with another version number (counted from 0), or none, signed anew.
     pub(crate) fn as_version(&self, der: &[u8], version: Option<u8>) -> CertificateDer<'static> {
         let signed = read(read(der).content);
         let algorithm = read(signed.rest);
@@ -258,7 +258,7 @@ impl Ca {
 /// ecdsa-with-SHA1, as the inside of an `AlgorithmIdentifier`.
 pub(crate) const SHA1: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
 
-/// A certificate of `ca` whose key, or whose algorithm of signature, is another.
+/// A certificate of `ca` with another key or another signature algorithm.
 pub(crate) fn changed(ca: &Ca, key: Option<&[u8]>, algorithm: Option<&[u8]>) -> Holder {
     let mut holder = ca.client("alice");
     let certificate = read(&holder.chain[0]).content;
@@ -280,7 +280,7 @@ pub(crate) fn changed(ca: &Ca, key: Option<&[u8]>, algorithm: Option<&[u8]>) -> 
     holder
 }
 
-/// A certificate that signed itself and is no CA.
+/// A self-signed certificate that is not a CA.
 pub(crate) fn self_signed(name: &str) -> Holder {
     self_signed_with(name, |_| {})
 }

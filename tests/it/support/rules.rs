@@ -6,13 +6,13 @@ use crate::support::client::{TLS13, config, connect, exchange};
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::Running;
 
-/// Trust in `ca` with this policy; also in `pinned` by itself.
+/// Trust in `ca` with this policy, and in the pinned certificate `pinned`.
 pub(crate) fn trusting(ca: &Ca, pinned: Option<&Holder>, policy: Policy) -> Trust {
     let builder = Trust::builder().pem(ca.pem(), "ca.pem").policy(policy);
     pinned.into_iter().fold(builder, |builder, pinned| builder.pem(pinned.pem(), "pinned")).build().unwrap()
 }
 
-/// By what it is granted (`Ok`) or denied, in words.
+/// The rule that grants it (`Ok`), or the reason for the refusal, in words.
 pub(crate) fn permission(rule: &str, ca: &Ca, holder: &Holder) -> Result<String, String> {
     let trust = trusting(ca, None, Policy::allowing([rule]).unwrap());
     match judge(&holder.chain, &trust, std::time::SystemTime::now()).verdict {

@@ -35,14 +35,14 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Waits for so many requests (the client has its response a little before the observer is told); then the
+    /// Waits for this many requests (the client has its response a little before the observer is told); then the
     /// refusal's code or the subject of each.
     pub(crate) fn codes(&self, requests: usize) -> Vec<String> {
         super::client::eventually(|| self.requests.lock().unwrap().len() >= requests);
         self.requests.lock().unwrap().iter().map(|(_, code)| code.clone()).collect()
     }
 
-    /// The same where the requests came on several connections: which of them is told first is a matter of chance.
+    /// The same for requests on several connections, which are told in any order.
     pub(crate) fn sorted_codes(&self, requests: usize) -> Vec<String> {
         let mut codes = self.codes(requests);
         codes.sort_unstable();
