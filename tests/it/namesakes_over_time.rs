@@ -76,7 +76,7 @@ fn a_list_of_a_key_that_is_not_loaded_is_an_error_that_says_what_to_load() {
     let error = trusting(&[&new], &[Crl::number(1).der(&old)]).build().unwrap_err();
     let hint = error.hint_text().unwrap();
     assert!(error.to_string().contains("names CN=my ca as its issuer, but is not signed with its key"), "{error}");
-    assert!(hint.contains("--intermediates") && hint.contains("--ca"), "{hint}");
+    assert!(hint.contains("`TrustBuilder::intermediates_file`") && hint.contains("`TrustBuilder::pem_file`"), "{hint}");
     let trust = Trust::builder().pem(pem(&new.der) + &old.pem(), "ca.pem").crl(Crl::number(1).der(&old), "crl");
     assert!(trust.build().is_ok());
 }

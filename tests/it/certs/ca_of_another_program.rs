@@ -56,7 +56,10 @@ fn no_first_list_is_signed_for_a_ca_that_may_have_revoked_others() {
     assert_eq!(listed(&dir), [digits(identity(&dir, "alice").serial())]);
     done(&dir, "crl");
     let said = fails(&dir, "crl --empty");
-    assert!(said.contains("certs/index.txt has revoked certificates") && said.contains("leave out --empty"), "{said}");
+    assert!(
+        said.contains("certs/index.txt has revoked certificates") && said.contains("`mtls-min certs crl` signs"),
+        "{said}"
+    );
     assert!(fails(&dir, "crl --empty --adopt").contains("do not go together"));
 }
 
