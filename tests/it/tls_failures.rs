@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mtls_min::{Request, Response, Stopped};
@@ -241,6 +241,41 @@ fn tls_that_fails_long_after_the_handshake_is_not_called_a_handshake() {
         eventually(|| running.seen.requests.lock().unwrap().len() == 2);
         assert_eq!(running.seen.requests.lock().unwrap()[1], (400, "CN=alice".to_owned()));
         drop(stream);
+        assert_eq!(running.stop(), Stopped::Drained);
+    }
+}
+
+/// rustls takes no answer after its alert. A worker that offered it again and again would serve nobody else.
+#[test]
+fn d11_forged_records_in_bodies_hold_no_worker() {
+    let ca = Ca::new("ca");
+    let workers = 2;
+    for version in VERSIONS {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let reading = Arc::clone(&begun);
+        let running = start_with(
+            trust(&ca),
+            |builder| builder.workers(workers),
+            move |request: &mut Request<'_>| {
+                reading.fetch_add(1, Ordering::SeqCst);
+                let _ = request.body().read_to_end(&mut Vec::new());
+                Response::new("read".into())
+            },
+        );
+        let forged = [&[23, 3, 3, 0, 32][..], &[9; 32]].concat();
+        let held: Vec<_> = (1..=workers * 2)
+            .map(|nth| {
+                let mut stream = connect(running.addr, config(Some(&ca.client("mallory")), version));
+                stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+                stream.flush().unwrap();
+                eventually(|| begun.load(Ordering::SeqCst) == nth);
+                stream.sock.write_all(&forged).unwrap();
+                stream
+            })
+            .collect();
+        eventually(|| running.seen.requests.lock().unwrap().len() == held.len());
+        assert_eq!(get(running.addr, Some(&ca.client("alice")), version).unwrap().status, 200);
+        drop(held);
         assert_eq!(running.stop(), Stopped::Drained);
     }
 }
