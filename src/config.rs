@@ -34,6 +34,9 @@ pub(crate) const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 /// The slowest pace of a body, in bytes a second.
 const LEAST_PACE: u128 = 4 * KIB as u128;
 
+/// How long before a certificate expires, of the server or of a client, there are warnings.
+pub(crate) const EXPIRES_SOON: Duration = days(14);
+
 /// How many threads can compute at once.
 pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)

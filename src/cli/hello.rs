@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::clock::{timestamp, whole_days};
-use crate::connection::context::ExpiryNotices;
+use crate::config::EXPIRES_SOON;
 use crate::escape;
 use crate::handler::pages;
 use crate::handler::request::Request;
@@ -55,7 +55,7 @@ fn who_you_are(identity: &Identity, now: SystemTime) -> String {
     rows.push(("SHA-256", identity.sha256().to_owned()));
     let rows: String =
         rows.iter().map(|(term, value)| format!("<dt>{term}</dt><dd>{}</dd>\n", escape::html(value))).collect();
-    let soon = match identity.expires_in(now).is_some_and(|left| left < ExpiryNotices::BEFORE) {
+    let soon = match identity.expires_in(now).is_some_and(|left| left < EXPIRES_SOON) {
         true => "<p><strong>It expires soon: ask for a new one.</strong></p>\n",
         false => "",
     };

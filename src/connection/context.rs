@@ -4,10 +4,10 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::clock::{Clock, Daily, day, days};
-use crate::config::{Gate, Limits, Timeouts};
+use crate::config::{EXPIRES_SOON, Gate, Limits, Timeouts};
 use crate::handler::Handler;
 use crate::handler::refusal::RefusalPage;
 use crate::observer::Observer;
@@ -61,12 +61,9 @@ impl RequestIds {
 pub(crate) struct ExpiryNotices(Mutex<Daily>);
 
 impl ExpiryNotices {
-    /// How long before the expiry the reports begin.
-    pub(crate) const BEFORE: Duration = days(14);
-
     /// Whether to report this client now.
     pub(crate) fn are_due(&self, identity: &Identity, now: SystemTime) -> bool {
-        if identity.expires_in(now).is_none_or(|left| left >= Self::BEFORE) {
+        if identity.expires_in(now).is_none_or(|left| left >= EXPIRES_SOON) {
             return false;
         }
         lock(&self.0).is_due(identity.sha256(), now)
@@ -74,7 +71,7 @@ impl ExpiryNotices {
 
     /// When this client may have to be reported next, if it stays connected.
     pub(crate) fn next(identity: &Identity, now: SystemTime) -> SystemTime {
-        let first = identity.not_after().checked_sub(Self::BEFORE);
+        let first = identity.not_after().checked_sub(EXPIRES_SOON);
         let tomorrow = SystemTime::UNIX_EPOCH + days(day(now) + 1);
         first.filter(|first| now <= *first).unwrap_or(tomorrow)
     }

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::sync::{lock, unpoisoned};
 
 /// How often a line of one kind from one address is written.
 const PACE: Duration = Duration::from_secs(1);
@@ -80,10 +82,10 @@ impl Strangers {
         let mut table = self.lock();
         while table.entries.is_empty() && !table.is_over {
             table.is_asleep = true;
-            table = self.changed.wait(table).unwrap_or_else(PoisonError::into_inner);
+            table = unpoisoned(self.changed.wait(table));
         }
         let waited = self.changed.wait_timeout_while(table, PACE, |table| !table.is_over);
-        table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        table = unpoisoned(waited).0;
         (!table.is_over).then(|| table.due(Instant::now()))
     }
 
@@ -103,7 +105,7 @@ impl Strangers {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         // The counts are consistent at any moment.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

@@ -4,11 +4,12 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use crate::config::STACK;
+use crate::sync::{lock, unpoisoned};
 
 /// At most this many bytes of lines wait.
 const MOST: usize = 1024 * 1024;
@@ -90,8 +91,7 @@ impl LineWriter {
         if has_no_room(&state) && !state.is_stalled {
             // If all processors are busy, the thread gets to write once those that make its lines wait.
             let waits = |state: &mut State| has_no_room(state) && !state.is_stalled;
-            let (waited, time) =
-                self.0.changed.wait_timeout_while(state, PATIENCE, waits).unwrap_or_else(PoisonError::into_inner);
+            let (waited, time) = unpoisoned(self.0.changed.wait_timeout_while(state, PATIENCE, waits));
             state = waited;
             state.is_stalled |= time.timed_out();
         }
@@ -123,7 +123,7 @@ impl LineWriter {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is consistent at any moment: whole lines only.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn write_all_to(&self, mut output: Output<impl Write, impl Fn(Lost<'_>) -> String, impl Fn(&io::Error)>) {
@@ -133,12 +133,12 @@ impl Shared {
                 state.is_idle = true;
                 // Wakes `flush`.
                 self.changed.notify_all();
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = unpoisoned(self.changed.wait(state));
             }
             if !state.is_over {
                 // More lines may come, unless the end does.
                 let collecting = self.changed.wait_timeout_while(state, COLLECTING, |state| !state.is_over);
-                state = collecting.unwrap_or_else(PoisonError::into_inner).0;
+                state = unpoisoned(collecting).0;
             }
             // The buffer is not kept: one that grew in a burst would stay large.
             let lines = std::mem::take(&mut state.lines);

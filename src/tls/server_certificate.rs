@@ -3,14 +3,15 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
-use crate::clock::{days, timestamp};
+use crate::clock::timestamp;
+use crate::config::EXPIRES_SOON;
 use crate::crypto;
 use crate::error::Error;
 use crate::escape::visible;
@@ -106,13 +107,12 @@ impl ServerCertificate {
         line
     }
 
-    /// A warning if it has expired, or will within 14 days.
+    /// A warning if it has expired, or will soon.
     pub(crate) fn expiry_warning(&self, now: SystemTime) -> Option<String> {
-        const SOON: Duration = days(14);
         let until = timestamp(self.identity.not_after());
         match self.identity.expires_in(now) {
             None => Some(format!("the server's certificate expired on {until}: clients refuse it")),
-            Some(left) if left < SOON => Some(format!("the server's certificate expires on {until}")),
+            Some(left) if left < EXPIRES_SOON => Some(format!("the server's certificate expires on {until}")),
             Some(_) => None,
         }
     }
