@@ -31,6 +31,14 @@ pub(super) enum Admission {
 }
 
 impl Judged {
+    /// Until the handshake is over, this is a client without a certificate. No code of the application is called for it.
+    pub(super) fn before_the_handshake(context: &Context) -> Self {
+        let verdict = Verdict::Refused(Arc::clone(&context.no_certificate));
+        let judgement = Judgement { verdict, valid_until: None, anchor: None };
+        // Without a trust it does not stand for any request.
+        Self { generation: context.trust.generation(), since: SystemTime::UNIX_EPOCH, trust: Weak::new(), judgement }
+    }
+
     /// Judges the client that showed this chain. Also returns the trust that it was judged by.
     pub(super) fn reach(chain: &[CertificateDer<'_>], context: &Context) -> (Self, Arc<Trust>) {
         let generation = context.trust.generation();

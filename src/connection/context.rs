@@ -13,7 +13,7 @@ use crate::handler::refusal::RefusalPage;
 use crate::observer::Observer;
 use crate::reactor::concurrency::Concurrency;
 use crate::sync::lock;
-use crate::trust::TrustStore;
+use crate::trust::{Refusal, TrustStore};
 use crate::x509::identity::Identity;
 
 /// Shared by all connections; nothing here belongs to one of them.
@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) trust: Arc<TrustStore>,
+    /// What a client is refused by that has not shown a certificate.
+    pub(crate) no_certificate: Arc<Refusal>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) clock: Clock,
     pub(crate) request_ids: RequestIds,

@@ -44,13 +44,11 @@ pub(super) enum Halt {
 impl Link {
     pub(super) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
         let since = Instant::now();
-        // Until the handshake is over, this is a client without a certificate.
-        let (judged, _) = Judged::reach(session.peer_chain(), context);
         Self {
             session,
             remote,
             input: Vec::new(),
-            judged,
+            judged: Judged::before_the_handshake(context),
             times: Times { since, heard: since },
             deadline: since + context.timeouts.handshake,
             spared: false,

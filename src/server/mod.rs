@@ -25,7 +25,7 @@ use crate::reactor::listener::Listeners;
 use crate::reactor::table::{Capacity, ConnectionTable};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
 use crate::tls::server_certificate::ServerCertificate;
-use crate::trust::Trust;
+use crate::trust::{Refusal, Trust};
 use builder::Builder;
 use handle::{Control, ShutdownHandle, TrustHandle};
 use maintenance::Caretaker;
@@ -122,6 +122,7 @@ impl Server {
             timeouts: settings.timeouts.clone(),
             limits: settings.limits.clone(),
             trust: Arc::clone(&control.trust),
+            no_certificate: Arc::new(Refusal::no_certificate()),
             observer,
             clock: control.clock.clone(),
             request_ids: RequestIds::new(),

@@ -43,9 +43,7 @@ impl TlsFailure {
         match error {
             Error::AlertReceived(alert) => Self::alert(*alert),
             Error::InvalidCertificate(problem) => Self::certificate(problem),
-            Error::NoCertificatesPresented => {
-                Self::refused(Refusal::new(RefusalCode::NoCertificate, "the client sent no certificate", None))
-            }
+            Error::NoCertificatesPresented => Self::refused(Refusal::no_certificate()),
             Error::PeerIncompatible(problem) => Self::incompatible(problem),
             Error::NoApplicationProtocol => Self::new(
                 "no_common_protocol",

@@ -50,7 +50,8 @@ pub fn judge(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Ju
 
 fn judge_unknown(chain: &[CertificateDer<'_>], trust: &Trust, now: SystemTime) -> Judgement {
     let Some((end_entity, intermediates)) = chain.split_first() else {
-        return refused(RefusalCode::NoCertificate, "the client sent no certificate", None);
+        let verdict = Verdict::Refused(Arc::new(Refusal::no_certificate()));
+        return Judgement { verdict, valid_until: None, anchor: None };
     };
     let certificate = match Certificate::parse(end_entity) {
         Ok(certificate) => certificate,

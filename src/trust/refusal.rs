@@ -175,6 +175,10 @@ impl Refusal {
         Self { code, detail: detail.into(), repair: code.repair().into(), certificate }
     }
 
+    pub(crate) fn no_certificate() -> Self {
+        Self::new(RefusalCode::NoCertificate, "the client sent no certificate", None)
+    }
+
     /// With a repair for this case, if that of the code would not help.
     pub(crate) fn with_repair(self, repair: Option<Cow<'static, str>>) -> Self {
         match repair {

@@ -1,9 +1,14 @@
 //! Responses over real sockets: status, fields (row H6 of the immunity matrix), and a handler that panics (D2).
 
-use mtls_min::http::{HeaderValue, Method, StatusCode};
-use mtls_min::{Request, Response};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::SystemTime;
 
-use crate::support::client::{self, GET, TLS13, VERSIONS, config, connect, exchange, read_to_end};
+use mtls_min::http::{HeaderValue, Method, StatusCode};
+use mtls_min::{Request, Response, Stopped};
+
+use crate::support::client::{GET, TLS13, VERSIONS, config, connect, exchange, get, read_to_end};
 use crate::support::echo::{authorised, echo};
 use crate::support::pki::{self, CN, Ca};
 use crate::support::server::{start, start_with, trust};
@@ -28,7 +33,7 @@ fn h6_a_name_cannot_reach_a_response_as_a_field() {
     );
     let evil = pki::name(&[&[(CN, UTF8, b"a\r\nSet-Cookie: x")]]);
     let holder = ca.with_subject(&ca.client("x"), &evil);
-    let reply = client::get(running.addr, Some(&holder), &TLS13).unwrap();
+    let reply = get(running.addr, Some(&holder), &TLS13).unwrap();
     assert_eq!((reply.status, reply.field("set-cookie")), (422, None));
 }
 
@@ -38,7 +43,7 @@ fn h6_a_very_long_name_is_served() {
     let ca = Ca::new("ca");
     let running = start(trust(&ca));
     let long = pki::name(&[&[(CN, UTF8, &[b'x'; 40_000])]]);
-    let reply = client::get(running.addr, Some(&ca.with_subject(&ca.client("x"), &long)), &TLS13).unwrap();
+    let reply = get(running.addr, Some(&ca.with_subject(&ca.client("x"), &long)), &TLS13).unwrap();
     assert_eq!(reply.body.len(), "hello CN=\n".len() + 40_000);
 }
 
@@ -80,6 +85,32 @@ fn d2_a_handler_that_panics_costs_one_500_and_no_worker() {
         assert_eq!(exchange(&mut stream, GET).unwrap().body, "fine", "on the same connection");
     }
     running.seen.wait_for_event("boom");
+}
+
+/// A clock is code of the application, as is a handler.
+#[test]
+fn d2_a_clock_that_panics_costs_its_clients_and_no_worker() {
+    let ca = Ca::new("ca");
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaks = Arc::clone(&broken);
+    let clock = move || {
+        let on_worker = thread::current().name().is_some_and(|name| name.starts_with("worker"));
+        assert!(!on_worker || !breaks.load(Ordering::SeqCst), "no time");
+        SystemTime::now()
+    };
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.workers(2).clock(clock),
+        |_: &mut Request<'_>| Response::new("fine".into()),
+    );
+    broken.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert!(get(running.addr, Some(&ca.client("alice")), &TLS13).is_err());
+    }
+    running.seen.wait_for_event("no time");
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!(get(running.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
+    assert_eq!(running.stop(), Stopped::Drained);
 }
 
 #[test]
