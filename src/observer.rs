@@ -104,12 +104,19 @@ pub enum Event<'a> {
         /// What was waited for.
         phase: Phase,
     },
-    /// A handler, a refusal page, or the reader of a response's body panicked.
+    /// A handler, or the reader of a response's body, panicked.
     Panicked {
         /// The client's address.
         remote: SocketAddr,
         /// The panic's message.
         message: &'a str,
+    },
+    /// The application's [refusal page](crate::Builder::refusal_page) could not be used: the client got the default page.
+    RefusalPageFailed {
+        /// The address of the client.
+        remote: SocketAddr,
+        /// Why: it panicked, or its body is a reader.
+        reason: &'a str,
     },
     /// There were too many connections, so one was closed in favour of a new one; see
     /// [`Builder::max_connections`](crate::Builder::max_connections).

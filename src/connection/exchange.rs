@@ -76,8 +76,8 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, context: &C
     let status = why.code().status();
     let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
     let (response, failure) = refusal::respond(context.refusal_page.as_ref(), &refused);
-    if let Some(message) = failure {
-        context.observer.event(&Event::Panicked { remote: link.remote, message: &message });
+    if let Some(reason) = failure {
+        context.observer.event(&Event::RefusalPageFailed { remote: link.remote, reason: &reason });
     }
     let may_stay = status == StatusCode::FORBIDDEN;
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));

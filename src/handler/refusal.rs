@@ -53,20 +53,12 @@ pub(crate) type RefusalPage = Box<dyn Fn(&RefusedRequest<'_>) -> Response + Send
 ///
 /// Whatever the page is, the status, the challenge, the request id and `Cache-Control` are the server's.
 pub(crate) fn respond(page: Option<&RefusalPage>, refused: &RefusedRequest<'_>) -> (Response, Option<String>) {
-    let made = page.map(|page| {
-        caught(|| {
-            let response = page(refused);
-            // Waiting for a reader would let a stranger hold a thread.
-            assert!(response.body().is_in_memory(), "its body is a reader, not bytes in memory");
-            response
-        })
-    });
-    let own = || pages::refused(refused.status, refused.request_id, pages::prefers_html(refused.headers()));
-    let (mut response, failure) = match made {
-        Some(Ok(response)) => (response, None),
-        Some(Err(failure)) => (own(), Some(format!("in the refusal page: {failure}"))),
-        None => (own(), None),
+    let (made, failure) = match page.map(|page| made_by(page, refused)).transpose() {
+        Ok(made) => (made, None),
+        Err(failure) => (None, Some(failure)),
     };
+    let own = || pages::refused(refused.status, refused.request_id, pages::prefers_html(refused.headers()));
+    let mut response = made.unwrap_or_else(own);
     *response.status_mut() = refused.status;
     let fields = response.headers_mut();
     fields.insert(header::CACHE_CONTROL, pages::NO_STORE);
@@ -79,6 +71,14 @@ pub(crate) fn respond(page: Option<&RefusalPage>, refused: &RefusedRequest<'_>) 
         fields.insert("x-request-id", request_id);
     }
     (response, failure)
+}
+
+/// The application's response, or why it cannot be used.
+fn made_by(page: &RefusalPage, refused: &RefusedRequest<'_>) -> Result<Response, String> {
+    // Waiting for a reader would let a stranger hold a thread. It is dropped in here because its `Drop` may panic too.
+    let made = caught(|| Some(page(refused)).filter(|response| response.body().is_in_memory()));
+    let made = made.map_err(|message| format!("it panicked: {message}"))?;
+    made.ok_or_else(|| "its body is a reader, not bytes in memory".to_owned())
 }
 
 /// The authentication scheme of the challenge that a 401 must carry (RFC 9110, section 15.5.2). Browsers and curl do not know
@@ -149,16 +149,34 @@ mod tests {
         }
     }
 
+    /// A reader that panics when it is dropped: during another panic, that would end the process.
+    struct Explosive;
+
+    impl std::io::Read for Explosive {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Drop for Explosive {
+        fn drop(&mut self) {
+            panic!("while it was dropped");
+        }
+    }
+
     #[test]
     fn a_page_that_fails_is_replaced() {
-        let read = |_: &RefusedRequest<'_>| Response::new(Body::from_reader(std::io::empty(), Some(0)));
+        let reads = |_: &RefusedRequest<'_>| Response::new(Body::from_reader(std::io::empty(), Some(0)));
         let panics = |_: &RefusedRequest<'_>| -> Response { panic!("on purpose") };
-        let pages: [(RefusalPage, &str); 2] =
-            [(Box::new(read), "its body is a reader"), (Box::new(panics), "on purpose")];
+        let explodes = |_: &RefusedRequest<'_>| Response::new(Body::from_reader(Explosive, None));
+        let pages: [(RefusalPage, &str); 3] = [
+            (Box::new(reads), "its body is a reader, not bytes in memory"),
+            (Box::new(panics), "it panicked: on purpose"),
+            (Box::new(explodes), "it panicked: while it was dropped"),
+        ];
         for (page, reason) in pages {
             let (response, failure) = respond_with(StatusCode::UNAUTHORIZED, Some(page));
-            let failure = failure.unwrap();
-            assert!(failure.starts_with(&format!("in the refusal page: {reason}")), "{failure}");
+            assert_eq!(failure.as_deref(), Some(reason));
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
             assert_eq!(response.headers()["www-authenticate"], CHALLENGE);
             assert_eq!(content(response), "User is not authorized\n");

@@ -49,6 +49,7 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
         Event::PlainHttp { remote } => of(remote, "plain_http", ""),
         Event::TimedOut { remote, phase } => of(remote, "timed_out", phase.as_str()),
         Event::Panicked { remote, .. } => of(remote, "panicked", ""),
+        Event::RefusalPageFailed { remote, .. } => of(remote, "refusal_page_failed", ""),
         Event::Shed { remote, .. } => of(remote, "shed", ""),
         // Clients that use up all open files cause it; which ones is unknown.
         Event::AcceptFailed { .. } => Some(Key { address: None, kind: kind("accept_failed", "") }),
@@ -139,6 +140,9 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             Said { code: Some(phase.as_str()), ..Said::by(*remote, "timed_out", message) }
         }
         Event::Panicked { remote, message } => Said::by(*remote, "panicked", format!("a handler panicked: {message}")),
+        Event::RefusalPageFailed { remote, reason } => {
+            Said::by(*remote, "refusal_page_failed", format!("the refusal page failed: {reason}"))
+        }
         Event::Shed { remote, connections } => {
             let message = format!("closed, there are {connections} connections (`Builder::max_connections`)");
             Said::by(*remote, "shed", message)

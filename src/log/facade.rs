@@ -17,7 +17,7 @@ use crate::observer::{Access, Event, Observer};
 /// | a request | `mtls_min::access` | `info` |
 /// | a request that was refused for who the client is (401, 403) | `mtls_min::access` | `warn` |
 /// | an event: new files in force | `mtls_min::event` | `info` |
-/// | an event: a handler that panicked, a connection that could not be accepted, files that are not valid | `mtls_min::event` | `error` |
+/// | an event: a handler that panicked, a failed refusal page, a connection that could not be accepted, files that are not valid | `mtls_min::event` | `error` |
 /// | any other event | `mtls_min::event` | `warn` |
 ///
 /// Values are cut and escaped as in an access log. Nothing is left out, so strangers can cause as many records as they make
@@ -37,7 +37,10 @@ impl Observer for Facade {
     fn event(&self, event: &Event<'_>) {
         let level = match event {
             Event::Reloaded { .. } => Level::Info,
-            Event::Panicked { .. } | Event::AcceptFailed { .. } | Event::ReloadFailed { .. } => Level::Error,
+            Event::Panicked { .. }
+            | Event::RefusalPageFailed { .. }
+            | Event::AcceptFailed { .. }
+            | Event::ReloadFailed { .. } => Level::Error,
             _ => Level::Warn,
         };
         if ::log::log_enabled!(target: EVENT, level) {

@@ -176,7 +176,8 @@ impl Builder {
     /// Header fields of the response are sent too, but the server sets the status, `WWW-Authenticate`, `X-Request-Id`,
     /// `Cache-Control` and the framing. The function is not told why the client is refused. Strangers cause it to be called, so
     /// it must be quick and must not wait for anything; the body must be in memory. If it panics, or its body has a reader, the
-    /// client gets the default page, and the [`Observer`] is told ([`Event::Panicked`](crate::Event::Panicked)).
+    /// client gets the default page, and the [`Observer`] is told
+    /// ([`Event::RefusalPageFailed`](crate::Event::RefusalPageFailed)).
     ///
     /// Behind an [open gate](Self::open_gate) nobody is refused by the server, so it is not called.
     pub fn refusal_page(mut self, page: impl Fn(&RefusedRequest<'_>) -> Response + Send + Sync + 'static) -> Self {

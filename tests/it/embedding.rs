@@ -310,5 +310,6 @@ fn a_refusal_page_that_fails_is_replaced_and_the_operator_is_told() {
         assert_eq!((refused.status, refused.body.as_str()), (403, "User is not allowed to do this\n"), "{path}");
     }
     running.seen.wait_for_event("admin/panics");
-    running.seen.wait_for_event("in the refusal page: its body is a reader");
+    running.seen.wait_for_event("RefusalPageFailed");
+    running.seen.wait_for_event("reason: \"its body is a reader, not bytes in memory\"");
 }
