@@ -50,8 +50,8 @@ pub(super) fn call_with_upload(
         let error = explain(failure, link, context);
         return answer(asked, pages::rejected(error.status), Some(error.reason), link, context);
     }
-    // What has arrived of a body that the handler did not read is skipped. If more is to come (or not: a client that waits
-    // for 100 Continue may do without), the next request cannot be found.
+    // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
+    // found. (A client that waits for 100 Continue may never send it.)
     link.take_plaintext();
     let complete = matches!(decoder.decode_all(&mut link.input, None), Ok(true));
     let last = (!complete).then_some("the body was not read to its end");
@@ -75,7 +75,11 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, context: &C
     let request_id = context.request_ids.next();
     let status = why.code().status();
     let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
-    let (response, failure) = refusal::respond(context.refusal_page.as_ref(), &refused);
+    let page = context.refusal_page.as_ref();
+    // The application's page should not block, but might.
+    let blocking = page.map(|_| context.concurrency.blocking(Instant::now()));
+    let (response, failure) = refusal::respond(page, &refused);
+    drop(blocking);
     if let Some(reason) = failure {
         context.observer.event(&Event::RefusalPageFailed { remote: link.remote, reason: &reason });
     }

@@ -174,9 +174,10 @@ impl Builder {
     /// # }
     /// ```
     /// Header fields of the response are sent too, but the server sets the status, `WWW-Authenticate`, `X-Request-Id`,
-    /// `Cache-Control` and the framing. The function is not told why the client is refused. Strangers cause it to be called, so
-    /// it must be quick and must not wait for anything; the body must be in memory. If it panics, or its body has a reader, the
-    /// client gets the default page, and the [`Observer`] is told
+    /// `Cache-Control` and the framing. The function is not told why the client is refused. It is called on a
+    /// worker, as a [`Handler`](crate::Handler) is, but for strangers: while it waits, it takes a worker from authorised clients.
+    /// So it may compute, and should not read files, send requests, or wait for a lock that is held for long. The body must be in
+    /// memory. If it panics, or its body has a reader, the client gets the default page, and the [`Observer`] is told
     /// ([`Event::RefusalPageFailed`](crate::Event::RefusalPageFailed)).
     ///
     /// Behind an [open gate](Self::open_gate) nobody is refused by the server, so it is not called.

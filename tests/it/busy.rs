@@ -194,6 +194,34 @@ fn as_many_handlers_run_at_once_as_there_are_workers() {
     }
 }
 
+/// Like handlers. Without that, the timekeeper would replace the workers one by one, every 100 ms.
+#[test]
+fn as_many_refusal_pages_are_made_at_once_as_there_are_workers() {
+    const STRANGERS: usize = 100;
+    let ca = Ca::new("ca");
+    let (gate, barred) = gate();
+    let change = |builder: mtls_min::Builder| {
+        builder.workers(STRANGERS + 1).refusal_page(move |_| {
+            barred.wait();
+            Response::new("no".into())
+        })
+    };
+    let running = start_with(trust(&ca), change, |_: &mut Request<'_>| Response::new("served".into()));
+    let mut alice = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    let mut strangers: Vec<_> = (0..STRANGERS).map(|_| connect(running.addr, config(None, &TLS13))).collect();
+    let start = std::time::Instant::now();
+    for stranger in &mut strangers {
+        send(stranger, GET);
+    }
+    (0..STRANGERS).for_each(|_| gate.wait_for_one());
+    assert_eq!(exchange(&mut alice, GET).unwrap().status, 200);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    (0..STRANGERS).for_each(|_| gate.let_one_go());
+    for stranger in &mut strangers {
+        assert_eq!(read_reply(stranger).unwrap().status, 401);
+    }
+}
+
 /// An observer that holds the worker that reports a request for `/gate`.
 struct Holding(Arc<Barred>);
 
