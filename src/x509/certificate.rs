@@ -3,15 +3,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use x509_parser::asn1_rs::{FromDer, Oid};
 use x509_parser::oid_registry as oid;
-use x509_parser::time::ASN1Time;
 
-use super::der::{Element, NotDer, Reader, integer, natural, only, tag};
+use super::der::{NotDer, Reader, integer, natural, only, tag};
 use super::distinguished_name::{Attribute, is_same_name, read};
 use super::extensions::{BasicConstraints, Extensions, GeneralName, NameConstraints, NameKind, Policies};
+use super::time::{seconds, time};
 
 /// A subject or issuer has at most this many attributes, and a certificate at most this many subject alternative names. They
 /// are kept in memory while a client is connected, and take many times their encoded size.
@@ -300,28 +300,6 @@ fn dates(validity: &[u8]) -> Result<(SystemTime, SystemTime), NotDer> {
     Ok(both)
 }
 
-/// Seconds since 1970 of a UTCTime or GeneralizedTime in UTC and to the second, as RFC 5280, section 4.1.2.5 requires. Programs
-/// do not agree on what other forms mean.
-pub(crate) fn seconds(element: Element<'_>) -> Result<i64, NotDer> {
-    let digits = element.content.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit));
-    match (element.tag, digits.map(<[u8]>::len)) {
-        (tag::UTC_TIME, Some(12)) | (tag::GENERALIZED_TIME, Some(14)) => {
-            ASN1Time::from_der(element.whole).map(|(_, date)| date.timestamp()).map_err(|_| NotDer)
-        }
-        _ => Err(NotDer),
-    }
-}
-
-/// The time at these seconds since 1970, which may be negative. X.509 cannot exceed the range of `SystemTime`.
-pub(crate) fn time(seconds: i64) -> SystemTime {
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    let time = match seconds >= 0 {
-        true => SystemTime::UNIX_EPOCH.checked_add(distance),
-        false => SystemTime::UNIX_EPOCH.checked_sub(distance),
-    };
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
 /// Whether two `SubjectPublicKeyInfo` have the same key. A point of an elliptic curve has two encodings (RFC 5480, section
 /// 2.2).
 pub(crate) fn is_same_key(one: &[u8], other: &[u8]) -> bool {
@@ -392,43 +370,4 @@ fn user_principal_name(other_name: &[u8]) -> Option<&str> {
 fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tag::{GENERALIZED_TIME, UTC_TIME};
-
-    #[test]
-    fn times_are_those_of_the_calendar() {
-        let time = |tag, text: &str| {
-            let whole = [&[tag, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-            seconds(Element { tag, content: &whole[2..], whole: &whole })
-        };
-        for (tag, text, seconds) in [
-            (UTC_TIME, "700101000000Z", 0),
-            (UTC_TIME, "491231235959Z", 2_524_607_999),
-            (UTC_TIME, "500101000000Z", -631_152_000),
-            (UTC_TIME, "000229120000Z", 951_825_600),
-            (GENERALIZED_TIME, "20500101000000Z", 2_524_608_000),
-            (GENERALIZED_TIME, "99991231235959Z", 253_402_300_799),
-        ] {
-            assert_eq!(time(tag, text), Ok(seconds), "{text}");
-        }
-        for (tag, text) in [
-            (UTC_TIME, "010229000000Z"),
-            (UTC_TIME, "011301000000Z"),
-            (UTC_TIME, "010100000000Z"),
-            (UTC_TIME, "010101240000Z"),
-            (UTC_TIME, "010101000060Z"),
-            (UTC_TIME, "0101010000Z"),
-            (UTC_TIME, "010101000000+"),
-            (UTC_TIME, "01010100000aZ"),
-            (GENERALIZED_TIME, "21000229000000Z"),
-            (GENERALIZED_TIME, "20500101000000.5Z"),
-            (tag::OCTET_STRING, "700101000000Z"),
-        ] {
-            assert_eq!(time(tag, text), Err(NotDer), "{text}");
-        }
-    }
 }

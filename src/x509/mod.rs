@@ -11,3 +11,4 @@ pub(crate) mod name_constraints;
 pub(crate) mod pem;
 pub(crate) mod rfc4514;
 pub(crate) mod signature;
+pub(crate) mod time;

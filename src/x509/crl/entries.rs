@@ -2,8 +2,8 @@
 
 use super::unusable::Unusable;
 use super::{Revocation, extensions};
-use crate::x509::certificate::seconds;
 use crate::x509::der::{NotDer, Reader, tag};
+use crate::x509::time::{seconds, time};
 
 /// All serial numbers, and an index that is sorted by them.
 pub(super) struct Entries {
@@ -100,10 +100,7 @@ impl Entry {
     }
 
     fn revocation(&self) -> Revocation {
-        Revocation {
-            date: crate::x509::certificate::time(self.date),
-            reason: reason_text(self.reason).unwrap_or("unspecified"),
-        }
+        Revocation { date: time(self.date), reason: reason_text(self.reason).unwrap_or("unspecified") }
     }
 }
 

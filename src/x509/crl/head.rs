@@ -3,8 +3,8 @@
 use super::SignedList;
 use super::scope::Scope;
 use super::unusable::Unusable;
-use crate::x509::certificate::seconds;
 use crate::x509::der::{NotDer, Reader, integer, tag};
+use crate::x509::time::seconds;
 
 pub(super) struct Head<'a> {
     pub(super) version_1: bool,

@@ -12,12 +12,12 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::certificate::time;
 use super::crl::entries::Entries;
 use super::crl::head::Head;
 pub(crate) use super::crl::scope::{Coverage, Scope};
 pub(crate) use super::crl::unusable::Unusable;
 use super::identity::sha256;
+use super::time::time;
 use crate::hex::hex;
 
 /// A complete revocation list that was read. The caller checks its signature.
