@@ -192,3 +192,18 @@ pub(crate) fn summary(trust: &Trust) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_page_that_fails_is_not_called_a_handler() {
+        let event = Event::RefusalPageFailed { remote: ([127, 0, 0, 1], 1).into(), reason: "it panicked: oh" };
+        let line = |format: Format| line(format.into(), SystemTime::UNIX_EPOCH, &event, &LeftOut::default());
+        let text = line(Format::Text);
+        assert!(text.ends_with("127.0.0.1:1: the refusal page failed: it panicked: oh\n"), "{text}");
+        let json = line(Format::Json);
+        assert!(json.contains(r#""event":"refusal_page_failed""#), "{json}");
+    }
+}
