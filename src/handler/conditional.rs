@@ -58,11 +58,9 @@ impl Validators {
 
     /// Evaluates the preconditions of a GET or HEAD, in the order of section 13.2.2.
     pub(super) fn evaluate(&self, fields: &HeaderMap) -> Precondition {
-        let is_unchanged_since = |date| self.last_modified.is_some_and(|modified| modified <= date);
         match tags(fields, header::IF_MATCH) {
             Tags::Absent => {
-                let date = date(fields, header::IF_UNMODIFIED_SINCE);
-                if date.is_some_and(|date| !is_unchanged_since(date)) {
+                if self.changed_after(date(fields, header::IF_UNMODIFIED_SINCE)) == Some(true) {
                     return Precondition::Failed;
                 }
             }
@@ -72,7 +70,7 @@ impl Validators {
             Tags::These(_) | Tags::Unreadable => return Precondition::Failed,
         }
         let is_known = match tags(fields, header::IF_NONE_MATCH) {
-            Tags::Absent => date(fields, header::IF_MODIFIED_SINCE).is_some_and(is_unchanged_since),
+            Tags::Absent => self.changed_after(date(fields, header::IF_MODIFIED_SINCE)) == Some(false),
             Tags::Any => true,
             // The weak comparison (section 8.8.3.2).
             Tags::These(tags) => tags.iter().any(|tag| tag.opaque == self.tag.as_bytes()),
@@ -90,6 +88,11 @@ impl Validators {
         }
         let tag = sole(fields, header::IF_RANGE).and_then(|value| EntityTag::read(value.as_bytes()));
         tag.is_some_and(|(tag, rest)| rest.is_empty() && self.matches_strongly(&tag))
+    }
+
+    /// `None`: one of the dates is not known, so the field is ignored (sections 13.1.3 and 13.1.4).
+    fn changed_after(&self, date: Option<SystemTime>) -> Option<bool> {
+        Some(self.last_modified? > date?)
     }
 
     /// The strong comparison (section 8.8.3.2).
@@ -307,6 +310,17 @@ mod tests {
         let list = |others: usize| format!("{}\"a\"", "\"b\",".repeat(others));
         assert_eq!(evaluated(&file, header::IF_NONE_MATCH, &list(MOST_TAGS - 1)), Precondition::NotModified);
         assert_eq!(evaluated(&file, header::IF_NONE_MATCH, &list(MOST_TAGS)), Precondition::Holds);
+    }
+
+    /// Sections 13.1.3 and 13.1.4.
+    #[test]
+    fn dates_are_ignored_if_the_modification_date_is_not_known() {
+        let file = Validators { last_modified: None, ..tagged("a", false) };
+        for name in [header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE] {
+            for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+                assert_eq!(evaluated(&file, name.clone(), date), Precondition::Holds, "{name}: {date}");
+            }
+        }
     }
 
     #[test]
