@@ -37,7 +37,14 @@ impl Validators {
         let seconds = modified.duration_since(UNIX_EPOCH).ok().map(|since| Duration::from_secs(since.as_secs()));
         Self {
             is_weak,
-            tag: format!("{length:x}-{:x}-{:x}", nanoseconds(modified), nanoseconds(changed)),
+            // A version with a weak tag may not be the last with these times. `If-None-Match` takes a weak tag for the strong one
+            // of the same value, so the values differ.
+            tag: format!(
+                "{length:x}-{:x}-{:x}{}",
+                nanoseconds(modified),
+                nanoseconds(changed),
+                if is_weak { "-weak" } else { "" }
+            ),
             last_modified: seconds.map(|seconds| UNIX_EPOCH + seconds).filter(|modified| *modified <= now),
         }
     }
@@ -228,11 +235,19 @@ mod tests {
 
     #[test]
     fn the_tag_is_weak_while_the_file_may_change_again_under_the_same_time() {
-        let is_weak = |now| Validators::new(5, at(-100), at(0), now).is_weak;
+        let seen = |now| Validators::new(5, at(-100), at(0), now);
+        let is_weak = |now| seen(now).is_weak;
         assert!(is_weak(at(-5)), "the clock was set back");
         assert!(is_weak(at(0)));
         assert!(is_weak(at(2) - Duration::from_nanos(1)));
         assert!(!is_weak(at(2)));
+        let weak = format!("W/\"{}\"", seen(at(1)).tag);
+        assert_eq!(evaluated(&seen(at(1)), header::IF_NONE_MATCH, &weak), Precondition::NotModified);
+        assert_eq!(
+            evaluated(&seen(at(2)), header::IF_NONE_MATCH, &weak),
+            Precondition::Holds,
+            "it may have changed again"
+        );
     }
 
     #[test]

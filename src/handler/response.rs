@@ -108,7 +108,7 @@ const NOT_IN_URIS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
 /// | `416` | the file has no such bytes |
 ///
 /// `ETag` is made of the length and times of the file. It is strong, unless the file changed within the last two seconds: then
-/// it may change again under the same time, and no range is sent for the tag. A date in `If-Range` is never exact enough.
+/// it may change again under the same time, so no range is sent for the tag, and a later request gets another. A date in `If-Range` is never exact enough.
 ///
 /// Browsers are told to take the content type as it is given (`X-Content-Type-Options: nosniff`): HTML in an upload that is
 /// sent as something else is not run.
