@@ -45,8 +45,14 @@ pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
     content(status, HeaderValue::from_static("application/json"), body.into())
 }
 
-/// A status, with its standard phrase as the text: `404` and `Not Found`.
+/// A status, with its standard phrase as the text: `404` and `Not Found`. `204`, `205` and `304` have no body (RFC 9110,
+/// sections 15.3.5, 15.3.6 and 15.4.5).
 pub fn status(status: StatusCode) -> Response {
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+        let mut response = Response::default();
+        *response.status_mut() = status;
+        return response;
+    }
     text(status, format!("{}\n", status.canonical_reason().unwrap_or("Error")))
 }
 
@@ -133,11 +139,7 @@ pub fn file(request: &Request<'_>, file: File, content_type: &str) -> io::Result
     let (length, validators) = (metadata.len(), validators(&metadata)?);
     let mut response = match validators.evaluate(request.headers()) {
         Precondition::Failed => return Ok(status(StatusCode::PRECONDITION_FAILED)),
-        Precondition::NotModified => {
-            let mut response = Response::default();
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response
-        }
+        Precondition::NotModified => status(StatusCode::NOT_MODIFIED),
         Precondition::Holds => match selection(request, &validators, length) {
             Selection::Whole => content(StatusCode::OK, content_type, Body::from_file(file)?),
             Selection::Part { first, last } => {
@@ -197,6 +199,7 @@ fn content(status: StatusCode, content_type: HeaderValue, body: Body) -> Respons
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handler::body::Content;
 
     #[test]
     fn a_location_cannot_break_out_of_its_field() {
@@ -207,6 +210,15 @@ mod tests {
         assert_eq!(location("/\\evil \"<>^`{|}\0\u{7f}"), "/%5Cevil%20%22%3C%3E%5E%60%7B%7C%7D%00%7F");
         assert_eq!(location("/é"), "/%C3%A9");
         assert_eq!(redirect(StatusCode::CREATED, "/1").status(), 201);
+    }
+
+    #[test]
+    fn a_status_without_content_has_none() {
+        for code in [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED] {
+            let response = status(code);
+            assert_eq!((response.status(), response.headers().len()), (code, 0));
+            assert!(matches!(response.into_body(), Body(Content::Bytes(bytes)) if bytes.is_empty()), "{code}");
+        }
     }
 
     #[test]
