@@ -44,7 +44,8 @@ impl Body {
     }
 
     /// Streams the whole of a regular file. Its length is taken now and announced: if the file shrinks while it is sent, the
-    /// connection is cut, and what is appended to it is not sent.
+    /// connection is cut, and what is appended to it is not sent. Files of `/proc` and `/sys` say that their length is 0 or a page, whatever
+    /// they contain: read them into memory first.
     ///
     /// [`response::file`](crate::response::file) also answers ranges and conditional requests.
     ///

@@ -68,9 +68,11 @@ impl<'c> Request<'c> {
 
     /// The path, percent-decoded once: `/a%20b` is `/a b`. `None` if it is not UTF-8.
     ///
-    /// The server has already answered 400 to a path with an encoded slash, a backslash, a NUL or another control character, an
-    /// empty segment (`//`), or a segment `.` or `..`, encoded or not. So the segments of the decoded path are those of
-    /// [`uri`](Self::uri). As a file name it still needs care: it may begin with a dot, or be a symbolic link.
+    /// The server has already answered 400 to a path with an encoded slash, a backslash, a NUL or another ASCII control
+    /// character, an empty segment (`//`), or a segment `.` or `..`, encoded or not. So the segments of the decoded path are
+    /// those of [`uri`](Self::uri). As a file name it still needs care: it may begin with a dot, or be a symbolic link. It may
+    /// contain characters that mislead on a terminal (control characters beyond ASCII, marks that reverse the direction of text):
+    /// escape it before you show it.
     pub fn path_decoded(&self) -> Option<Cow<'_, str>> {
         percent_encoding::percent_decode_str(self.uri().path()).decode_utf8().ok()
     }
