@@ -78,12 +78,7 @@ impl FileKind {
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let name = path.display().to_string();
         let file = open_regular(path).map_err(|error| {
-            let kind = error.kind();
-            let hint = match kind {
-                ErrorKind::NotFound => self.if_missing,
-                ErrorKind::InvalidInput => Some("name a file, not a directory, pipe or device"),
-                _ => Some("the user that runs this has to be able to read it"),
-            };
+            let hint = self.hint(error.kind());
             let error = self.cannot_read(&name, error);
             match hint {
                 Some(hint) => error.hint(hint),
@@ -105,6 +100,17 @@ impl FileKind {
                 .hint("is this the right file?"));
         }
         Ok(bytes)
+    }
+
+    /// What helps if it cannot be opened.
+    fn hint(&self, why: ErrorKind) -> Option<&'static str> {
+        match why {
+            ErrorKind::NotFound => self.if_missing,
+            ErrorKind::InvalidInput => Some("name a file, not a directory, pipe or device"),
+            ErrorKind::NotADirectory => Some("a part of this path is a file where a directory is needed"),
+            ErrorKind::PermissionDenied => Some("the user that runs this has to be able to read it"),
+            _ => None,
+        }
     }
 
     fn cannot_read(&self, name: &str, error: io::Error) -> Error {
@@ -187,6 +193,14 @@ mod tests {
         for path in ["/", "/dev/null"] {
             assert!(hint(path).contains("not a directory"), "{path}");
         }
+        assert!(hint("/dev/null/ca.pem").contains("where a directory is needed"));
+    }
+
+    #[test]
+    fn only_who_may_not_read_is_told_to_have_the_right() {
+        assert!(FileKind::CA.hint(ErrorKind::PermissionDenied).unwrap().contains("able to read it"));
+        let too_long = FileKind::CA.read(Path::new(&"x".repeat(10_000))).unwrap_err();
+        assert_eq!(too_long.hint_text(), None, "{too_long}");
     }
 
     #[test]
