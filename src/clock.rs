@@ -27,7 +27,7 @@ impl Default for Clock {
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// So many days.
+/// A number of days.
 pub(crate) const fn days(number: u64) -> Duration {
     Duration::from_secs(number * SECONDS_PER_DAY)
 }
@@ -37,7 +37,7 @@ pub(crate) fn whole_days(time: Duration) -> u64 {
     time.as_secs() / SECONDS_PER_DAY
 }
 
-/// The number of the day, in UTC, since 1970: who notes it knows what was already reported today.
+/// The day number since 1970 (UTC).
 pub(crate) fn day(time: SystemTime) -> u64 {
     whole_days(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }

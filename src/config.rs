@@ -21,13 +21,13 @@ pub(crate) const STACK: usize = 256 * KIB;
 /// A smaller stack could overflow in a handshake.
 const LEAST_STACK: usize = 128 * KIB;
 
-/// How many workers there may be. The upper end is for the command only, as those below are.
+/// The range of workers. Only the command enforces the upper end; the same goes for the ranges below.
 pub(crate) const WORKERS: RangeInclusive<usize> = 1..=1024;
 
 /// How many connections there may be.
 pub(crate) const CONNECTIONS: RangeInclusive<usize> = 4..=1_000_000;
 
-/// How long a timeout may be that the command takes, in seconds.
+/// The range of a timeout on the command line, in seconds.
 #[cfg(feature = "cli")]
 pub(crate) const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 
@@ -42,7 +42,7 @@ pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// All of them.
+/// All settings of a server.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// How many threads call handlers.

@@ -13,7 +13,7 @@ pub(crate) fn unpoisoned<G>(result: LockResult<G>) -> G {
     result.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A value that can be replaced at any time. Who has got it keeps the value of that moment.
+/// A value that can be replaced at any time. A caller keeps the value it got.
 #[derive(Debug)]
 pub(crate) struct Current<T>(RwLock<Arc<T>>);
 

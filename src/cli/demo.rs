@@ -77,7 +77,7 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
         .map_err(|error| Error::new(format!("cannot read {}", file("ca.pem").display())).caused_by(error))?;
     let ca = CertificateDer::from_pem_slice(&text).ok().and_then(|der| Identity::from_der(&der).ok());
     if ca.is_none_or(|ca| ca.subject() != "CN=mtls-min throw-away CA,O=mtls-min") {
-        return Err(Error::new(format!("{dir} is not the demo's: its ca.pem is not a CA that the demo made"))
+        return Err(Error::new(format!("{dir} was not made by the demo: its ca.pem is another CA"))
             .hint(format!("--dir names another directory; `mtls-min --ca {dir}/ca.pem` serves with this one")));
     }
     tell!("using the certificates in {dir}");

@@ -83,7 +83,7 @@ impl Demo<'_> {
         let others = names.filter(|name| !name.starts_with('.') && !HARMLESS.contains(&&**name));
         // If there is a CA, it is named first.
         let Some(other) = others.min_by_key(|name| (name != CA, name.clone())) else { return Ok(()) };
-        let error = format!("{} is not the demo's: {other} is there, and no CA that the demo made", path.display());
+        let error = format!("{} was not made by the demo: it contains {other}", path.display());
         Err(Error::new(error).hint(
             "`throwaway(DIR)` takes an empty or a new directory; with the CA that is there, `Directory::issue_client(NAME)` \
              makes a client's certificate, and `Server::builder` serves",

@@ -1,7 +1,7 @@
 //! Which loaded CA a rule refers to.
 //!
 //! Certificates with the same name (RFC 5280, section 7.1) and the same key are one CA, renewed: whoever has the key can
-//! sign for each of them, and what they signed does not show for which. With another key it is another CA, even if it is the
+//! sign for each of them, and a signature does not show for which. With another key it is another CA, even if it is the
 //! successor of the old one: only the operator can know that.
 
 use crate::clock::timestamp;

@@ -136,10 +136,7 @@ impl Rule {
             .filter(|(_, kind)| *kind != self.kind)
             .find(|(_, kind)| kind.values(identity).contains(&wanted));
         if let Some((word, _)) = elsewhere {
-            return (
-                800,
-                format!("{shown}; {} is its {word}, which another rule would have to name", visible(&wanted)),
-            );
+            return (800, format!("{shown}; {} is its {word}, which needs a rule of that kind", visible(&wanted)));
         }
         let common = own.iter().map(|value| common_prefix(value, &wanted)).max();
         (common.map_or(0, |common| 1 + common.min(700)), shown)

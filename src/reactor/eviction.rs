@@ -76,7 +76,7 @@ pub(crate) struct Strangers<K> {
 /// Whether there is a flood of connections of one kind.
 #[derive(Debug, Default)]
 struct Flood {
-    /// The first cut of late, and how many there were within [`GRACE`] of it.
+    /// When the current series of cuts began, and how many followed within [`GRACE`].
     cuts: Option<(Instant, usize)>,
     until: Option<Instant>,
 }

@@ -44,7 +44,7 @@ pub(crate) struct Capacity {
 pub(crate) struct Waiting {
     pub(crate) standing: Standing,
     pub(crate) times: Times,
-    /// When it is taken out although nothing arrived.
+    /// When it is taken out even if nothing has arrived.
     pub(crate) deadline: Instant,
 }
 
@@ -86,8 +86,7 @@ const MOST_AT_START: usize = 16_384;
 
 impl<T> Slots<T> {
     pub(super) fn new(capacity: Capacity) -> Self {
-        // What is allocated in a burst lies above the burst's other memory, and as long as it stays, the allocator can return
-        // none of what lies below. So all of it is allocated now.
+        // Allocated at once: if it grew during a burst, it would keep the allocator from returning the burst's memory.
         let slots = capacity.connections.min(MOST_AT_START);
         Self {
             capacity,
@@ -215,7 +214,7 @@ impl<T> Slots<T> {
         })
     }
 
-    /// Looks at each: this is rare, and to keep them in order would cost something at every request.
+    /// Scans all of them: this is rare, and a sorted list would cost every request.
     fn longest_idle(&self) -> Option<(Token, &T, Instant)> {
         let idle = self.parked().filter(|(_, _, waiting)| waiting.standing == Standing::Idle);
         idle.map(|(token, connection, waiting)| (token, connection, waiting.times.since)).min_by_key(|idle| idle.2)

@@ -82,8 +82,8 @@ impl<T> ConnectionTable<T> {
             && self.turned_away.swap(false, Ordering::SeqCst)
     }
 
-    /// Whether a connection was turned away. Asked from time to time, as those that were spared then may have to go now. Says
-    /// so once.
+    /// Whether a connection was turned away since the last call. Asked regularly, because connections that were spared may be
+    /// evicted later.
     pub(crate) fn try_again(&self) -> bool {
         self.turned_away.swap(false, Ordering::SeqCst)
     }
@@ -117,7 +117,7 @@ impl<T> ConnectionTable<T> {
         }
     }
 
-    /// Takes the parked connections for which `wanted` says so, at most `most` of them, to drive them.
+    /// Takes at most `most` parked connections that match `wanted`.
     pub(crate) fn take_where(&self, most: usize, wanted: impl Fn(&T, Waiting) -> bool) -> Vec<(Token, Box<T>)> {
         let slots = &mut lock(&self.table).slots;
         let parked = slots.parked().filter(|(_, connection, waiting)| wanted(connection, *waiting));

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::{Trust, TrustBuilder, client_name};
 
-/// How often the files are checked. What has changed is read when it has not changed again for as long.
+/// How often the files are checked. A changed file is read once it has stayed the same for this long.
 pub(crate) const TICK: Duration = Duration::from_millis(150);
 
 /// What keeps changing is read after this time.
@@ -191,7 +191,7 @@ impl Directory {
 fn content(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else { return 0 };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| client_name(path).is_some());
-    // A sum, since the order is not always the same.
+    // A sum, because directories have no order.
     paths.fold(1, |sum: u64, path| {
         let mut hasher = DefaultHasher::new();
         (&path, stamp(&path)).hash(&mut hasher);

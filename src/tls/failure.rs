@@ -59,7 +59,7 @@ impl TlsFailure {
             Error::InappropriateHandshakeMessage { got_type, .. } => Self::unexpected(got_type),
             Error::DecryptError => Self::protocol("a record cannot be decrypted, so it was damaged or forged"),
             Error::PeerSentOversizedRecord => Self::protocol("a record is too long"),
-            // The rest are failures of this side; the enumeration may grow.
+            // All others are our own failures; rustls may add more.
             other => Self::new(
                 "internal",
                 format!("TLS failed within this server: {other}"),

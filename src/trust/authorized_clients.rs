@@ -22,7 +22,7 @@ const ENDINGS: [&str; 3] = ["pem", "crt", "cer"];
 /// Adds what is in the directory. It is all or an error, so that a broken file is noticed and not just left out.
 ///
 /// While a server runs, `before` is the trust that this one replaces. Then a file that cannot be read leaves its client as
-/// it was: one file that is half copied must not keep in another client, whose file was removed.
+/// it was. One half-copied file must not keep access for another client whose file was removed.
 pub(super) fn add(
     trust: &mut Trust,
     hints: &mut BTreeSet<Vec<u8>>,

@@ -65,7 +65,7 @@ pub(super) fn anchors_of(authority: &Certificate<'_>, trust: &Trust) -> Vec<usiz
     }
 }
 
-/// A path on the way up: its topmost certificate, and the path below, which that one signed.
+/// A path being built: its topmost certificate, and the path below it.
 struct Path<'p> {
     certificate: &'p Certificate<'p>,
     /// Which candidate the topmost certificate was; `None`: the search began with it.

@@ -153,5 +153,5 @@ fn a_build_that_makes_no_certificates_says_so() {
     assert!(code == Some(1) && error.contains("certs/ca.pem is not there, and this build cannot make it"), "{error}");
     assert!(error.contains("make-certs.sh") && !dir.path().join("certs").exists(), "{error}");
     let (code, error) = said(&site(&ca), "demo");
-    assert!(code == Some(1) && error.contains("certs is not the demo's") && error.contains("--dir"), "{error}");
+    assert!(code == Some(1) && error.contains("certs was not made by the demo") && error.contains("--dir"), "{error}");
 }

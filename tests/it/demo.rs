@@ -39,7 +39,7 @@ fn refuses(dir: &TempDir, why: &str) -> String {
 fn beside_a_real_ca_it_makes_nothing_and_does_not_serve() {
     let ours = initialised();
     let said = refuses(&ours, "a CA of certs init");
-    assert!(said.contains("certs is not the demo's: ca.pem is there"), "{said}");
+    assert!(said.contains("certs was not made by the demo: it contains ca.pem"), "{said}");
     done(&ours, "client client1");
     refuses(&ours, "with a client1 of its own");
 

@@ -92,7 +92,7 @@ fn files_that_do_not_fit_are_an_error_and_stay() {
         (&["server-key.pem"], "server-crt.pem is there without server-key.pem"),
         (&["client1-crt.pem"], "client1-key.pem is there without client1-crt.pem"),
         (&["ca-key.pem", "client1.p12"], "ca.pem is there without ca-key.pem"),
-        (&["ca.pem", "ca-key.pem"], "is not the demo's: client1-crt.pem is there"),
+        (&["ca.pem", "ca-key.pem"], "was not made by the demo: it contains client1-crt.pem"),
         (&["client1.p12"], "client1-p12-password.txt is there without client1.p12"),
     ];
     for (gone, message) in cases {

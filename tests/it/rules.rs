@@ -56,7 +56,7 @@ fn each_kind_of_rule_means_its_own_kind_of_name() {
     for (rule, why) in [
         ("cn:Alice", "upper and lower case differ"),
         ("cn:bob", "the client's common name is alice"),
-        ("cn:host.example.com", "is its dns, which another rule would have to name"),
+        ("cn:host.example.com", "is its dns, which needs a rule of that kind"),
         ("dns:alice", "is its cn"),
         ("dns:other.example.com", "DNS name"),
         ("dns:a.example.org", "DNS name"),
