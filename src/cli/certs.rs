@@ -166,7 +166,8 @@ pub(super) fn run(certs: &Certs, line: &CommandLine) -> Result<(), Error> {
             Error::new("the options of the server do not go with certs").hint("certs --dir names the directory")
         );
     }
-    work(certs).map_err(|error| match error.first_hint().map(|hint| in_dir(&of_command(hint), &certs.dir)) {
+    let words = |text| in_dir(&of_command(text), &certs.dir).into();
+    work(certs).map_err(|error| match error.first_hint().map(|hint| hint.in_words(words)) {
         Some(hint) => error.hint(hint),
         None => error,
     })
@@ -193,7 +194,7 @@ fn work(certs: &Certs) -> Result<(), Error> {
         tell!("waiting for another process that works in {}", path.display());
     });
     // The user is told of the wait and can end it; a busy machine takes long to make many files.
-    let directory = directory.on_notice(|text| tell!("{}", of_command(text))).patience(Duration::from_secs(60));
+    let directory = directory.on_notice(|text| tell!("{text}")).patience(Duration::from_secs(60));
     match &certs.what {
         What::Init(init) => {
             let hosts = match init.host.is_empty() {

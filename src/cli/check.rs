@@ -148,7 +148,7 @@ fn from_pkcs12(bytes: &[u8], name: &str, password: Option<&Path>) -> Result<Vec<
             return Error::new(format!("{name} is a PKCS#12 file, which has a password"))
                 .hint("name a file whose first line is the password with --password-file");
         }
-        let hint = error.hint_text().unwrap_or(TO_PEM).to_owned();
+        let hint = error.first_hint().cloned().unwrap_or_else(|| TO_PEM.into());
         Error::new(format!("cannot read {name}")).caused_by(error).hint(hint)
     })?;
     Ok(chain.into_iter().map(CertificateDer::from).collect())

@@ -215,12 +215,12 @@ fn run(line: &CommandLine) -> ExitCode {
 }
 
 fn fail(error: &Error, code: ExitCode) -> ExitCode {
-    tell!("{}", of_command(&error.to_string()));
+    tell!("{error}");
     for cause in error.causes() {
-        tell!(plain "  because: {}", of_command(&cause.to_string()));
+        tell!(plain "  because: {cause}");
     }
     if let Some(hint) = error.first_hint() {
-        tell!(plain "  hint: {}", of_command(hint));
+        tell!(plain "  hint: {}", hint.in_words(of_command));
     }
     code
 }

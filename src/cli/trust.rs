@@ -1,6 +1,7 @@
 //! The options that say whom to trust, for the server and for `check`.
 
 use super::CommandLine;
+use super::words::of_command;
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::trust::{StaleCrl, Trust, TrustBuilder};
@@ -21,7 +22,7 @@ impl argh::FromArgValue for CrlExpired {
 
 /// Reads no file yet. Only the rules of --allow are parsed.
 pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
-    let mut builder = Trust::builder().policy(Policy::allowing_at("--allow", &line.allow)?);
+    let mut builder = Trust::builder().in_words(of_command).policy(Policy::allowing_at("--allow", &line.allow)?);
     if line.ca.is_empty() && line.authorized_clients.is_none() {
         builder = builder.pem_file("certs/ca.pem");
     }

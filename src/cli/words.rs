@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 /// What the library says, in the words of the command. `Directory::renew(alice)` in backticks becomes the command with that
-/// argument.
-pub(super) fn of_command(text: &str) -> Cow<'_, str> {
+/// argument. Data is put into a text after this.
+pub(super) fn of_command(text: &'static str) -> Cow<'static, str> {
     if !text.contains('`') {
         return text.into();
     }

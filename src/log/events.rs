@@ -60,7 +60,7 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
 }
 
 pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
-    written(style, now, &said(event), left_out)
+    written(style, now, &said(style, event), left_out)
 }
 
 /// A line about the server itself.
@@ -98,17 +98,16 @@ fn begun(style: Style, now: SystemTime, kind: &'static str) -> Line {
 fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
     let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
     let mut line = begun(style, now, said.kind);
-    let message = (style.words)(&said.message);
     if line.is_text() {
         if let Some(remote) = said.remote {
             line.plain(format_args!("{remote}: "));
         }
-        line.prose(&message, most);
+        line.prose(&said.message, most);
     } else {
         if let Some(remote) = said.remote {
             line.word("remote", remote);
         }
-        line.bounded_field("message", &message, most);
+        line.bounded_field("message", &said.message, most);
     }
     match said.failure.and_then(TlsFailure::refusal) {
         Some(refusal) => refused(&mut line, "refused", refusal),
@@ -121,7 +120,7 @@ fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -
     line.end()
 }
 
-fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
+fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
     match event {
         Event::HandshakeFailed { remote, failure } => {
             let message = match failure.refusal() {
@@ -144,7 +143,8 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             Said::by(*remote, "refusal_page_failed", format!("the refusal page failed: {reason}"))
         }
         Event::Shed { remote, connections } => {
-            let message = format!("closed, there are {connections} connections (`Builder::max_connections`)");
+            let setting = (style.words)("`Builder::max_connections`");
+            let message = format!("closed, there are {connections} connections ({setting})");
             Said::by(*remote, "shed", message)
         }
         Event::AcceptFailed { error, pause } => {
@@ -162,7 +162,7 @@ fn said<'e>(event: &'e Event<'_>) -> Said<'e> {
             Said::of_ours("reloaded", format!("read the files anew; in force: {trust}; server {server}"))
         }
         Event::ReloadFailed { error } => {
-            let error = error.in_full();
+            let error = error.in_full(style.words);
             let message = format!("the files have changed, but what was read before stays in force: {error}");
             Said::of_ours("reload_failed", message)
         }

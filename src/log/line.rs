@@ -1,8 +1,8 @@
 //! One line of a log, as text or as JSON. Its values are cut and escaped, so that they cannot be mistaken for anything else.
 
-use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
+use crate::error::{Words, of_library};
 use crate::escape::{push_json, push_prose};
 
 /// How a log is written. Defaults to text.
@@ -26,12 +26,12 @@ pub(super) const MOST_OF_OURS: usize = 4096;
 pub(crate) struct Style {
     pub(crate) format: Format,
     /// Replaces the names of functions, which are for embedders.
-    pub(crate) words: fn(&str) -> Cow<'_, str>,
+    pub(crate) words: Words,
 }
 
 impl From<Format> for Style {
     fn from(format: Format) -> Self {
-        Self { format, words: |text| text.into() }
+        Self { format, words: of_library }
     }
 }
 
@@ -123,7 +123,7 @@ impl Line {
     }
 
     /// A field whose value is the library's advice.
-    pub(super) fn advice(&mut self, name: &str, value: &str) {
+    pub(super) fn advice(&mut self, name: &str, value: &'static str) {
         self.field(name, &(self.style.words)(value));
     }
 

@@ -12,7 +12,7 @@ use super::layout::{CA, CA_KEY, Content, INDEX, Place, SERVER, files, password_f
 use super::pkcs12::random_password;
 use super::reading::{THROWAWAY, is_throwaway, parse, read_certificate};
 use super::store::{Opened, certificate_and_key, pkcs12_files, read, read_authority, write_authority};
-use crate::error::Error;
+use crate::error::{Error, Hint};
 
 /// The names and addresses in the server's certificate.
 const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -116,9 +116,9 @@ impl Demo<'_> {
     fn make_missing(&self, now: SystemTime) -> Result<Vec<PathBuf>, Error> {
         let path = &self.place.path;
         if let Some(missing) = self.missing().filter(|_| self.has(INDEX)) {
-            return Err(Error::new(format!("{} is not there", path.join(missing).display())).hint(format!(
-                "the demo makes nothing in {}, because `Directory` has signed there: make it with `Directory::issue_client` or `Directory::issue_server`, or choose an empty directory for `throwaway`",
-                path.display()
+            return Err(Error::new(format!("{} is not there", path.join(missing).display())).hint(Hint::with(
+                "the demo makes nothing in \0, because `Directory` has signed there: make it with `Directory::issue_client` or `Directory::issue_server`, or choose an empty directory for `throwaway`",
+                path.display().to_string(),
             )));
         }
         let mut made = Vec::new();
@@ -155,12 +155,12 @@ impl Demo<'_> {
         if let Some((there, missing)) = self.half_of([CA, CA_KEY]) {
             return Err(self
                 .without(there, missing)
-                .hint(format!("put {missing} back, or choose an empty directory for `throwaway`")));
+                .hint(Hint::with("put \0 back, or choose an empty directory for `throwaway`", missing)));
         }
         if self.has(CA) {
             return read_authority(self.place, now).map_err(|error| {
-                let mend = error.first_hint().unwrap_or("put the right files back").to_owned();
-                error.hint(format!("{mend}, or choose an empty directory for `throwaway`"))
+                let mend = error.first_hint().cloned().unwrap_or_else(|| "put the right files back".into());
+                error.hint(mend.or(", or choose an empty directory for `throwaway`"))
             });
         }
         let authority = Authority::new(THROWAWAY, now)?;

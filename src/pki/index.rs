@@ -150,7 +150,7 @@ fn not_an_index(text: &str) -> Error {
              own, where `Directory::adopt_crl` adopts the list",
         );
     }
-    Error::new("it is not a complete index of `Directory`")
+    Error::new("it is not a complete index")
         .hint("restore it from a backup: without it, nothing records what was revoked")
 }
 

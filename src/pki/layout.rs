@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::atomic::Secrecy;
-use crate::error::Error;
+use crate::error::{Error, Hint};
 
 pub(super) const CA: &str = "ca.pem";
 pub(super) const CA_KEY: &str = "ca-key.pem";
@@ -38,7 +38,7 @@ impl Place {
     }
 
     /// A file that exists is not overwritten. If it cannot be examined, it is assumed to exist.
-    pub(super) fn check_free(&self, file: &str, hint: &str) -> Result<(), Error> {
+    pub(super) fn check_free(&self, file: &str, hint: impl Into<Hint>) -> Result<(), Error> {
         match self.is_free(file) {
             true => Ok(()),
             false => Err(Error::new(format!("{} is there already", self.path.join(file).display())).hint(hint)),

@@ -44,7 +44,7 @@ impl Place {
         let path = self.path.join(INDEX);
         match fs::read_to_string(&path) {
             Ok(text) => Index::parse(&text).map_err(|error| {
-                let mend = error.hint_text().unwrap_or("restore it from a backup").to_owned();
+                let mend = error.first_hint().cloned().unwrap_or_else(|| "restore it from a backup".into());
                 Error::new(format!("cannot use {}", path.display())).caused_by(error).hint(mend)
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => match beginning {

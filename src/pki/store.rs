@@ -15,7 +15,7 @@ use super::reconcile::{Beginning, entry, serial_of};
 use super::request::{ClientRequest, Issued, Reason, Renewal, Usage};
 use super::transaction::{Staged, settle};
 use crate::clock::days;
-use crate::error::Error;
+use crate::error::{Error, Hint};
 use crate::file::lock_file;
 
 /// A directory whose lock is held.
@@ -103,9 +103,11 @@ impl<'d> Opened<'d> {
         let newest = self.check_known(name)?;
         let usage = newest.usage;
         if newest.revoked.is_some() {
-            let again = if usage == Usage::Server { "issue_server" } else { "issue_client" };
-            return Err(Error::new(format!("{name} is revoked, and is not renewed"))
-                .hint(format!("`Directory::{again}({name})` makes a new one, and renames the old files")));
+            let again = match usage {
+                Usage::Server => "`Directory::issue_server(\0)` makes a new one, and renames the old files",
+                Usage::Client => "`Directory::issue_client(\0)` makes a new one, and renames the old files",
+            };
+            return Err(Error::new(format!("{name} is revoked, and is not renewed")).hint(Hint::with(again, name)));
         }
         if renewal.revoke_old {
             self.check_first_list()?;
@@ -146,10 +148,10 @@ impl<'d> Opened<'d> {
         let error = format!(
             "nothing in {dir} says what this CA has revoked so far, so a first list would undo what another program revoked"
         );
-        Err(Error::new(error).hint(format!(
-            "put the CA's last list there as {CRL}, and `Directory::adopt_crl` adopts it; if this CA has revoked nothing \
-             yet, `Directory::sign_first_crl` signs an empty list"
-        )))
+        Err(Error::new(error).hint(
+            "put the CA's last list there as crl.pem, and `Directory::adopt_crl` adopts it; if this CA has revoked nothing \
+             yet, `Directory::sign_first_crl` signs an empty list",
+        ))
     }
 
     /// Writes the index, then the list, then the index once more, which now says that the list is written. In between the
@@ -213,18 +215,18 @@ impl<'d> Opened<'d> {
         };
         if let Some(serial) = there.filter(|serial| !is_valid && is_revoked(serial)) {
             for [from, to] in moves(name, &serial).iter().filter(|[from, _]| !self.directory.is_free(from)) {
-                self.directory.check_free(to, &format!("move it away first: {from} will be renamed to it"))?;
+                self.directory.check_free(to, format!("move it away first: {from} will be renamed to it"))?;
             }
             return Ok(Some(serial));
         }
-        let again = format!("`Directory::renew({name})` replaces it; otherwise move the files away first");
+        let again = Hint::with("`Directory::renew(\0)` replaces it; otherwise move the files away first", name);
         for file in files(name) {
-            self.directory.check_free(&file, &again)?;
+            self.directory.check_free(&file, again.clone())?;
         }
         match is_valid {
             false => Ok(None),
             true => Err(Error::new(format!("{name} has a valid certificate already, but its files are gone"))
-                .hint(format!("put them back, or `Directory::revoke({name})` first"))),
+                .hint(Hint::with("put them back, or `Directory::revoke(\0)` first", name))),
         }
     }
 

@@ -193,7 +193,7 @@ impl Policy {
                         never("no loaded CA could vouch for a name; use sha256: or client:")
                     }
                     () if rule.needs_authorized_clients() && !has_authorized_clients => {
-                        never("it refers to a file of `TrustBuilder::authorized_clients`, which was not given")
+                        never("it refers to a file of authorised clients, and no directory of them was given")
                     }
                     () => rule.bind_to(authorities),
                 };

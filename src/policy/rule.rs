@@ -68,7 +68,7 @@ impl Rule {
         }
         if let Some(second) = second_rule(value) {
             return Err(format!(
-                "{text:?} looks like two rules: {second:?} is the second; `Policy::allowing` takes each on its own; in a line of a policy, join them by ` or `"
+                "{text:?} looks like two rules: {second:?} is the second; give each on its own, or join them by ` or ` in a line of a policy"
             ));
         }
         if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {

@@ -7,7 +7,7 @@ use super::handle::{Bell, Control};
 use super::pool::Pool;
 use super::watch::{TICK, Watch};
 use crate::clock::Daily;
-use crate::error::Error;
+use crate::error::{Error, of_library};
 use crate::observer::Event;
 use crate::panic::caught;
 
@@ -82,7 +82,7 @@ impl Caretaker<'_> {
                 None
             }
             Err(error) => {
-                let text = error.in_full();
+                let text = error.in_full(of_library);
                 if asked || before.is_none_or(|before| before.text != text) {
                     observer.event(&Event::ReloadFailed { error: &error });
                 }

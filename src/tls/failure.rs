@@ -29,7 +29,7 @@ impl TlsFailure {
     }
 
     /// How to repair it.
-    pub fn repair(&self) -> &str {
+    pub fn repair(&self) -> &'static str {
         self.refusal.as_ref().map_or(self.repair, Refusal::repair)
     }
 

@@ -48,7 +48,7 @@ pub(super) fn add_trusted(
     } else if let Some(name) = normal_form(certificate.subject) {
         trust.pinned.entry(name).or_default().push(trust.entries.len());
     }
-    trust.notes.extend(note(&certificate, &identity, kind, &trust.algorithms));
+    trust.notes.extend(note(trust, &certificate, &identity, kind));
     // Browsers offer the certificates that were issued by one of these names.
     hints.insert(if kind == TrustKind::Ca { certificate.subject.into() } else { certificate.issuer.into() });
     trust.entries.push(TrustEntry { kind, identity });
@@ -166,19 +166,16 @@ fn is_self_signed(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlg
 }
 
 /// What the operator should know about a certificate of --ca that may not be what it was meant to be.
-fn note(
-    certificate: &Certificate<'_>,
-    identity: &Identity,
-    kind: TrustKind,
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> Option<String> {
+fn note(trust: &Trust, certificate: &Certificate<'_>, identity: &Identity, kind: TrustKind) -> Option<String> {
+    let algorithms = &trust.algorithms;
     let subject = identity.subject();
     match kind {
         TrustKind::Ca => useless(certificate, identity, algorithms).or_else(|| {
             (!is_self_signed(certificate, algorithms)).then(|| {
+                let load = (trust.words)("use `TrustBuilder::intermediates_file` to load it as an intermediate");
                 format!(
                     "the CA {subject} was issued by {}, but as a trust anchor it stands alone: what its issuer limits or revokes does not \
-                     count; use `TrustBuilder::intermediates_file` to load it as an intermediate",
+                     count; {load}",
                     identity.issuer()
                 )
             })

@@ -61,7 +61,8 @@ pub(super) fn add(
                     true => "that client stays as it was",
                     false => "it lets nobody in",
                 };
-                trust.left_as_they_were.push(visible(&format!("{}; until then {until_then}", error.in_full())));
+                let error = error.in_full(trust.words);
+                trust.left_as_they_were.push(visible(&format!("{error}; until then {until_then}")));
                 unread.extend(is_unread.then_some((before, name)));
             }
         }

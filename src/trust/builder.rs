@@ -9,7 +9,7 @@ use rustls::DistinguishedName;
 use rustls::pki_types::CertificateDer;
 
 use crate::crypto;
-use crate::error::Error;
+use crate::error::{Error, Words, of_library};
 use crate::file::FileKind;
 use crate::policy::Policy;
 use crate::x509::pem::{Block, blocks};
@@ -34,6 +34,8 @@ pub struct TrustBuilder {
     accept_v1: bool,
     revocation: RevocationRules,
     now: Option<SystemTime>,
+    /// Those of the library, unless the command serves.
+    words: Option<Words>,
 }
 
 #[derive(Debug, Clone)]
@@ -128,6 +130,12 @@ impl TrustBuilder {
         self
     }
 
+    /// The words of warnings.
+    #[cfg(feature = "cli")]
+    pub(crate) fn in_words(self, words: Words) -> Self {
+        Self { words: Some(words), ..self }
+    }
+
     /// Reads everything.
     ///
     /// A CA certificate (version 3 with basicConstraints CA:TRUE and without a keyUsage that forbids signing, or version 1
@@ -152,6 +160,7 @@ impl TrustBuilder {
             authorized_clients: None,
             notes: Vec::new(),
             left_as_they_were: Vec::new(),
+            words: self.words.unwrap_or(of_library),
             accept_v1: self.accept_v1,
             lists: Lists::default(),
             revocation: self.revocation,

@@ -31,7 +31,7 @@ use rustls::DistinguishedName;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 
 use crate::clock::{days, timestamp};
-use crate::error::Error;
+use crate::error::{Error, Words};
 use crate::policy::Policy;
 use crate::x509::identity::{Identity, sha256};
 
@@ -77,6 +77,7 @@ pub struct Trust {
     notes: Vec<String>,
     /// Why files in that directory were not read, one sentence each.
     left_as_they_were: Vec<String>,
+    words: Words,
     accept_v1: bool,
     lists: Lists,
     revocation: RevocationRules,
@@ -187,10 +188,11 @@ impl Trust {
                 Some(_) => {}
             }
             if anchors.is_empty() {
-                warnings.push(format!(
-                    "{kind} {subject} leads to no trusted CA, so it is of no use; load the CA that issued it (`TrustBuilder::pem_file`), \
-                     or the intermediate above it (`TrustBuilder::intermediates_file`)"
-                ));
+                let load = (self.words)(
+                    "load the CA that issued it (`TrustBuilder::pem_file`), or the intermediate above it \
+                     (`TrustBuilder::intermediates_file`)",
+                );
+                warnings.push(format!("{kind} {subject} leads to no trusted CA, so it is of no use; {load}"));
             }
         }
         warnings

@@ -1,6 +1,5 @@
 //! What is wrong with a certificate, and whether its dates are valid.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use crate::clock::timestamp;
@@ -15,7 +14,7 @@ pub(super) struct Problem {
     pub(super) code: RefusalCode,
     pub(super) detail: String,
     /// The repair for this case, if that of the code would not help.
-    pub(super) repair: Option<Cow<'static, str>>,
+    pub(super) repair: Option<&'static str>,
     pub(super) until: Option<SystemTime>,
     /// The trusted CA that the path leads to nevertheless.
     pub(super) anchor: Option<Identity>,
@@ -26,8 +25,8 @@ impl Problem {
         Self { code, detail: detail.into(), repair: None, until: None, anchor: None }
     }
 
-    pub(super) fn repaired_by(self, repair: impl Into<Cow<'static, str>>) -> Self {
-        Self { repair: Some(repair.into()), ..self }
+    pub(super) fn repaired_by(self, repair: &'static str) -> Self {
+        Self { repair: Some(repair), ..self }
     }
 
     pub(super) fn under(self, anchor: &Identity) -> Self {

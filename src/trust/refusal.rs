@@ -1,6 +1,5 @@
 //! Why a client is not authorised: a stable code for programs, the facts for the log, and the repair for the operator.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::x509::identity::Identity;
@@ -166,13 +165,13 @@ impl fmt::Display for RefusalCode {
 pub struct Refusal {
     code: RefusalCode,
     detail: String,
-    repair: Cow<'static, str>,
+    repair: &'static str,
     certificate: Option<Identity>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: RefusalCode, detail: impl Into<String>, certificate: Option<Identity>) -> Self {
-        Self { code, detail: detail.into(), repair: code.repair().into(), certificate }
+        Self { code, detail: detail.into(), repair: code.repair(), certificate }
     }
 
     pub(crate) fn no_certificate() -> Self {
@@ -180,7 +179,7 @@ impl Refusal {
     }
 
     /// With a repair for this case, if that of the code would not help.
-    pub(crate) fn with_repair(self, repair: Option<Cow<'static, str>>) -> Self {
+    pub(crate) fn with_repair(self, repair: Option<&'static str>) -> Self {
         match repair {
             Some(repair) => Self { repair, ..self },
             None => self,
@@ -198,8 +197,8 @@ impl Refusal {
     }
 
     /// How to mend it: usually the repair of the [code](RefusalCode::repair), otherwise what helps in this case.
-    pub fn repair(&self) -> &str {
-        &self.repair
+    pub fn repair(&self) -> &'static str {
+        self.repair
     }
 
     /// The client's certificate. Nothing in it is verified: never decide by it.

@@ -204,10 +204,9 @@ impl Trust {
             if self.revocation.required {
                 warnings.push(format!("no revocation list of {subject}, and one is required: its clients are refused"));
             } else if self.crls().next().is_some() {
-                warnings.push(format!(
-                    "no revocation list of {subject}: its clients are judged without one (`TrustBuilder::require_crls` refuses \
-                     them)"
-                ));
+                let refuses = (self.words)("`TrustBuilder::require_crls` refuses them");
+                warnings
+                    .push(format!("no revocation list of {subject}: its clients are judged without one ({refuses})"));
             }
         }
         warnings.extend(self.crls().filter_map(|crl| crl.forgotten.clone()));

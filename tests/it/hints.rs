@@ -54,6 +54,10 @@ fn the_command_has_a_word_for_every_function_that_a_message_names() {
         if function.contains("::") && rest.starts_with(['`', '(']) {
             functions += 1;
             assert!(words.contains(&format!("(\"{function}\", ")), "{function}");
+            // What is formatted may hold data, so nothing in it is replaced.
+            let begun = said[..at].rfind('"').unwrap();
+            let literal = &said[begun + 1..at + text.find('"').unwrap()];
+            assert!(!literal.contains('{'), "{literal}");
         }
     }
     assert!(functions > 30, "{functions}");
@@ -70,4 +74,48 @@ fn the_log_of_the_command_names_its_options() {
         assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
         eventually(|| serving.stdout().contains("issued by a CA of --ca\""));
     }
+}
+
+/// A name or a path may look like the name of a function in a hint.
+#[test]
+#[cfg(all(feature = "cli", feature = "pki"))]
+fn what_users_name_is_shown_as_they_wrote_it() {
+    use crate::support::command::{Serving, binary, run};
+    let dir = crate::support::files::TempDir::new();
+    let said = |args: &[&str], wanted: &str| {
+        let stderr = String::from_utf8(run(dir.path(), args).stderr).unwrap();
+        assert!(stderr.contains(wanted), "{args:?}: {stderr}");
+    };
+    said(&["--ca", "`Directory`/ca.pem"], "cannot read the CA file `Directory`/ca.pem\n");
+    said(&["certs", "init", "--name", "`TrustBuilder::crl_file`"], "");
+    said(&["certs", "client", "`Builder::workers`"], "\"`Builder::workers`\" cannot be the name");
+    let in_dir = ["certs", "--dir", "`Directory`"];
+    said(
+        &[&in_dir[..], &["client", "x"]].concat(),
+        "  hint: `mtls-min certs --dir '`Directory`' init` makes a CA; `mtls-min certs --dir` names another directory\n",
+    );
+    said(&[&in_dir[..], &["init"]].concat(), "");
+    said(
+        &[&in_dir[..], &["server", "--host", "localhost"]].concat(),
+        "  hint: `mtls-min certs --dir '`Directory`' renew server` replaces it; otherwise move the files away first\n",
+    );
+    let serving = Serving::start(&binary(), dir.path(), &["--listen", "127.0.0.1:0"]);
+    assert!(serving.stderr().contains(": ca CN=`TrustBuilder::crl_file`,O=mtls-min, sha256"), "{}", serving.stderr());
+}
+
+#[test]
+#[cfg(feature = "pki")]
+fn embedders_see_the_names_of_functions() {
+    use mtls_min::pki::Directory;
+    let dir = crate::support::files::TempDir::new();
+    let directory = Directory::new(dir.path());
+    let now = std::time::SystemTime::now();
+    let error = directory.list().unwrap_err();
+    let hint = "`Directory::init` makes a CA; `Directory::new` names another directory";
+    assert_eq!(error.hint_text(), Some(hint));
+    assert!(format!("{error:?}").ends_with(&format!("; hint: {hint}")), "{error:?}");
+    directory.init("ca", &["localhost"], false, now).unwrap();
+    let error = directory.issue_server("server", &["localhost"], 397, now).unwrap_err();
+    let hint = "`Directory::renew(server)` replaces it; otherwise move the files away first";
+    assert_eq!(error.hint_text(), Some(hint));
 }

@@ -1,7 +1,7 @@
 //! What to say about a file that is not what it should be: what it is, and the command that converts it.
 
 use super::{BASE64_LINE, Block, Form};
-use crate::error::Error;
+use crate::error::{Error, Hint};
 
 /// What a file should hold.
 #[derive(Debug, Clone, Copy)]
@@ -17,23 +17,23 @@ pub(super) struct Wanted<'w> {
 /// A block of another kind among the `others`.
 pub(super) fn among(block: &Block<'_>, name: &str, others: &str) -> Error {
     let label = block.label;
-    let hint = match label {
+    let hint: Hint = match label {
         _ if label.ends_with("PRIVATE KEY") => {
-            format!("a file of {others} must not hold a private key; keep keys in separate files")
+            format!("a file of {others} must not hold a private key; keep keys in separate files").into()
         }
-        _ if label.contains("REQUEST") => "this is a certificate request, which a CA has yet to sign".to_owned(),
+        _ if label.contains("REQUEST") => "this is a certificate request, which a CA has yet to sign".into(),
         "TRUSTED CERTIFICATE" => "put it into a separate file, and convert it to a plain certificate: \
                                   openssl x509 -in FILE -out FILE.pem"
-            .to_owned(),
+            .into(),
         // RFC 7468, section 5.1: these labels must not be taken for CERTIFICATE; they are old and rare.
-        "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and last line".to_owned(),
+        "X509 CERTIFICATE" | "X.509 CERTIFICATE" => "write CERTIFICATE in its first and last line".into(),
         "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
             let file = shell_word(name);
-            format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem")
+            format!("unpack it: openssl pkcs7 -print_certs -in {file} -out {file}.pem").into()
         }
-        "X509 CRL" => "a revocation list goes with `TrustBuilder::crl_file`".to_owned(),
-        "CERTIFICATE" => "a certificate of a CA goes with `TrustBuilder::pem_file`".to_owned(),
-        _ => format!("only {others} belong here"),
+        "X509 CRL" => "a revocation list goes with `TrustBuilder::crl_file`".into(),
+        "CERTIFICATE" => "a certificate of a CA goes with `TrustBuilder::pem_file`".into(),
+        _ => format!("only {others} belong here").into(),
     };
     Error::new(format!("{}: a block of the kind {label:?} among the {others}", block.place)).hint(hint)
 }
@@ -123,18 +123,18 @@ pub(crate) fn check_form(bytes: &[u8], name: &str, wanted: Form, kind: &str) -> 
 }
 
 /// What there is instead of what is wanted, and the command that converts it, if there is one.
-fn instead(what: &str, wanted: &str, form: Option<Form>, file: &str, from_pkcs12: &str) -> String {
+fn instead(what: &str, wanted: &str, form: Option<Form>, file: &str, from_pkcs12: &str) -> Hint {
     let command = match (form, wanted) {
         (Some(Form::Certificate) | None, super::CERTIFICATE) => "x509 -inform der",
         (Some(Form::Pkcs7), super::CERTIFICATE) => "pkcs7 -inform der -print_certs",
         (Some(Form::PrivateKey | Form::EncryptedKey), super::PRIVATE_KEY) => "pkey -inform der",
         (Some(Form::Pkcs12), super::CERTIFICATE | super::PRIVATE_KEY) => from_pkcs12,
         (Some(Form::RevocationList), super::CERTIFICATE) => {
-            return format!("it seems to be {what}, which goes with `TrustBuilder::crl_file`");
+            return Hint::with("it seems to be \0, which goes with `TrustBuilder::crl_file`", what);
         }
-        _ => return format!("it seems to be {what}"),
+        _ => return format!("it seems to be {what}").into(),
     };
-    format!("it seems to be {what}; make it PEM: openssl {command} -in {file} -out {file}.pem")
+    format!("it seems to be {what}; make it PEM: openssl {command} -in {file} -out {file}.pem").into()
 }
 
 fn in_words(label: &str) -> String {
