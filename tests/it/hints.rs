@@ -56,7 +56,7 @@ fn the_command_has_a_word_for_every_function_that_a_message_names() {
             assert!(words.contains(&format!("(\"{function}\", ")), "{function}");
             // What is formatted may hold data, so nothing in it is replaced.
             let begun = said[..at].rfind('"').unwrap();
-            let literal = &said[begun + 1..at + text.find('"').unwrap()];
+            let literal = &said[begun + 1..at + 1 + text.find('"').unwrap()];
             assert!(!literal.contains('{'), "{literal}");
         }
     }
