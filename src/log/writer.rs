@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::STACK;
+use crate::panic::caught;
 use crate::sync::{lock, unpoisoned};
 
 /// At most this many bytes of lines wait.
@@ -204,10 +205,12 @@ impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
     fn try_to_write(&mut self, lines: &str) -> Result<(), (io::Error, usize)> {
         let mut written = 0;
         while written < lines.len() {
-            match patiently(|| self.stream.write(&lines.as_bytes()[written..])) {
+            let rest = &lines.as_bytes()[written..];
+            match patiently(|| self.stream.write(rest)) {
                 Ok(0) => return Err((io::ErrorKind::WriteZero.into(), written)),
                 Ok(taken) => {
-                    written += taken;
+                    // The stream is code of the application, which may count wrongly.
+                    written += taken.min(rest.len());
                     self.torn = lines.as_bytes()[written - 1] != b'\n';
                 }
                 Err(error) => return Err((error, written)),
@@ -218,10 +221,11 @@ impl<S: Write, W: Fn(Lost<'_>) -> String, F: Fn(&io::Error)> Output<S, W, F> {
     }
 }
 
-/// Tries again if the stream would block: another program that shares it may have made it non-blocking.
+/// Tries again if the stream would block: another program that shares it may have made it non-blocking. A panic is an error.
 fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match attempt() {
+        let done = caught(&mut attempt);
+        match done.unwrap_or_else(|panic| Err(io::Error::other(format!("the writer panicked: {panic}")))) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(COLLECTING),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             done => return done,
@@ -355,6 +359,45 @@ mod tests {
         let written = String::from_utf8(disk.lock().unwrap().0.clone()).unwrap();
         assert_eq!(written, "one\ntwö.\n8 l\n9 lost\nsix\nseven\n");
         assert_eq!(said.lock().unwrap().len(), 1, "it is one failure until it works again");
+    }
+
+    /// Panics at its first write and at its first flush, and then counts wrongly.
+    #[derive(Default)]
+    struct Faulty {
+        disk: Arc<Mutex<Vec<u8>>>,
+        has_written: bool,
+        has_flushed: bool,
+    }
+
+    impl Write for Faulty {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(std::mem::replace(&mut self.has_written, true), "no disk");
+            self.disk.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len() + 1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            assert!(std::mem::replace(&mut self.has_flushed, true), "no cache");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_writer_that_panics_or_counts_wrongly_does_not_end_the_log() {
+        let disk = Arc::default();
+        let (said, errors) = std::sync::mpsc::channel();
+        let failing = move |error: &io::Error| said.send(error.to_string()).unwrap();
+        let log = LineWriter::start(Faulty { disk: Arc::clone(&disk), ..Faulty::default() }, told, failing).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            log.line(line);
+            log.flush();
+        }
+        assert!(!log.0.lock().is_done);
+        log.end();
+        assert!(log.0.lock().is_done);
+        assert_eq!(errors.iter().collect::<Vec<_>>(), ["the writer panicked: no disk"]);
+        // The first count was written, but could not be flushed.
+        assert_eq!(String::from_utf8(disk.lock().unwrap().clone()).unwrap(), "1 lost\n2 lost\nthree\n");
     }
 
     #[test]
