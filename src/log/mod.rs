@@ -122,7 +122,7 @@ impl AccessLog {
         };
         let words = move |lost: Lost<'_>| access::lost(style, SystemTime::now(), &lost);
         let requests = LineWriter::start(requests, words, unwritable).map_err(cannot_start)?;
-        Self::start(Log { style, requests, events, strangers: Strangers::default() })
+        Self::start(Log { style, requests: Some(requests), events, strangers: Strangers::default() })
     }
 
     /// Writes an event of your own, such as where the server listens. `kind` is a word of letters and `_`, for programs.
@@ -133,16 +133,15 @@ impl AccessLog {
 
     /// Writes what was left out so far, and waits until all lines are written; at most a second for each writer.
     pub fn flush(&self) {
-        let Log { requests, events, strangers, .. } = &*self.0.log;
-        self.0.log.write_counts(&strangers.take_counts());
-        requests.flush();
-        events.flush();
+        let log = &self.0.log;
+        log.write_counts(&log.strangers.take_counts());
+        log.writers().for_each(LineWriter::flush);
     }
 
     fn to_one(format: Format, writer: impl Write + Send + 'static) -> Result<Self, Error> {
         let style = Style::from(format);
         let events = events_writer(style, writer)?;
-        Self::start(Log { style, requests: events.clone(), events, strangers: Strangers::default() })
+        Self::start(Log { style, requests: None, events, strangers: Strangers::default() })
     }
 
     fn start(log: Log) -> Result<Self, Error> {
@@ -158,7 +157,7 @@ impl Observer for AccessLog {
     fn request(&self, access: &Access<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(access::stranger(access), access.request_id) {
-            log.requests.line(&access::line(log.style, access, &left_out));
+            log.requests().line(&access::line(log.style, access, &left_out));
         }
     }
 
@@ -179,25 +178,33 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Log { requests, events, strangers, .. } = &*self.log;
-        let counts = strangers.end();
+        let counts = self.log.strangers.end();
         // It ends when the strangers do.
         let _ = self.count_writer.take().map(JoinHandle::join);
         self.log.write_counts(&counts);
-        requests.end();
-        events.end();
+        self.log.writers().for_each(LineWriter::end);
     }
 }
 
 #[derive(Debug)]
 struct Log {
     style: Style,
-    requests: LineWriter,
+    /// `None`: they go where the events go.
+    requests: Option<LineWriter>,
     events: LineWriter,
     strangers: Strangers,
 }
 
 impl Log {
+    fn requests(&self) -> &LineWriter {
+        self.requests.as_ref().unwrap_or(&self.events)
+    }
+
+    /// Each of them once. The events come last, since one may say that requests cannot be written.
+    fn writers(&self) -> impl Iterator<Item = &LineWriter> {
+        self.requests.iter().chain([&self.events])
+    }
+
     /// Counts of lines that were left out are written even if no further line comes.
     fn write_counts_when_due(&self) {
         while let Some(due) = self.strangers.wait_for_due() {
@@ -209,7 +216,7 @@ impl Log {
         let now = SystemTime::now();
         for (key, left_out) in counts {
             match key.kind.is_request {
-                true => self.requests.line(&access::left_out(self.style, now, key, left_out)),
+                true => self.requests().line(&access::left_out(self.style, now, key, left_out)),
                 false => self.events.line(&events::left_out(self.style, now, key, left_out)),
             }
         }
@@ -232,4 +239,18 @@ fn events_writer(style: Style, writer: impl Write + Send + 'static) -> Result<Li
 
 fn cannot_start(error: io::Error) -> Error {
     Error::new("cannot start the log").caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each may be waited for.
+    #[test]
+    fn a_log_with_one_writer_has_one() {
+        let writers = |log: Result<AccessLog, Error>| log.unwrap().0.log.writers().count();
+        assert_eq!(writers(AccessLog::text(io::sink())), 1);
+        assert_eq!(writers(AccessLog::json(io::sink())), 1);
+        assert_eq!(writers(AccessLog::split(Format::Text, io::sink(), io::sink())), 2);
+    }
 }
