@@ -113,7 +113,7 @@ struct Renew {
     /// days that it is valid (default 365, a server's 397)
     #[argh(option, arg_name = "n")]
     days: Option<u32>,
-    /// revoke the old one, which else stays valid until it expires
+    /// revoke the old certificate; otherwise it stays valid until it expires
     #[argh(switch)]
     revoke_old: bool,
     /// take the password of the PKCS#12 files from the first line of a file
@@ -149,7 +149,7 @@ struct List {
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
 #[argh(subcommand, name = "crl", help_triggers("-h", "--help"))]
 struct Crl {
-    /// days until the next one is due, from now on (default as last time, at first 30)
+    /// days that the list is valid; kept for later lists (default: as last time, at first 30)
     #[argh(option, arg_name = "n")]
     days: Option<u32>,
     /// sign the first list of a CA that was not made by init and has revoked nobody yet

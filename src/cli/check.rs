@@ -24,7 +24,7 @@ pub(super) struct Check {
     /// the certificate (with its chain): PEM, DER or PKCS#12; - for standard input
     #[argh(positional)]
     file: String,
-    /// as --ca of the server; the same goes for the next eight
+    /// this and the next eight options are those of the server
     #[argh(option, arg_name = "file")]
     ca: Vec<String>,
     /// CAs that complete the path to one of --ca
@@ -83,7 +83,7 @@ pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
         Error::new(format!("--method {method} --path {shown} is answered with {status} to everyone: {reason}"))
     })?;
     if line.without_trust().has_options() {
-        return Err(Error::new("of the server's options, only those that say whom it lets in go with check")
+        return Err(Error::new("check takes only those server options that say whom to trust")
             .hint("mtls-min check --help lists them"));
     }
     let now = check.at.unwrap_or_else(SystemTime::now);

@@ -58,7 +58,7 @@ struct CommandLine {
     version: bool,
     #[argh(subcommand)]
     command: Option<Command>,
-    /// PEM file of CAs, whose clients are let in, and of single client certificates; repeatable (default certs/ca.pem)
+    /// PEM file of CAs, whose clients are let in, and of single client certificates; repeatable (default certs/ca.pem, unless --authorized-clients is given)
     #[argh(option, arg_name = "file")]
     ca: Vec<String>,
     /// PEM file of the server's certificate chain (default certs/server-crt.pem)
@@ -102,7 +102,7 @@ struct CommandLine {
     /// threads that answer requests (default twice the processors, at least 8)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
-    /// connections at once, a quarter reserved for authorised clients (default as many as open files and a tenth of the memory bear, at most 16384)
+    /// connections at once, a quarter reserved for authorised clients (default as many as the limit of open files and a tenth of the memory allow, at most 16384)
     #[argh(option, arg_name = "n", from_str_fn(connections))]
     max_connections: Option<usize>,
     /// seconds for a TLS handshake (default 10)

@@ -138,7 +138,10 @@ fn say_unread_lists(log: &AccessLog, line: &CommandLine, trust: &Trust) {
     let default = ["certs/ca.pem".to_owned()];
     let authorities = if line.ca.is_empty() && line.authorized_clients.is_none() { &default[..] } else { &line.ca };
     for list in authorities.iter().map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists()) {
-        warn(log, &format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()));
+        warn(
+            log,
+            &format!("{} exists but is not used, so no certificate is revoked; load it with --crl", list.display()),
+        );
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>) -> String {
     line.end()
 }
 
-/// The address, unless it is the count of all that are too many to tell apart.
+/// The address; none for the shared count.
 pub(super) fn remote(line: &mut Line, address: Option<IpAddr>) {
     if let Some(address) = address {
         line.word("remote", address);

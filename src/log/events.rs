@@ -179,18 +179,24 @@ fn short(name: &str) -> String {
 /// What is trusted, in a line.
 pub(crate) fn summary(trust: &Trust) -> String {
     let of_kind = |kind| trust.entries().iter().filter(|entry| entry.kind() == kind).count();
-    let mut text = format!("{} CAs, {} pinned clients", of_kind(TrustKind::Ca), of_kind(TrustKind::PinnedClient));
+    let mut text = counted(of_kind(TrustKind::Ca), "CA", "CAs");
     // Writing to a string cannot fail.
+    let pinned = counted(of_kind(TrustKind::PinnedClient), "pinned client", "pinned clients");
+    let _ = write!(text, ", {pinned}");
     if let Some(clients) = trust.authorized_clients() {
-        let _ = write!(text, ", {clients} authorised clients");
+        let _ = write!(text, ", {}", counted(clients, "authorised client", "authorised clients"));
     }
     for crl in trust.crls() {
         let _ = write!(text, ", {crl} with {} revoked", crl.revoked());
     }
     if trust.policy().len() > 0 {
-        let _ = write!(text, ", {} lines of policy", trust.policy().len());
+        let _ = write!(text, ", {}", counted(trust.policy().len(), "line of policy", "lines of policy"));
     }
     text
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

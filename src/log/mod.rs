@@ -24,8 +24,8 @@
 //!
 //! As JSON, an object with `time`, `remote`, `method`, `target`, `status`, `bytes`, `microseconds` and `tls`; then `subject` and
 //! `sha256` of an authorised client, or `refused` (the code), `because` and `repair`, and `reference`, the id that the client was
-//! told. A refused client's own certificate is `unverified_subject`. `verdict` in place of `refused` is a verdict that refused
-//! nothing, since the request was for anyone. `note` is why the server itself answered, or gave up.
+//! told. A refused client's own certificate is `unverified_subject`. `verdict` instead of `refused`: the client is not
+//! authorised, but that was not the reason for the answer. `note` is why the server itself answered, or gave up.
 //!
 //! An event, as text, is a time, `mtls-min:` and a sentence; as JSON, `time`, `event` (its kind), `message`, and where there are
 //! any, `remote`, `code` and `repair`.
@@ -40,7 +40,7 @@
 //!   kind share a count. Lines of authorised clients are never left out.
 //! - Lines are written by a thread of its own, some 10 ms after they were made. If the writer stalls, up to 1 MiB of lines wait;
 //!   the line that finds no room waits 0.2 s once, and from then on lines are dropped, until there is room. Lines that were
-//!   dropped or could not be written are counted, and a line says how many, where they would have been.
+//!   dropped, or could not be written (a writer that panics is one that fails), are counted, and a line says how many, where they would have been.
 //! - The last lines are written when the last clone of the log is dropped, as the server does when it has stopped, and by
 //!   [`AccessLog::flush`]. Both wait at most a second for each writer. If [connections were cut](crate::Stopped::Cut), their
 //!   threads still hold the log, so flush it before the process ends. A process that is killed loses the last 10 ms.

@@ -26,11 +26,11 @@ fn a_list_is_named_at_start_and_its_successor_when_it_is_read() {
     let dir = site(&ca);
     let serving = serve(&dir, "--crl certs/crl.pem");
     let alice = ca.client("alice");
-    assert!(serving.stderr().contains("in force: 1 CAs, 0 pinned clients, list number 1 of CN=ca with 0 revoked"));
+    assert!(serving.stderr().contains("in force: 1 CA, 0 pinned clients, list number 1 of CN=ca with 0 revoked"));
     let mut open = connect(serving.addr, config(Some(&alice), &TLS13));
     assert_eq!(exchange(&mut open, GET).unwrap().status, 200);
     dir.replace("certs/crl.pem", Crl::number(2).revoking(&alice).pem(&ca));
-    eventually(|| serving.stderr().contains("read the files anew; in force: 1 CAs, 0 pinned clients, list number 2"));
+    eventually(|| serving.stderr().contains("read the files anew; in force: 1 CA, 0 pinned clients, list number 2"));
     assert!(!matches!(exchange(&mut open, GET), Ok(reply) if reply.status == 200));
     assert_eq!(get(serving.addr, Some(&alice), &TLS13).unwrap().status, 401);
     eventually(|| serving.stdout().contains("refused=revoked") && serving.stdout().contains("reason keyCompromise"));
@@ -93,7 +93,7 @@ fn with_authorised_clients_no_ca_is_needed() {
     dir.write("clients/laptop.pem", alice.pem());
     let serving = serve(&dir, "--authorized-clients clients --allow client:laptop");
     assert!(
-        serving.stderr().contains("in force: 0 CAs, 0 pinned clients, 1 authorised clients"),
+        serving.stderr().contains("in force: 0 CAs, 0 pinned clients, 1 authorised client"),
         "{}",
         serving.stderr()
     );
@@ -144,7 +144,7 @@ fn what_the_operator_should_know_is_said_at_start() {
     ] {
         eventually(|| serving.stderr().contains(warning));
     }
-    let warning = "warning: certs/crl.pem is there and not read, so nobody is revoked; --crl names it";
+    let warning = "warning: certs/crl.pem exists but is not used, so no certificate is revoked; load it with --crl";
     for (options, is_said) in [
         ("", true),
         ("--ca certs/ca.pem --ca other.pem", true),
