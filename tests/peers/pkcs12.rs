@@ -222,7 +222,7 @@ fn a_method_of_encryption_that_is_not_read_is_named_and_no_password_is_blamed() 
                     !good && said.contains(&format!("a method that is not supported: {words} (1.")),
                     "{options}: {said}"
                 );
-                assert!(!said.contains("is the password"), "{said}");
+                assert!(!said.contains("is this the password"), "{said}");
             }
         }
         let (_, said) = checked(&dir, "");
@@ -249,13 +249,13 @@ fn that_a_key_or_a_certificate_is_missing_or_that_there_are_two_is_said() {
         (&format!("rm it.p12; {java} -importcert -noprompt -file ca.pem -alias ca"), "there is no private key"),
         (
             &format!("cp modern.p12 it.p12; {java} -genkeypair -alias two -dname CN=two -keyalg EC"),
-            "several keys in this PKCS#12 file: of CN=",
+            "several keys in this PKCS#12 file, for CN=",
         ),
     ] {
         sh(dir.path(), command);
         let (good, said) = checked(&dir, "--password-file pw");
         assert!(!good && said.contains(words) && said.contains("hint: export "), "{command}: {said}");
-        assert!(!said.contains("is the password"), "{said}");
+        assert!(!said.contains("is this the password"), "{said}");
     }
 }
 
