@@ -1,8 +1,10 @@
 //! Explains where a path ends that leads to no trusted CA. It changes no verdict.
 
+use rustls::crypto::WebPkiSupportedAlgorithms;
+
 use crate::x509::certificate::Certificate;
 use crate::x509::distinguished_name::{is_same_name, normal_form};
-use crate::x509::identity::{Attribute, Identity, name_text};
+use crate::x509::identity::{Identity, name_text};
 use crate::x509::signature::{Check, Unsupported, check};
 
 use super::Trust;
@@ -25,6 +27,9 @@ pub(super) fn dead_end(
     if !namesakes.is_empty() && exhausted && last.authority_key_id.is_none() {
         return too_many_namesakes(last, position);
     }
+    if is_loaded_root(last, &namesakes, trust) {
+        return root_among_intermediates(last, position);
+    }
     if !namesakes.is_empty() {
         return other_key(last, position, &namesakes, trust);
     }
@@ -32,6 +37,27 @@ pub(super) fn dead_end(
         return problem;
     }
     gap(from_top, sent, trust)
+}
+
+/// The certificate is a root with the key of a loaded intermediate. An authorised path would have ended at a trusted CA.
+fn is_loaded_root(last: &Certificate<'_>, namesakes: &[usize], trust: &Trust) -> bool {
+    let authorities = || namesakes.iter().map(|at| &trust.authorities[*at]);
+    authorities().any(|ca| !ca.is_anchor && *ca.spki == *last.spki) && is_signed_by_itself(last, &trust.algorithms)
+}
+
+fn root_among_intermediates(root: &Certificate<'_>, position: usize) -> Problem {
+    if position == 0 {
+        return self_signed();
+    }
+    let detail =
+        format!("the chain ends at {}, which is loaded as an intermediate, not as a trusted CA", which(root, position));
+    Problem::new(RefusalCode::UnknownRoot, detail).repaired_by(
+        "this root is loaded with `TrustBuilder::intermediates_file`; if you trust it, load it with `TrustBuilder::pem_file`",
+    )
+}
+
+fn self_signed() -> Problem {
+    Problem::new(RefusalCode::SelfSigned, "the client's certificate is signed by itself")
 }
 
 /// None of the CAs that were tried signed the certificate, and not all CAs with the name of its issuer were tried.
@@ -149,23 +175,22 @@ fn names_the_key(last: &Certificate<'_>, position: usize) -> Problem {
 fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -> Problem {
     let (last, position) = (from_top[0], from_top.len() - 1);
     let name = which(last, position);
-    if last.is_self_issued() && is_signed_by_itself(last, trust) {
+    if is_signed_by_itself(last, &trust.algorithms) {
         return match position {
-            0 => Problem::new(RefusalCode::SelfSigned, format!("{name} is signed by itself")),
+            0 => self_signed(),
             _ => Problem::new(RefusalCode::UnknownRoot, format!("the chain ends at {name}, which is not a loaded CA")),
         };
     }
     let issuer = name_text(last.issuer);
     let detail = format!("{name} was issued by {issuer}, which is not a loaded CA and was not sent");
-    // The chain seems to be ours if one of our CAs was sent with it, if certificates were sent that are not on the path, or
-    // if the organisation is ours.
-    let authorities = || trust.authorities.iter().map(|ca| &ca.identity);
-    let sent_ours = sent.iter().any(|sent| authorities().any(|ca| ca.der() == sent.der));
-    let sent_unlinked = sent.len() > position;
-    let organisation = organisation(last);
-    let same_organisation = organisation.is_some()
-        && authorities().any(|ca| first_organisation(ca.attributes()) == organisation.as_deref());
-    let code = match sent_ours || sent_unlinked || same_organisation {
+    // What was sent and is not on the path shows where the chain was meant to lead: to the CA itself, or one below it. A
+    // name in common with our CA shows nothing: the CAs of one program all have its name as their organisation.
+    let is_ours = |sent: &Certificate<'_>| {
+        trust.has_authority(sent.der)
+            || normal_form(sent.issuer).is_some_and(|name| trust.namesakes(&name).next().is_some())
+    };
+    let is_on_path = |sent: &Certificate<'_>| from_top.iter().any(|on_path| on_path.der == sent.der);
+    let code = match sent.iter().any(|sent| !is_on_path(sent) && is_ours(sent)) {
         true => RefusalCode::MissingIntermediate,
         false => RefusalCode::UnknownIssuer,
     };
@@ -173,18 +198,9 @@ fn gap(from_top: &[&Certificate<'_>], sent: &[Certificate<'_>], trust: &Trust) -
 }
 
 /// A signature that cannot be checked is believed.
-fn is_signed_by_itself(certificate: &Certificate<'_>, trust: &Trust) -> bool {
+pub(super) fn is_signed_by_itself(certificate: &Certificate<'_>, algorithms: &WebPkiSupportedAlgorithms) -> bool {
     certificate.is_self_issued()
-        && matches!(check(certificate, certificate.spki, &trust.algorithms), Check::Good | Check::Unsupported(_))
-}
-
-fn organisation(certificate: &Certificate<'_>) -> Option<String> {
-    let names: Vec<_> = certificate.issuer_names().into_iter().flatten().collect();
-    first_organisation(&names).map(str::to_owned)
-}
-
-fn first_organisation(names: &[Attribute]) -> Option<&str> {
-    names.iter().find(|attribute| attribute.short_name() == Some("O")).and_then(Attribute::text)
+        && matches!(check(certificate, certificate.spki, algorithms), Check::Good | Check::Unsupported(_))
 }
 
 /// The name of a certificate on a path, for messages; `position` counts upwards from the client's.

@@ -33,6 +33,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use crate::clock::{days, timestamp};
 use crate::error::{Error, Words};
 use crate::policy::Policy;
+use crate::x509::certificate::Certificate;
 use crate::x509::identity::{Identity, sha256};
 
 pub(crate) use authorized_clients::client_name;
@@ -188,14 +189,30 @@ impl Trust {
                 Some(_) => {}
             }
             if anchors.is_empty() {
-                let load = (self.words)(
-                    "load the CA that issued it (`TrustBuilder::pem_file`), or the intermediate above it \
-                     (`TrustBuilder::intermediates_file`)",
-                );
-                warnings.push(format!("{kind} {subject} leads to no trusted CA, so it is of no use; {load}"));
+                warnings.push(self.of_no_use(identity));
             }
         }
         warnings
+    }
+
+    /// Why an intermediate vouches for nobody.
+    fn of_no_use(&self, intermediate: &Identity) -> String {
+        let subject = intermediate.subject();
+        // It was read before.
+        let is_root = Certificate::parse(intermediate.der())
+            .is_ok_and(|certificate| diagnose::is_signed_by_itself(&certificate, &self.algorithms));
+        let (what, load) = match is_root {
+            true => (
+                format!("{subject} is a root, not an intermediate"),
+                "if you trust it, load it with `TrustBuilder::pem_file`, not `TrustBuilder::intermediates_file`",
+            ),
+            false => (
+                format!("the intermediate {subject} leads to no trusted CA"),
+                "load the CA that issued it (`TrustBuilder::pem_file`), or the intermediate above it \
+                 (`TrustBuilder::intermediates_file`)",
+            ),
+        };
+        format!("{what}, so it is of no use; {}", (self.words)(load))
     }
 
     pub(crate) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {

@@ -161,10 +161,6 @@ impl<'a> Certificate<'a> {
         read(self.subject).unwrap_or_default()
     }
 
-    pub(crate) fn issuer_names(&self) -> Vec<Vec<Attribute>> {
-        read(self.issuer).unwrap_or_default()
-    }
-
     /// The subject alternative names that are valid for their types.
     pub(crate) fn alternative_names(&self) -> AlternativeNames {
         let mut found = AlternativeNames::default();

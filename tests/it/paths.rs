@@ -74,6 +74,19 @@ fn an_intermediate_vouches_for_nobody_by_itself_and_sheds_no_limit_of_its_root()
 }
 
 #[test]
+fn a_root_among_the_intermediates_is_called_a_root() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let trusted = trust_of(&ca.pem(), &other.pem());
+    assert_eq!(chain_code(&other.client("alice").chain, &trusted), Some(RefusalCode::UnknownRoot));
+    assert_eq!(chain_code(std::slice::from_ref(&other.der), &trusted), Some(RefusalCode::SelfSigned));
+    let warnings = trusted.warnings(SystemTime::now()).join("\n");
+    assert!(warnings.contains("CN=other is a root, not an intermediate"), "{warnings}");
+    // Made again under its name, it is another CA.
+    let again = Ca::new("other").client("alice");
+    assert_eq!(chain_code(&again.chain, &trusted), Some(RefusalCode::SameNameOtherKey));
+}
+
+#[test]
 fn a_certificate_that_can_complete_no_path_is_not_taken_for_an_intermediate() {
     let root = Ca::new("root");
     let mute = root.intermediate_with("mute", |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);

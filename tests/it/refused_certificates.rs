@@ -81,11 +81,21 @@ fn t13_unknown_issuers_are_told_apart() {
     refused(trust(&ca), &without, "missing_intermediate");
     // Alone, nothing shows that "below" is below "ca" …
     refused(trust(&ca), &below.alone(), "unknown_issuer");
-    // … unless they share their organisation.
+    // … nor if they share their organisation, as all CAs of one program do.
     let of_acme = |params: &mut CertificateParams| params.distinguished_name.push(DnType::OrganizationName, "ACME");
     let acme = Ca::with("acme root", of_acme);
-    let holder = acme.intermediate_with("acme issuing", of_acme).client("alice");
-    refused(trust(&acme), &holder.alone(), "missing_intermediate");
+    refused(trust(&acme), &Ca::with("another root", of_acme).client("alice"), "unknown_issuer");
+    // A certificate that our CA issued shows it, one of a stranger's does not, nor the client's own, sent twice.
+    let issuing = ca.intermediate("issuing");
+    for (sent, code) in [
+        (&issuing.der, "missing_intermediate"),
+        (&other.intermediate("issuing").der, "unknown_issuer"),
+        (&below.chain[0], "unknown_issuer"),
+    ] {
+        let mut alone = below.alone();
+        alone.chain.push(sent.clone());
+        refused(trust(&ca), &alone, code);
+    }
 }
 
 #[test]

@@ -77,13 +77,21 @@ pub(super) fn by_issuer(ca: &Ca, plain: &Setup) -> Vec<Way> {
         way("missing_intermediate", "issued by CN=between", "--intermediates", plain, with_ours.clone())
             .mended(&plain.intermediate(&between), with_ours),
         way(
-            "missing_intermediate",
+            "unknown_issuer",
             "O=Example,CN=between",
             "--intermediates",
             &Setup::of(&ours),
             of_ours.client("alice").alone(),
         )
         .mended(&Setup::of(&ours).intermediate(&of_ours), of_ours.client("alice").alone()),
+        way(
+            "unknown_root",
+            "the certificate of CN=other, which is loaded as an intermediate, not as a trusted CA",
+            "this root is loaded with --intermediates; if you trust it, load it with --ca",
+            &plain.intermediate(&other),
+            other.client("alice"),
+        )
+        .mended(&plain.ca(&other), other.client("alice")),
         way(
             "same_name_other_key",
             "not with the key of the loaded CA of that name",
