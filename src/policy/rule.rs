@@ -12,7 +12,7 @@ use crate::x509::rfc4514;
 
 use super::authority;
 use super::kind::{KINDS, Kind};
-use super::slips::{nearest_kind, nearest_rule, second_rule};
+use super::slips::{ends_with_and, nearest_kind, nearest_rule, second_rule};
 
 /// Says which clients match: `cn:alice`, `uri:spiffe://example.org/web/*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,10 +66,15 @@ impl Rule {
         if value.is_empty() || (value.trim() != value && !is_name) {
             return Err(format!("{text:?} can never match: its value is empty, or begins or ends with a space"));
         }
-        if let Some(second) = second_rule(value) {
-            return Err(format!(
-                "{text:?} looks like two rules: {second:?} is the second; give each on its own, or join them by ` or ` in a line of a policy"
-            ));
+        if let Some((before, second)) = second_rule(value) {
+            // Whoever joined them by `or` instead would let in more clients than was meant.
+            let hint = match ends_with_and(before) {
+                true => {
+                    "there is no `and` and no `not`: a client has to match one rule; use a narrower one, for example dn: or sha256:"
+                }
+                false => "give each on its own, or join them by ` or ` in a line of a policy",
+            };
+            return Err(format!("{text:?} looks like two rules: {second:?} is the second; {hint}"));
         }
         if value.len() > 1 && ['\'', '"'].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote)) {
             return Err(format!("{text:?} can never match: its value is in quotes, which would be part of the name"));
@@ -365,8 +370,15 @@ mod tests {
             ("cn:alice, cn:bob", "looks like two rules: \"cn:bob\""),
             ("cn:alice,dns:bob", "looks like two rules"),
             ("cn:alice OR cn:bob", "looks like two rules"),
-            ("cn:alice and o:bob", "looks like two rules"),
-            ("cn:alice&&o:bob", "looks like two rules"),
+            ("cn:bran,dns:bob", "join them by ` or `"),
+            ("cn:Alice Brand, cn:bob", "join them by ` or `"),
+            ("cn:alice and o:bob", "looks like two rules: \"o:bob\" is the second; there is no `and`"),
+            ("cn:alice AND o:bob", "there is no `and`"),
+            ("cn:alice, and o:bob", "there is no `and`"),
+            ("cn:alice and not o:bob", "no `not`"),
+            ("cn:alice&&o:bob", "there is no `and`"),
+            ("cn:alice && o:bob", "there is no `and`"),
+            ("cn:alice&o:bob", "there is no `and`"),
             ("cn:'alice'", "in quotes"),
             ("cn:\"alice\"", "in quotes"),
             ("CN:alice", "did you mean `cn:`?"),

@@ -44,12 +44,21 @@ pub(super) fn nearest_rule(text: &str) -> Option<String> {
     nearest_kind(word).map(|kind| format!("{kind}:{value}"))
 }
 
-/// What looks like another rule in a value, after a comma or after an `or` that does not join rules.
-pub(super) fn second_rule(value: &str) -> Option<&str> {
+/// What looks like another rule in a value, after a comma or after an `or` that does not join rules; and what is before it.
+pub(super) fn second_rule(value: &str) -> Option<(&str, &str)> {
     let words = value.split_inclusive(|c: char| c.is_whitespace() || [',', '|', ';', '&'].contains(&c));
     let starts = words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())));
-    let mut rests = starts.skip(1).map(|start| &value[start..]);
-    rests.find(|rest| KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':'))))
+    let mut splits = starts.skip(1).map(|start| value.split_at(start));
+    splits.find(|(_, rest)| {
+        KINDS.iter().any(|(word, _)| rest.strip_prefix(word).is_some_and(|rest| rest.starts_with(':')))
+    })
+}
+
+/// Whether the text before a second rule ends with a word or sign for "and" or "not".
+pub(super) fn ends_with_and(before: &str) -> bool {
+    let before = before.trim_end();
+    let last = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    before.ends_with('&') || ["and", "not"].iter().any(|word| last.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
