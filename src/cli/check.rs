@@ -9,7 +9,7 @@ use http::Method;
 use rustls::pki_types::CertificateDer;
 
 use super::report::Report;
-use super::trust::{self, CrlExpired};
+use super::trust::{self, CrlExpired, unread_lists};
 use super::{CommandLine, STDIN, password_in};
 use crate::clock::parse_timestamp;
 use crate::error::Error;
@@ -88,8 +88,12 @@ pub(super) fn run(check: &Check, line: &CommandLine) -> Result<bool, Error> {
     }
     let now = check.at.unwrap_or_else(SystemTime::now);
     // The files are read as by a server that starts now, whatever time the certificate is judged at.
-    let trust = trust::builder(&check.with_options_of(line))?.build()?;
+    let options = check.with_options_of(line);
+    let trust = trust::builder(&options)?.build()?;
     let chain = chain(check)?;
+    for warning in unread_lists(&options, &trust) {
+        tell!("warning: {warning}");
+    }
     let report = Report::new(&chain, &trust, &check.method, &path, now);
     match check.json {
         true => print_result!("{}", report.json()),

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -12,6 +11,7 @@ use signal_hook::iterator::Signals;
 
 use super::CommandLine;
 use super::capacity::{connections_borne, raise_open_files};
+use super::trust::unread_lists;
 use super::words::of_command;
 use crate::clock::timestamp;
 use crate::config::STACK;
@@ -45,7 +45,9 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     let loaded = files.load()?;
     let log = start_log(line.log.unwrap_or_default())?;
     say_certificates(&log, loaded.trust(), loaded.certificate());
-    say_unread_lists(&log, line, loaded.trust());
+    for warning in unread_lists(line, loaded.trust()) {
+        warn(&log, &warning);
+    }
     let max_connections = max_connections(&log, line.max_connections);
     let mut listeners = listeners(&addresses)?.into_iter();
     // There is always one.
@@ -127,22 +129,6 @@ fn say_certificates(log: &AccessLog, trust: &Trust, certificate: &ServerCertific
 
 fn warn(log: &AccessLog, text: &str) {
     log.event(&Event::Warning { text });
-}
-
-/// Warns of a revocation list that lies beside a CA but is not read.
-fn say_unread_lists(log: &AccessLog, line: &CommandLine, trust: &Trust) {
-    // With --crl-required, a missing list is reported anyway.
-    if trust.crls().next().is_some() || line.crl_required {
-        return;
-    }
-    let default = ["certs/ca.pem".to_owned()];
-    let authorities = if line.ca.is_empty() && line.authorized_clients.is_none() { &default[..] } else { &line.ca };
-    for list in authorities.iter().map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists()) {
-        warn(
-            log,
-            &format!("{} exists but is not used, so no certificate is revoked; load it with --crl", list.display()),
-        );
-    }
 }
 
 fn say_certificate(log: &AccessLog, kind: &str, identity: &Identity) {

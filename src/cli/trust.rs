@@ -1,5 +1,7 @@
 //! The options that say whom to trust, for the server and for `check`.
 
+use std::path::Path;
+
 use super::CommandLine;
 use super::words::of_command;
 use crate::error::Error;
@@ -23,10 +25,7 @@ impl argh::FromArgValue for CrlExpired {
 /// Reads no file yet. Only the rules of --allow are parsed.
 pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
     let mut builder = Trust::builder().in_words(of_command).policy(Policy::allowing_at("--allow", &line.allow)?);
-    if line.ca.is_empty() && line.authorized_clients.is_none() {
-        builder = builder.pem_file("certs/ca.pem");
-    }
-    for file in &line.ca {
+    for file in authorities(line) {
         builder = builder.pem_file(file);
     }
     for file in &line.intermediates {
@@ -51,4 +50,22 @@ pub(super) fn builder(line: &CommandLine) -> Result<TrustBuilder, Error> {
         builder = builder.accept_v1();
     }
     Ok(builder)
+}
+
+/// Warnings of revocation lists that lie beside a CA but are not read.
+pub(super) fn unread_lists(line: &CommandLine, trust: &Trust) -> Vec<String> {
+    // With --crl-required, a missing list is reported anyway.
+    if trust.crls().next().is_some() || line.crl_required {
+        return Vec::new();
+    }
+    let lists = authorities(line).map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists());
+    lists
+        .map(|list| format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()))
+        .collect()
+}
+
+/// The files of CAs.
+fn authorities(line: &CommandLine) -> impl Iterator<Item = &str> {
+    let default = (line.ca.is_empty() && line.authorized_clients.is_none()).then_some("certs/ca.pem");
+    default.into_iter().chain(line.ca.iter().map(String::as_str))
 }

@@ -214,6 +214,28 @@ fn the_decision_is_a_short_tree_of_what_it_rests_on() {
     assert!(said.contains("─ repair"), "{said}");
 }
 
+/// As the server does at its start: without the list, the decision may be another one.
+#[test]
+fn a_list_beside_the_ca_that_is_not_read_is_warned_of() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let dir = TempDir::new();
+    std::fs::create_dir(dir.path().join("certs")).unwrap();
+    dir.write("certs/ca.pem", ca.pem());
+    dir.write("certs/crl.pem", Crl::number(1).revoking(&alice).pem(&ca));
+    dir.write("alice.pem", alice.pem());
+    let warning = "mtls-min: warning: certs/crl.pem is there and not read, so nobody is revoked; --crl names it\n";
+    for (options, code, said) in [
+        (&[][..], 0, warning),
+        (&["--ca", "certs/ca.pem", "--json"], 0, warning),
+        (&["--crl", "certs/crl.pem"], 1, ""),
+        (&["--crl-required"], 1, ""),
+    ] {
+        let (found, _, stderr) = checked(&dir, &[&["check", "alice.pem"], options].concat());
+        assert_eq!((found, stderr.as_str()), (Some(code), said), "{options:?}");
+    }
+}
+
 #[test]
 fn a_path_for_anyone_is_open_to_a_refused_certificate_too() {
     let ca = Ca::new("ca");
