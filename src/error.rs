@@ -132,6 +132,11 @@ impl From<String> for Hint {
     }
 }
 
+/// The first in a build that can make certificates, otherwise the second: a hint names nothing that is not there.
+pub(crate) const fn with_pki(with: &'static str, without: &'static str) -> &'static str {
+    if cfg!(feature = "pki") { with } else { without }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

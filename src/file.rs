@@ -7,9 +7,15 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use crate::error::Error;
+use crate::error::{Error, with_pki};
 
 const MIB: u64 = 1024 * 1024;
+
+const SERVER_FILE_MISSING: &str = with_pki(
+    "`pki::throwaway` makes a set of certificates to try; other files are named with `ServerCertificate::from_pem_files`",
+    "certs/make-certs.sh in the sources of mtls-min makes a set of certificates to try; other files are named with \
+     `ServerCertificate::from_pem_files`",
+);
 
 /// What a file is for: how errors name it, how large it may be, and what helps if it is missing.
 #[derive(Debug)]
@@ -25,11 +31,11 @@ impl FileKind {
     pub(crate) const CA: Self = Self {
         words: "the CA file",
         limit: 16 * MIB,
-        if_missing: Some(if cfg!(feature = "pki") {
-            "`pki::throwaway` makes a set of certificates to try; `TrustBuilder::pem_file` names another file"
-        } else {
-            "certs/make-certs.sh makes a set of certificates to try; `TrustBuilder::pem_file` names another file"
-        }),
+        if_missing: Some(with_pki(
+            "`pki::throwaway` makes a set of certificates to try; `TrustBuilder::pem_file` names another file",
+            "certs/make-certs.sh in the sources of mtls-min makes a set of certificates to try; `TrustBuilder::pem_file` names \
+             another file",
+        )),
     };
 
     pub(crate) const INTERMEDIATES: Self = Self {
@@ -42,10 +48,11 @@ impl FileKind {
     pub(crate) const CRL: Self = Self {
         words: "the file of revocation lists",
         limit: 256 * MIB,
-        if_missing: Some(
+        if_missing: Some(with_pki(
             "`TrustBuilder::crl_file` names another file; where `Directory` keeps the CA, `Directory::sign_crl` signs its list \
              anew",
-        ),
+            "`TrustBuilder::crl_file` names another file; the program that keeps the CA signs its list anew",
+        )),
     };
 
     pub(crate) const POLICY: Self = Self {
@@ -58,14 +65,11 @@ impl FileKind {
 
     pub(crate) const AUTHORIZED_CLIENT: Self = Self { words: "the authorised client", limit: MIB, if_missing: None };
 
-    /// The server's certificate, or its key.
-    pub(crate) const SERVER_CERTIFICATE: Self = Self {
-        words: "",
-        limit: MIB,
-        if_missing: Some(
-            "`pki::throwaway` makes a set of certificates to try; `ServerCertificate::from_pem_files` names others",
-        ),
-    };
+    pub(crate) const SERVER_CERTIFICATE: Self =
+        Self { words: "the server's certificate", limit: MIB, if_missing: Some(SERVER_FILE_MISSING) };
+
+    pub(crate) const SERVER_KEY: Self =
+        Self { words: "the server's key", limit: MIB, if_missing: Some(SERVER_FILE_MISSING) };
 
     /// A client's certificate that is to be checked.
     #[cfg(feature = "cli")]
@@ -184,6 +188,19 @@ mod tests {
             let name = scratch.0.display();
             assert_eq!(error, format!("{} {name} is larger than {} MiB", kind.words, kind.limit / MIB).trim_start());
         }
+    }
+
+    /// Whoever follows a hint has to find what it names.
+    #[test]
+    fn hints_name_only_what_this_build_has() {
+        for kind in [FileKind::CA, FileKind::CRL, FileKind::SERVER_CERTIFICATE, FileKind::SERVER_KEY] {
+            let hint = kind.if_missing.unwrap();
+            let is_of_pki = hint.contains("pki::") || hint.contains("`Directory");
+            assert_eq!(is_of_pki, cfg!(feature = "pki"), "{hint}");
+            assert!(!hint.contains("make-certs.sh") || hint.contains("in the sources of mtls-min"), "{hint}");
+        }
+        let error = FileKind::SERVER_KEY.read(Path::new("/nowhere")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read the server's key /nowhere");
     }
 
     #[test]

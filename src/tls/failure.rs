@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible, PeerMisbehaved};
 
+use crate::error::with_pki;
 use crate::trust::{Refusal, RefusalCode};
 
 /// Why TLS does not go on with a client: a stable code, what happened, and the repair. For the operator, never for the client.
@@ -109,12 +110,18 @@ impl TlsFailure {
             AlertDescription::CertificateExpired => said(
                 "server_expired",
                 "for the client the server's certificate has expired or is not valid yet",
-                "renew the server's certificate (`Directory::renew(server)`), and check the client's clock",
+                with_pki(
+                    "renew the server's certificate (`Directory::renew(server)`), and check the client's clock",
+                    "renew the server's certificate, and check the client's clock",
+                ),
             ),
             AlertDescription::CertificateRevoked => said(
                 "server_revoked",
                 "for the client the server's certificate is revoked",
-                "issue the server a new certificate (`Directory::renew(server)`)",
+                with_pki(
+                    "issue the server a new certificate (`Directory::renew(server)`)",
+                    "issue the server a new certificate",
+                ),
             ),
             AlertDescription::UnsupportedCertificate
             | AlertDescription::BadCertificateStatusResponse
@@ -122,8 +129,12 @@ impl TlsFailure {
             | AlertDescription::CertificateUnobtainable => said(
                 "server_unsuitable",
                 "the client cannot use the server's certificate",
-                "issue the server a certificate with a key of EC P-256 or RSA 2048, signed with SHA-256, with \
-                 extendedKeyUsage serverAuth (`Directory::issue_server`)",
+                with_pki(
+                    "issue the server a certificate with a key of EC P-256 or RSA 2048, signed with SHA-256, with \
+                     extendedKeyUsage serverAuth (`Directory::issue_server`)",
+                    "issue the server a certificate with a key of EC P-256 or RSA 2048, signed with SHA-256, with \
+                     extendedKeyUsage serverAuth",
+                ),
             ),
             AlertDescription::CloseNotify | AlertDescription::UserCanceled => said(
                 "client_gave_up",
@@ -339,6 +350,18 @@ mod tests {
                 };
                 assert!(!text.split_whitespace().any(camel), "{error:?}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_repair_names_only_what_this_build_has() {
+        for alert in [
+            AlertDescription::CertificateExpired,
+            AlertDescription::CertificateRevoked,
+            AlertDescription::UnsupportedCertificate,
+        ] {
+            let failure = TlsFailure::of(&Error::AlertReceived(alert), true);
+            assert_eq!(failure.repair().contains("`Directory"), cfg!(feature = "pki"), "{failure}");
         }
     }
 

@@ -44,7 +44,7 @@ impl ServerCertificate {
         let mut made = Self::from_named_pem(
             &FileKind::SERVER_CERTIFICATE.read(certificate)?,
             &certificate.display().to_string(),
-            &FileKind::SERVER_CERTIFICATE.read(key)?,
+            &FileKind::SERVER_KEY.read(key)?,
             &key.display().to_string(),
         )?;
         if others_can_read(key) {

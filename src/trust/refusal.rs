@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use crate::error::with_pki;
 use crate::x509::identity::Identity;
 use crate::x509::signature::KeyFault;
 
 /// Generates everything from one table. A row is a variant, its code, the status that the client gets, its meaning, and how the
 /// operator can mend it.
 macro_rules! refusal_codes {
-    ($($variant:ident, $code:literal, $status:ident, $meaning:literal, $repair:literal;)*) => {
+    ($($variant:ident, $code:literal, $status:ident, $meaning:literal, $repair:expr;)*) => {
         /// Why a client is not authorised. Codes are stable: they are never renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -135,8 +136,12 @@ refusal_codes! {
         "load the CA's revocation list with `TrustBuilder::crl_file`, or leave out `TrustBuilder::require_crls`";
     CrlExpired, "crl_expired", UNAUTHORIZED,
         "The revocation list of a CA on the path is stale.",
-        "have the CA sign a new revocation list (with the program that signed it before, for example `Directory::sign_crl`) and \
-         put it in place of the old one; it is noticed at once";
+        with_pki(
+            "have the CA sign a new revocation list (with the program that signed it before, for example `Directory::sign_crl`) and \
+             put it in place of the old one; it is noticed at once",
+            "have the CA sign a new revocation list (with the program that signed it before) and put it in place of the old one; it \
+             is noticed at once",
+        );
     CrlNotYetValid, "crl_not_yet_valid", UNAUTHORIZED,
         "The revocation list of a CA on the path is from the future: the clock of the server or of the CA is wrong.",
         "set the clock of the server or of the CA; the list takes effect when its date is reached";

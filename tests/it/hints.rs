@@ -64,6 +64,12 @@ fn the_command_has_a_word_for_every_function_that_a_message_names() {
 }
 
 #[test]
+fn a_repair_names_only_what_this_build_has() {
+    let repairs = || mtls_min::RefusalCode::ALL.iter().map(|code| code.repair());
+    assert_eq!(repairs().any(|repair| repair.contains("`Directory")), cfg!(feature = "pki"));
+}
+
+#[test]
 #[cfg(feature = "cli")]
 fn the_log_of_the_command_names_its_options() {
     use crate::support::client::{TLS13, eventually, get};
