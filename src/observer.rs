@@ -147,6 +147,11 @@ pub enum Event<'a> {
         /// The certificate that new connections are shown from now on.
         certificate: &'a ServerCertificate,
     },
+    /// After a change of trust, idle connections of clients that are now refused were closed. Reported once after the change.
+    IdleClosed {
+        /// How many.
+        connections: usize,
+    },
     /// The files of the server had changed, but one cannot be read or is not valid: the previous trust stays in force.
     ReloadFailed {
         /// Which file, why, and how to repair it.

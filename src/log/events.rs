@@ -53,9 +53,11 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
         Event::Shed { remote, .. } => of(remote, "shed", ""),
         // Clients that use up all open files cause it; which ones is unknown.
         Event::AcceptFailed { .. } => Some(Key { address: None, kind: kind("accept_failed", "") }),
-        Event::ClientExpires { .. } | Event::Reloaded { .. } | Event::ReloadFailed { .. } | Event::Warning { .. } => {
-            None
-        }
+        Event::ClientExpires { .. }
+        | Event::Reloaded { .. }
+        | Event::IdleClosed { .. }
+        | Event::ReloadFailed { .. }
+        | Event::Warning { .. } => None,
     }
 }
 
@@ -160,6 +162,13 @@ fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
         Event::Reloaded { trust, certificate } => {
             let (trust, server) = (summary(trust), certificate.summary());
             Said::of_ours("reloaded", format!("read the files anew; in force: {trust}; server {server}"))
+        }
+        Event::IdleClosed { connections } => {
+            let closed = match connections {
+                1 => "1 idle connection of a client that is".to_owned(),
+                _ => format!("{connections} idle connections of clients that are"),
+            };
+            Said::of_ours("idle_closed", format!("closed {closed} now refused"))
         }
         Event::ReloadFailed { error } => {
             let error = error.in_full(style.words);

@@ -16,7 +16,7 @@ use crate::observer::{Access, Event, Observer};
 /// | --- | --- | --- |
 /// | a request | `mtls_min::access` | `info` |
 /// | a request that was refused for who the client is (401, 403) | `mtls_min::access` | `warn` |
-/// | an event: new files in force | `mtls_min::event` | `info` |
+/// | an event: new files in force, and idle connections that are closed for it | `mtls_min::event` | `info` |
 /// | an event: a handler that panicked, a failed refusal page, a connection that could not be accepted, files that are not valid | `mtls_min::event` | `error` |
 /// | any other event | `mtls_min::event` | `warn` |
 ///
@@ -36,7 +36,7 @@ impl Observer for Facade {
 
     fn event(&self, event: &Event<'_>) {
         let level = match event {
-            Event::Reloaded { .. } => Level::Info,
+            Event::Reloaded { .. } | Event::IdleClosed { .. } => Level::Info,
             Event::Panicked { .. }
             | Event::RefusalPageFailed { .. }
             | Event::AcceptFailed { .. }

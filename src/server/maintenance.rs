@@ -35,7 +35,7 @@ impl Caretaker<'_> {
         let mut warned = Daily::default();
         let mut failed: Option<Failed> = None;
         let mut generation = self.control.trust.generation();
-        let mut sweeps = 0;
+        let (mut sweeps, mut closed) = (0, 0);
         let mut next_look_at_dates = Instant::now();
         loop {
             if Instant::now() >= next_look_at_dates {
@@ -59,8 +59,12 @@ impl Caretaker<'_> {
                 next_look_at_dates = Instant::now();
             }
             if sweeps > 0 {
-                self.pool.judge_idle();
+                closed += self.pool.judge_idle();
                 sweeps -= 1;
+                if sweeps == 0 && closed > 0 {
+                    self.pool.context.observer.event(&Event::IdleClosed { connections: closed });
+                    closed = 0;
+                }
             }
         }
     }

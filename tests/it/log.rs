@@ -303,3 +303,22 @@ fn a_verdict_that_refuses_nothing_is_not_called_refused() {
         assert!(refused.contains(&field("refused", "no_certificate")) && refused.contains("repair"), "{refused}");
     }
 }
+
+#[test]
+fn idle_connections_that_a_change_of_the_files_closes_are_a_line() {
+    let ca = Ca::new("ca");
+    for (form, line) in [
+        ("text", " mtls-min: closed 1 idle connection of a client that is now refused\n"),
+        (
+            "json",
+            ",\"event\":\"idle_closed\",\"message\":\"closed 1 idle connection of a client that is now refused\"}\n",
+        ),
+    ] {
+        let dir = site(&ca);
+        let serving = serve(&dir, &["--log", form]);
+        let mut open = connect(serving.addr, config(Some(&ca.client("alice")), &TLS13));
+        assert_eq!(exchange(&mut open, GET).unwrap().status, 200);
+        dir.replace("certs/ca.pem", Ca::new("other").pem());
+        eventually(|| serving.stderr().contains(line));
+    }
+}

@@ -251,3 +251,22 @@ fn a_client_that_is_refused_before_its_first_request_is_answered_all_the_same() 
         assert_eq!(exchange(stream, GET).unwrap().status, 401);
     }
 }
+
+#[test]
+fn idle_connections_that_are_closed_after_a_change_of_trust_are_reported_once() {
+    let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+    let running = start_with(trust(&ca), |builder| builder, |_: &mut Request<'_>| Response::default());
+    let open = |version| {
+        let mut stream = connect(running.addr, config(Some(&ca.client("alice")), version));
+        assert_eq!(exchange(&mut stream, GET).unwrap().status, 200);
+        stream
+    };
+    let mut streams: Vec<_> = [&TLS12, &TLS13, &TLS13].into_iter().map(open).collect();
+    let closed = || running.seen.events().into_iter().filter(|event| event.contains("IdleClosed")).collect::<Vec<_>>();
+    // Nobody is refused by this change.
+    running.trust.replace(trust(&ca)).unwrap();
+    assert!(streams.iter_mut().all(|stream| exchange(stream, GET).unwrap().status == 200));
+    running.trust.replace(trust(&other)).unwrap();
+    eventually(|| !closed().is_empty());
+    assert_eq!(closed(), ["IdleClosed { connections: 3 }"]);
+}
