@@ -30,7 +30,7 @@
 //! | use revocation lists | [`TrustBuilder::crl_file`] |
 //! | read the files anew when they change | [`Server::watching`] and [`Files`] |
 //! | replace what is trusted, from the program | [`Server::trust_handle`] |
-//! | answer 401 and 403 in JSON | [`Builder::refusal_page`] |
+//! | answer 401 and 403 in JSON | [`Builder::refusal_page`]; the other statuses of the server itself stay text (`docs/responses.md` lists them) |
 //! | decide in the handler who is let in | [`Builder::open_gate`] and [`Request::peer_verdict`] |
 //! | see requests, refusals and errors | [`Builder::observer`] with an observer of [`log`], or an [`Observer`] of your own; by default the server is silent |
 //! | change limits and deadlines | [`Builder`] |

@@ -128,7 +128,11 @@ impl<'c> Request<'c> {
     /// }
     /// # let _ = echo;
     /// ```
-    /// A body that announces more is not read at all. [`Builder::max_body`](crate::Builder::max_body) is a limit too.
+    /// A body that announces more is not read at all.
+    ///
+    /// Only a body that is larger than `limit` gets the handler's own answer. If it is larger than
+    /// [`Builder::max_body`](crate::Builder::max_body), comes too slowly, or is broken, the server's own answer is sent, whatever
+    /// the handler returns. So leave `max_body` larger than `limit`.
     ///
     /// # Errors
     /// The body has more bytes, or [cannot be read](Self::body): [`BodyError::status`] is the answer.
@@ -153,7 +157,8 @@ impl<'c> Request<'c> {
 pub struct BodyError(io::Error);
 
 impl BodyError {
-    /// What to answer: 413 if the body is too large, 408 if the client is too slow, otherwise 400.
+    /// What to answer: 413 if the body is too large, 408 if the client is too slow, otherwise 400. The server itself answers
+    /// so, whatever the handler returns, unless the body is only larger than the `limit` of [`Request::body_bytes`].
     pub fn status(&self) -> StatusCode {
         match self.0.kind() {
             io::ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -120,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// The largest request body, in bytes; larger ones get 413. Defaults to 64 MiB.
+    /// The largest request body, in bytes; larger ones get 413 from the server itself. Defaults to 64 MiB.
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.settings.limits.body = bytes;
         self
