@@ -131,11 +131,17 @@ impl Policy {
     /// `\"` and `\\` stand for the character after the backslash, except after `dn:` and `issuer:`, where the name is
     /// written as it is shown. A byte order mark is ignored.
     ///
-    /// ```text
+    /// ```
+    /// # use mtls_min::Policy;
+    /// const TEXT: &str = r#"
     /// /              any
     /// /health        anyone
     /// OPTIONS /api   anyone
     /// /api           uri:spiffe://example.org/web/* or cn:"Alice or Bob"
+    /// "#;
+    /// let policy = Policy::parse(TEXT, "rules")?;
+    /// # let _ = policy;
+    /// # Ok::<(), mtls_min::Error>(())
     /// ```
     ///
     /// # Errors

@@ -93,7 +93,23 @@ impl Server {
         &self.addresses
     }
 
-    /// A handle that stops this server from anywhere.
+    /// A handle that stops this server from anywhere, on a signal for example (with `signal-hook` 0.4):
+    ///
+    /// ```no_run
+    /// # fn wait_for_signals(server: &mtls_min::Server) -> std::io::Result<()> {
+    /// use signal_hook::consts::{SIGINT, SIGTERM};
+    /// use signal_hook::iterator::Signals;
+    ///
+    /// let shutdown = server.shutdown_handle();
+    /// let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    /// std::thread::spawn(move || {
+    ///     for _ in signals.forever() {
+    ///         shutdown.shutdown();
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         ShutdownHandle(Arc::clone(&self.control))
     }
