@@ -60,7 +60,9 @@ pub(super) fn unread_lists(line: &CommandLine, trust: &Trust) -> Vec<String> {
     }
     let lists = authorities(line).map(|ca| Path::new(ca).with_file_name("crl.pem")).filter(|list| list.exists());
     lists
-        .map(|list| format!("{} is there and not read, so nobody is revoked; --crl names it", list.display()))
+        .map(|list| {
+            format!("{} exists but is not used, so no certificate is revoked; load it with --crl", list.display())
+        })
         .collect()
 }
 

@@ -224,7 +224,8 @@ fn a_list_beside_the_ca_that_is_not_read_is_warned_of() {
     dir.write("certs/ca.pem", ca.pem());
     dir.write("certs/crl.pem", Crl::number(1).revoking(&alice).pem(&ca));
     dir.write("alice.pem", alice.pem());
-    let warning = "mtls-min: warning: certs/crl.pem is there and not read, so nobody is revoked; --crl names it\n";
+    let warning =
+        "mtls-min: warning: certs/crl.pem exists but is not used, so no certificate is revoked; load it with --crl\n";
     for (options, code, said) in [
         (&[][..], 0, warning),
         (&["--ca", "certs/ca.pem", "--json"], 0, warning),
