@@ -194,16 +194,23 @@ impl Policy {
             let Who::Rules(rules) = who else { continue };
             for rule in rules {
                 let never = |why: &str| Err(format!("can never match: {why}"));
+                let lacks_directory = rule.needs_authorized_clients() && !has_authorized_clients;
                 let bound = match () {
                     () if rule.needs_a_ca() && authorities.is_empty() => {
                         never("no loaded CA could vouch for a name; use sha256: or client:")
                     }
-                    () if rule.needs_authorized_clients() && !has_authorized_clients => {
-                        never("it refers to a file of authorised clients, and no directory of them was given")
+                    () if lacks_directory => {
+                        never("it refers to a file of authorised clients, whose directory was not given")
                     }
                     () => rule.bind_to(authorities),
                 };
-                bound.map_err(|why| Error::new(format!("{place}: {rule} {why}")))?;
+                bound.map_err(|why| {
+                    let error = Error::new(format!("{place}: {rule} {why}"));
+                    match lacks_directory {
+                        true => error.hint("`TrustBuilder::authorized_clients` names that directory"),
+                        false => error,
+                    }
+                })?;
             }
         }
         Ok(())
