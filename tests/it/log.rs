@@ -211,7 +211,7 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
         eventually(|| serving.stderr().contains("stopped, every answer was finished"));
         let said = serving.stderr();
         assert!(
-            said.contains("chmod 600") && said.contains("nobody is revoked") && said.contains("without TLS"),
+            said.contains("chmod 600") && said.contains("no certificate is revoked") && said.contains("without TLS"),
             "{said}"
         );
         for line in said.lines() {
