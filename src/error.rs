@@ -105,6 +105,7 @@ impl Hint {
     }
 
     /// Something else that helps, in own words.
+    #[cfg(any(feature = "pki", test))]
     pub(crate) fn or(self, own: &'static str) -> Self {
         self.and(own, String::new())
     }
