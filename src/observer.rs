@@ -147,7 +147,7 @@ pub enum Event<'a> {
         /// The certificate that new connections are shown from now on.
         certificate: &'a ServerCertificate,
     },
-    /// After a change of trust, idle connections of clients that are now refused were closed. Reported once after the change.
+    /// After a change of trust, idle connections of clients that are now refused were closed. Reported once for all that were closed at about the same time.
     IdleClosed {
         /// How many.
         connections: usize,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -33,11 +33,23 @@ pub(crate) struct Context {
     pub(crate) concurrency: Concurrency,
     /// The server is stopping: every response is the last on its connection.
     pub(crate) draining: AtomicBool,
+    /// How many idle connections of clients that are now refused were closed and not reported yet.
+    pub(crate) idle_closed: AtomicUsize,
 }
 
 impl Context {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// An idle connection is closed, since its client is now refused.
+    pub(super) fn count_idle_closed(&self) {
+        self.idle_closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many such connections there were since the last call.
+    pub(crate) fn take_idle_closed(&self) -> usize {
+        self.idle_closed.swap(0, Ordering::Relaxed)
     }
 }
 

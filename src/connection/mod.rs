@@ -118,7 +118,10 @@ impl Connection {
     pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
         let is_idle = self.phase() == Phase::Idle && self.link.input.is_empty();
         match self.link.is_refused_by_now(context) && is_idle {
-            true => self.close_politely(),
+            true => {
+                context.count_idle_closed();
+                self.close_politely()
+            }
             false => Next::Wait(self.link.interest),
         }
     }

@@ -175,7 +175,10 @@ fn idle(link: &mut Link, context: &Context) -> Turn {
     }
     // Trust may have changed while the answer was under way: an idle connection has to be judged by the one in force.
     match link.is_judged_by_another(context) && link.is_refused_by_now(context) {
-        true => idle.close_politely(link),
+        true => {
+            context.count_idle_closed();
+            idle.close_politely(link)
+        }
         false => idle.wait(Interest::Readable),
     }
 }

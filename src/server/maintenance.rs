@@ -35,7 +35,7 @@ impl Caretaker<'_> {
         let mut warned = Daily::default();
         let mut failed: Option<Failed> = None;
         let mut generation = self.control.trust.generation();
-        let (mut sweeps, mut closed) = (0, 0);
+        let mut sweeps = 0;
         let mut next_look_at_dates = Instant::now();
         loop {
             if Instant::now() >= next_look_at_dates {
@@ -45,7 +45,7 @@ impl Caretaker<'_> {
             let soon = self.watch.is_some() || sweeps > 0;
             let asked = self.control.bell.wait(if soon { TICK } else { MINUTE });
             if asked.stop {
-                return;
+                return self.report_idle_closed();
             }
             if let Some(watch) = &mut self.watch {
                 let again = failed.as_ref().is_some_and(|failed| failed.at.elapsed() >= failed.pause());
@@ -59,13 +59,20 @@ impl Caretaker<'_> {
                 next_look_at_dates = Instant::now();
             }
             if sweeps > 0 {
-                closed += self.pool.judge_idle();
+                self.pool.judge_idle();
                 sweeps -= 1;
-                if sweeps == 0 && closed > 0 {
-                    self.pool.context.observer.event(&Event::IdleClosed { connections: closed });
-                    closed = 0;
-                }
             }
+            // Once for all that a change of trust closes.
+            if sweeps == 0 {
+                self.report_idle_closed();
+            }
+        }
+    }
+
+    fn report_idle_closed(&self) {
+        let connections = self.pool.context.take_idle_closed();
+        if connections > 0 {
+            self.pool.context.observer.event(&Event::IdleClosed { connections });
         }
     }
 

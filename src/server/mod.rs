@@ -145,6 +145,7 @@ impl Server {
             expiry_notices: ExpiryNotices::default(),
             concurrency: Concurrency::new(processors()),
             draining: false.into(),
+            idle_closed: 0.into(),
         };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;

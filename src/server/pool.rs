@@ -71,13 +71,13 @@ impl Pool {
         }
     }
 
-    /// After a change of trust: closes the idle connections of clients that are now refused. Returns how many.
-    pub(crate) fn judge_idle(&self) -> usize {
+    /// After a change of trust: closes the idle connections of clients that are now refused.
+    pub(crate) fn judge_idle(&self) {
         let stale = |connection: &Connection, _| {
             matches!(connection.phase(), Phase::Head | Phase::Idle)
                 && connection.link.is_judged_by_another(&self.context)
         };
-        self.sweep(stale, Connection::judge_again)
+        self.sweep(stale, Connection::judge_again);
     }
 
     /// Closes the connections that are not answering anything, with close_notify.
@@ -87,30 +87,22 @@ impl Pool {
         self.sweep(idle, |connection, _| connection.close_politely());
     }
 
-    /// Does a step with each parked connection that is `wanted`, and parks those again that stay; returns how many it closed. It
-    /// never waits and calls no handler: the threads that call this have other things to do.
-    fn sweep(
-        &self,
-        wanted: impl Fn(&Connection, Waiting) -> bool,
-        step: fn(&mut Connection, &Context) -> Next,
-    ) -> usize {
+    /// Does a step with each parked connection that is `wanted`, and parks those again that stay. It never waits and calls no
+    /// handler: the threads that call this have other things to do.
+    fn sweep(&self, wanted: impl Fn(&Connection, Waiting) -> bool, step: fn(&mut Connection, &Context) -> Next) {
         // Only some at a time: those that are taken cannot be served meanwhile.
         const MOST: usize = 16;
-        let mut closed = 0;
         loop {
             let taken = self.table.take_where(MOST, &wanted);
             if taken.is_empty() {
-                return closed;
+                return;
             }
             for (token, mut connection) in taken {
                 match self.step(&mut connection, step) {
                     // Whatever is to be done next, a worker has to do it. There is always room to write, so one is woken at once.
                     Next::Classified => self.park_for_a_worker(token, connection, Interest::Writable),
                     Next::Wait(interest) => self.park_for_a_worker(token, connection, interest),
-                    Next::Close => {
-                        closed += 1;
-                        self.close(token, connection);
-                    }
+                    Next::Close => self.close(token, connection),
                 }
             }
         }

@@ -201,18 +201,18 @@ impl Trust {
         // It was read before.
         let is_root = Certificate::parse(intermediate.der())
             .is_ok_and(|certificate| diagnose::is_signed_by_itself(&certificate, &self.algorithms));
-        let (what, load) = match is_root {
+        let (why, load) = match is_root {
             true => (
-                format!("{subject} is a root, not an intermediate"),
-                "if you trust it, load it with `TrustBuilder::pem_file`, not `TrustBuilder::intermediates_file`",
+                "is a root",
+                "if you trust it, load it with `TrustBuilder::pem_file` instead of `TrustBuilder::intermediates_file`",
             ),
             false => (
-                format!("the intermediate {subject} leads to no trusted CA"),
+                "leads to no trusted CA",
                 "load the CA that issued it (`TrustBuilder::pem_file`), or the intermediate above it \
                  (`TrustBuilder::intermediates_file`)",
             ),
         };
-        format!("{what}, so it is of no use; {}", (self.words)(load))
+        format!("the intermediate {subject} {why}, so it is of no use; {}", (self.words)(load))
     }
 
     pub(crate) fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
