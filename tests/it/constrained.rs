@@ -81,5 +81,10 @@ fn the_memory_of_a_burst_is_given_back() {
     eventually(|| resident() > before + taken);
     assert!(resident() < before + CLIENTS * 80, "the manual says 80 KiB: {} and {before}", resident());
     drop(held);
-    eventually(|| resident() < before + taken / 8);
+    // glibc looks for what it can give back when a thread frees something large. The last of the burst may have been small.
+    let next = ca.client("alice");
+    eventually(|| {
+        assert_eq!(get(serving.addr, Some(&next), &TLS13).unwrap().status, 200);
+        resident() < before + taken / 8
+    });
 }
