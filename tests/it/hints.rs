@@ -1,27 +1,18 @@
 //! The library's messages name functions, which embedders have; the command puts its options in their place.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let found = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
-    found.filter(|path| !path.starts_with(root().join("src/cli"))).collect()
-}
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::support::imports::without_tests;
+use crate::support::tree::{root, sources};
 
 /// What the library says, without comments and tests.
 fn said() -> String {
-    let text = |path: &PathBuf| {
-        let text = fs::read_to_string(path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let of_library = sources("src").into_iter().filter(|(name, _)| !name.starts_with("src/cli/"));
+    let code = |(_, text): (String, String)| {
+        let lines = without_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//"));
         lines.collect::<Vec<_>>().join("\n")
     };
-    sources(&root().join("src")).iter().map(text).collect()
+    of_library.map(code).collect()
 }
 
 #[test]
