@@ -9,25 +9,28 @@ use crate::tools::sh;
 
 /// Lets Chromium choose a certificate for these servers without asking. Chromium reads policies from one place only, and of
 /// two files there obeys one, so one test has it at a time.
-pub(crate) struct Policy(PathBuf, #[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+pub(crate) struct Policy {
+    path: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
 
 impl Policy {
     pub(crate) fn new(origins: &[String]) -> Self {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = Path::new("/etc/chromium/policies/managed");
         let path = directory.join(format!("mtls-min-test-{}.json", std::process::id()));
         let pattern = |origin| format!(r#""{{\"pattern\":\"https://{origin}\",\"filter\":{{}}}}""#);
         let patterns: Vec<_> = origins.iter().map(pattern).collect();
         std::fs::create_dir_all(directory).expect("the browser test runs as root, to set a policy of Chromium");
         std::fs::write(&path, format!(r#"{{"AutoSelectCertificateForUrls":[{}]}}"#, patterns.join(","))).unwrap();
-        Self(path, guard)
+        Self { path, _turn: turn }
     }
 }
 
 impl Drop for Policy {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
