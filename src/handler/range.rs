@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap};
 
 use super::conditional::sole;
+use crate::http1;
 
 /// What is sent of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +51,7 @@ fn specifier(value: &[u8]) -> Option<(Option<u64>, Option<u64>)> {
 
 /// `None`: not a number of at most 19 digits. `Some(None)`: it is left out.
 fn number(digits: &[u8]) -> Option<Option<u64>> {
-    // 19 digits always fit a u64.
-    if digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-    Some((!digits.is_empty()).then_some(number))
+    if digits.is_empty() { Some(None) } else { http1::number(digits).map(Some) }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod tests;
 pub(crate) use body::BodyDecoder;
 pub(crate) use chunked::{LAST_CHUNK, encode_chunk};
 pub(crate) use error::HttpError;
+pub(crate) use fields::number;
 pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
 pub(crate) use head::seen_path;
