@@ -13,7 +13,7 @@ use crate::trust::{Decision, Judgement, Refusal, Trust, Verdict, decide, judge, 
 /// A judgement, and what it was based on.
 pub(super) struct Judged {
     generation: u64,
-    /// Before this it does not stand: when a clock is set back, dates that had passed may be in the future again.
+    /// Not valid before this: if the clock is set back, an expiry may lie in the future again.
     since: SystemTime,
     /// Weak, so that a trust that was replaced does not stay in memory for as long as somebody downloads.
     trust: Weak<Trust>,

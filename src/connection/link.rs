@@ -25,7 +25,7 @@ pub(crate) struct Link {
     pub(super) times: Times,
     /// When the stage must be over.
     pub(super) deadline: Instant,
-    /// The stage was given its time once more, because its client had done something that was not seen in time.
+    /// The deadline was extended once, because the client had acted in time but was noticed late.
     pub(super) spared: bool,
     /// What it waits for while it is parked.
     pub(super) interest: Interest,

@@ -158,8 +158,8 @@ impl Connection {
         }
     }
 
-    /// What the client did before its deadline, and no worker has seen yet, must not count as too late: then the stage gets its
-    /// time once more. Only once, or a client that sends a byte now and then would never be too late.
+    /// If the client acted before the deadline and no worker has noticed yet, the stage gets its time again. Only once, or a
+    /// client that sends a byte now and then would never be too late.
     fn is_spared(&mut self, context: &Context) -> bool {
         let link = &mut self.link;
         if link.spared || !matches!(reactor::wait_for(&link.session, link.interest, Duration::ZERO), Ok(true)) {
@@ -174,7 +174,7 @@ impl Connection {
     }
 
     fn turn(&mut self, turn: impl FnOnce(Stage, &mut Link) -> Turn) -> ControlFlow<Next> {
-        // Nobody sees the one that is put in its place: after a panic the connection is closed.
+        // A placeholder. If `turn` panics, the connection is closed, so it is never used.
         let stage = mem::replace(&mut self.stage, Stage::Idle);
         let (stage, flow) = turn(stage, &mut self.link);
         self.stage = stage;

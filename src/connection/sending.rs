@@ -11,7 +11,7 @@ use super::response_body::{Answer, GivenUp, Progress};
 use super::{Stage, Turn};
 use crate::deadline::{Pace, Phase};
 use crate::escape::visible;
-use crate::http1::Head;
+use crate::http1::{Framing, Head};
 use crate::observer::{Access, Event};
 use crate::reactor::Interest;
 use crate::trust::Verdict;
@@ -134,7 +134,7 @@ impl Sending {
 }
 
 impl Asked {
-    /// Now, with the verdict on this request if it is another than that on the client.
+    /// A request, as of now, with the verdict on it.
     pub(super) fn new(head: Head, verdict: &Verdict, context: &Context) -> Self {
         let Head { parts, keep_alive, .. } = head;
         Self {
@@ -149,20 +149,12 @@ impl Asked {
         }
     }
 
-    /// Stands for a request whose head could not be read. It is answered as HTTP/1.1, and as if this was its method.
+    /// For a request whose head could not be read: answered as HTTP/1.1 with this method.
     pub(super) fn unread(method: Method, verdict: &Verdict, context: &Context) -> Self {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method;
-        Self {
-            time: context.clock.now(),
-            started: Instant::now(),
-            parts,
-            keep_alive: false,
-            client_is_done: false,
-            readable: false,
-            verdict: verdict.clone(),
-            request_id: None,
-        }
+        let head = Head { parts, framing: Framing::None, keep_alive: false, expects_continue: false };
+        Self { client_is_done: false, readable: false, ..Self::new(head, verdict, context) }
     }
 }
 
