@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the time of day. Deadlines do not use it: they run on the monotonic clock.
 #[derive(Clone)]
@@ -17,11 +17,32 @@ impl Clock {
     pub(crate) fn now(&self) -> SystemTime {
         (self.0)()
     }
+
+    /// The time by both clocks.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { instant: Instant::now(), time: self.now() }
+    }
 }
 
 impl Default for Clock {
     fn default() -> Self {
         Self::new(SystemTime::now)
+    }
+}
+
+/// One moment: for deadlines, and for certificates and people.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) instant: Instant,
+    pub(crate) time: SystemTime,
+}
+
+impl Moment {
+    /// The moment that it is now, with the time of day reckoned from this one: a clock that was set meanwhile is not noticed.
+    pub(crate) fn later(self) -> Self {
+        let instant = Instant::now();
+        let passed = instant.saturating_duration_since(self.instant);
+        Self { instant, time: self.time.checked_add(passed).unwrap_or(self.time) }
     }
 }
 
@@ -42,8 +63,7 @@ pub(crate) fn day(time: SystemTime) -> u64 {
     whole_days(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-/// A time for people and programs (RFC 3339, UTC, seconds). A time before 1970 or after 9999 is replaced by the nearest that
-/// can be written.
+/// A time for people and programs (RFC 3339, UTC, seconds); if need be the nearest that is [`writable`].
 pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(writable(time)).to_string()
 }
@@ -53,7 +73,8 @@ pub(crate) fn log_time(time: SystemTime) -> impl fmt::Display {
     humantime::format_rfc3339_millis(writable(time))
 }
 
-fn writable(time: SystemTime) -> SystemTime {
+/// The nearest time that has a year of four digits, and is not before 1970.
+pub(crate) fn writable(time: SystemTime) -> SystemTime {
     // 9999-12-31T23:59:59Z
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     time.clamp(SystemTime::UNIX_EPOCH, last)
@@ -102,6 +123,18 @@ mod tests {
         assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(at(999_999_999_999), "9999-12-31T23:59:59Z");
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_time_of_day_moves_with_the_monotonic_clock_until_it_is_asked_for_again() {
+        let clock = Clock::new(|| SystemTime::UNIX_EPOCH);
+        let begun = clock.moment();
+        std::thread::sleep(Duration::from_millis(1));
+        let later = begun.later();
+        let passed = later.instant - begun.instant;
+        assert!(passed >= Duration::from_millis(1));
+        assert_eq!(later.time, SystemTime::UNIX_EPOCH + passed);
+        assert_eq!(clock.moment().time, SystemTime::UNIX_EPOCH);
     }
 
     #[test]

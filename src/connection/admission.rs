@@ -39,12 +39,11 @@ impl Judged {
         Self { generation: context.trust.generation(), since: SystemTime::UNIX_EPOCH, trust: Weak::new(), judgement }
     }
 
-    /// Judges the client that showed this chain. Also returns the trust that it was judged by.
-    pub(super) fn reach(chain: &[CertificateDer<'_>], context: &Context) -> (Self, Arc<Trust>) {
+    /// Judges the client that showed this chain, as of `since`. Also returns the trust that it was judged by.
+    pub(super) fn reach(chain: &[CertificateDer<'_>], since: SystemTime, context: &Context) -> (Self, Arc<Trust>) {
         let generation = context.trust.generation();
         // The snapshot may be newer than the number; then the next request judges once more.
         let trust = context.trust.current();
-        let since = context.clock.now();
         let mut judgement = judge(chain, &trust, since);
         if let Verdict::Authorised(identity) = &judgement.verdict {
             if context.expiry_notices.are_due(identity, since)
@@ -63,9 +62,10 @@ impl Judged {
         &mut self,
         chain: &[CertificateDer<'_>],
         parts: &http::request::Parts,
+        now: SystemTime,
         context: &Context,
     ) -> (Verdict, Admission) {
-        let trust = self.renew(chain, context);
+        let trust = self.renew(chain, now, context);
         let verdict = self.verdict();
         let (decision, _) = decide(verdict, trust.policy(), &parts.method, parts.uri.path());
         let refusal = match decision {
@@ -82,13 +82,13 @@ impl Judged {
     }
 
     /// Judges again, unless trust is unchanged and no date has passed. Returns the trust that the verdict is by.
-    pub(super) fn renew(&mut self, chain: &[CertificateDer<'_>], context: &Context) -> Arc<Trust> {
-        let is_time = |until| (self.since..until).contains(&context.clock.now());
+    pub(super) fn renew(&mut self, chain: &[CertificateDer<'_>], now: SystemTime, context: &Context) -> Arc<Trust> {
+        let is_time = |until| (self.since..until).contains(&now);
         let stands = !self.is_by_another(context) && self.judgement.valid_until.is_none_or(is_time);
         if stands && let Some(trust) = self.trust.upgrade() {
             return trust;
         }
-        let (judged, trust) = Self::reach(chain, context);
+        let (judged, trust) = Self::reach(chain, now, context);
         *self = judged;
         trust
     }

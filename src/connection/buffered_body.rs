@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 
 use super::admission::Admission;
-use super::context::Context;
 use super::exchange;
 use super::link::{Halt, Link};
+use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::http1::{BodyDecoder, Head, HttpError};
 
@@ -22,18 +22,18 @@ impl BufferedBody {
         Self { head, decoder, body: Vec::new() }
     }
 
-    pub(super) fn receive(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
+    pub(super) fn receive(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self.collect(link) {
             ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
-            ControlFlow::Continue(Ok(true)) => self.call(link, context).go_on(),
-            ControlFlow::Continue(Err(error)) => self.reject(error, link, context).go_on(),
-            ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, context),
+            ControlFlow::Continue(Ok(true)) => self.call(link, worker).go_on(),
+            ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).go_on(),
+            ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
     }
 
     /// Answers a request whose body, as far as it has come, is not acceptable.
-    pub(super) fn reject(self, error: HttpError, link: &mut Link, context: &Context) -> Stage {
-        exchange::reject(self.head, error, link, context)
+    pub(super) fn reject(self, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+        exchange::reject(self.head, error, link, worker)
     }
 
     /// `true`: all of it is there.
@@ -47,12 +47,12 @@ impl BufferedBody {
         ControlFlow::Continue(decoded)
     }
 
-    fn call(self, link: &mut Link, context: &Context) -> Stage {
+    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
         // The client is judged once more: the body may have taken a while.
-        match link.admit(&self.head.parts, context) {
-            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, context),
+        match link.admit(&self.head.parts, worker) {
+            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, worker),
             (verdict, Admission::Client | Admission::Stranger) => {
-                exchange::call_with_body(self.head, &self.body, &verdict, link, context)
+                exchange::call_with_body(self.head, &self.body, &verdict, link, worker)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::link::{Halt, Link};
+use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::deadline::Phase;
 use crate::handler::pages;
@@ -17,9 +18,9 @@ pub(super) struct Linger {
 }
 
 /// Ends our side. The client may still be sending, and closing now could destroy our last bytes on their way.
-pub(super) fn half_close(link: &mut Link, context: &Context) -> Turn {
+pub(super) fn half_close(link: &mut Link, worker: &Worker<'_>) -> Turn {
     link.session.half_close();
-    Stage::Linger(Linger { budget: context.limits.linger }).enter(link, context).go_on()
+    Stage::Linger(Linger { budget: worker.context.limits.linger }).enter(link, worker).go_on()
 }
 
 impl Linger {
@@ -34,7 +35,7 @@ impl Linger {
 
 impl Stage {
     /// This stage waits, or is the last.
-    pub(super) fn halt(self, halt: Halt, link: &mut Link, context: &Context) -> Turn {
+    pub(super) fn halt(self, halt: Halt, link: &mut Link, worker: &Worker<'_>) -> Turn {
         match halt {
             Halt::Wait(interest) => {
                 // The client may wait for its last flight to be acknowledged before it sends more. Between requests the answer
@@ -44,19 +45,19 @@ impl Stage {
                 }
                 self.wait(interest)
             }
-            Halt::End if self.phase() == Phase::Handshake => self.give_up(&Broken::Network, link, context),
+            Halt::End if self.phase() == Phase::Handshake => self.give_up(&Broken::Network, link, worker),
             Halt::End => self.close_politely(link),
-            Halt::Broken(broken) => self.give_up(&broken, link, context),
+            Halt::Broken(broken) => self.give_up(&broken, link, worker),
         }
     }
 
     /// Ends a session that cannot go on.
-    fn give_up(self, broken: &Broken, link: &mut Link, context: &Context) -> Turn {
-        report(broken, self.phase(), link, context);
+    fn give_up(self, broken: &Broken, link: &mut Link, worker: &Worker<'_>) -> Turn {
+        report(broken, self.phase(), link, worker.context);
         match broken {
             Broken::Network => self.close(),
             // An alert or a plain answer is on its way; let it arrive.
-            Broken::Tls(_) | Broken::PlainHttp { .. } => half_close(link, context),
+            Broken::Tls(_) | Broken::PlainHttp { .. } => half_close(link, worker),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{Method, StatusCode};
 
@@ -13,6 +12,7 @@ use super::link::Link;
 use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
+use super::worker::Worker;
 use crate::deadline::{Pace, Phase};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
@@ -31,10 +31,10 @@ pub(super) fn call_with_upload(
     mut decoder: BodyDecoder,
     verdict: &Verdict,
     link: &mut Link,
-    context: &Context,
+    worker: &mut Worker<'_>,
 ) -> Stage {
     let client = Client::new(verdict, link);
-    let now = Instant::now();
+    let (context, now) = (worker.context, worker.now.instant);
     let mut upload = Upload {
         session: &mut link.session,
         input: &mut link.input,
@@ -45,17 +45,17 @@ pub(super) fn call_with_upload(
         continue_awaited: head.expects_continue,
         failure: None,
     };
-    let (response, asked) = call(head, client, &mut upload, context);
+    let (response, asked) = call(head, client, &mut upload, worker);
     if let Some(failure) = upload.failure {
         let error = explain(failure, link, context);
-        return answer(asked, pages::rejected(error.status), Some(error.reason), link, context);
+        return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker);
     }
     // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
     // found. (A client that waits for 100 Continue may never send it.)
     link.take_plaintext();
     let complete = matches!(decoder.decode_all(&mut link.input, None), Ok(true));
     let last = (!complete).then_some("the body was not read to its end");
-    answer(asked, response, last, link, context)
+    answer(asked, response, last, link, worker)
 }
 
 /// Lets the handler answer a request whose body is there.
@@ -64,38 +64,42 @@ pub(super) fn call_with_body(
     mut body: &[u8],
     verdict: &Verdict,
     link: &mut Link,
-    context: &Context,
+    worker: &mut Worker<'_>,
 ) -> Stage {
-    let (response, asked) = call(head, Client::new(verdict, link), &mut body, context);
-    answer(asked, response, None, link, context)
+    let (response, asked) = call(head, Client::new(verdict, link), &mut body, worker);
+    answer(asked, response, None, link, worker)
 }
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
-pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, context: &Context) -> Stage {
+pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+    let (context, since) = (worker.context, worker.now);
     let request_id = context.request_ids.next();
     let status = why.code().status();
     let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
     let page = context.refusal_page.as_ref();
     // The application's page should not block, but might.
-    let blocking = page.map(|_| context.concurrency.blocking(Instant::now()));
+    let blocking = page.map(|_| context.concurrency.blocking(since.instant));
     let (response, failure) = refusal::respond(page, &refused);
-    drop(blocking);
+    if let Some(blocking) = blocking {
+        worker.time_has_passed();
+        blocking.end(worker.now.instant);
+    }
     if let Some(reason) = failure {
         context.observer.event(&Event::RefusalPageFailed { remote: link.remote, reason: &reason });
     }
     let may_stay = status == StatusCode::FORBIDDEN;
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
-    let mut asked = Asked::new(head, &Verdict::Refused(why), context);
+    let mut asked = Asked::new(head, &Verdict::Refused(why), since);
     asked.client_is_done &= bodiless;
     asked.keep_alive &= may_stay && bodiless;
     asked.request_id = Some(request_id);
-    answer(asked, response, None, link, context)
+    answer(asked, response, None, link, worker)
 }
 
 /// The answer to a request whose body is not acceptable.
-pub(super) fn reject(head: Head, error: HttpError, link: &mut Link, context: &Context) -> Stage {
-    let asked = Asked::new(head, link.verdict(), context);
-    answer(asked, pages::rejected(error.status), Some(error.reason), link, context)
+pub(super) fn reject(head: Head, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+    let asked = Asked::new(head, link.verdict(), worker.now);
+    answer(asked, pages::rejected(error.status), Some(error.reason), link, worker)
 }
 
 /// Starts to send a response. `last`: why no further request can be read on this connection.
@@ -104,11 +108,11 @@ pub(super) fn answer(
     response: Response,
     last: Option<&'static str>,
     link: &mut Link,
-    context: &Context,
+    worker: &mut Worker<'_>,
 ) -> Stage {
-    let (written, note) = match Written::new(&asked, response, last.is_none(), context) {
+    let (written, note) = match Written::new(&asked, response, last.is_none(), worker) {
         Ok(written) => (written, last),
-        Err(error) => match Written::new(&asked, pages::rejected(error.status), false, context) {
+        Err(error) => match Written::new(&asked, pages::rejected(error.status), false, worker) {
             Ok(written) => (written, Some(error.reason)),
             // Our own pages are valid responses.
             Err(_) => unreachable!("a page of the server's own cannot be sent"),
@@ -116,8 +120,8 @@ pub(super) fn answer(
     };
     let Written { answer, keep, status } = written;
     let client_is_done = asked.client_is_done && last.is_none();
-    let pace = Pace::start(Instant::now(), &context.timeouts);
-    Stage::Answer(Box::new(Sending { answer, pace, keep, client_is_done, asked, status, note })).enter(link, context)
+    let pace = Pace::start(worker.now.instant, &worker.context.timeouts);
+    Stage::Answer(Box::new(Sending { answer, pace, keep, client_is_done, asked, status, note })).enter(link, worker)
 }
 
 /// Who a handler is called for.
@@ -134,17 +138,19 @@ impl<'v> Client<'v> {
 }
 
 /// Calls the handler; a panic becomes a 500.
-fn call(head: Head, client: Client<'_>, body: &mut dyn Read, context: &Context) -> (Response, Asked) {
+fn call(head: Head, client: Client<'_>, body: &mut dyn Read, worker: &mut Worker<'_>) -> (Response, Asked) {
+    let context = worker.context;
     let Client { verdict, remote, tls } = client;
-    let mut asked = Asked::new(head, verdict, context);
+    let mut asked = Asked::new(head, verdict, worker.now);
     let mut request = Request { parts: asked.parts, verdict, remote, tls, body };
-    let blocking = context.concurrency.blocking(asked.started);
+    let blocking = context.concurrency.blocking(worker.now.instant);
     // After a panic nothing of the request is used but its head, which the handler cannot change.
     let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
         context.observer.event(&Event::Panicked { remote, message: &message });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
-    drop(blocking);
+    worker.time_has_passed();
+    blocking.end(worker.now.instant);
     asked.parts = request.parts;
     (response, asked)
 }
@@ -174,20 +180,20 @@ struct Written {
 }
 
 impl Written {
-    fn new(asked: &Asked, response: Response, keep: bool, context: &Context) -> Result<Self, HttpError> {
+    fn new(asked: &Asked, response: Response, keep: bool, worker: &mut Worker<'_>) -> Result<Self, HttpError> {
         let (parts, Body(content)) = response.into_parts();
         let length = match &content {
             Content::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
             Content::Reader { length: Some(length), .. } => BodyLength::Known(*length),
             Content::Reader { length: None, .. } => BodyLength::Unknown,
         };
+        let mut head = worker.output.take();
         let response_context = ResponseContext {
             request_version: asked.parts.version,
             head_request: asked.parts.method == Method::HEAD,
-            keep_alive: asked.keep_alive && keep && !context.is_draining(),
-            date: &httpdate::fmt_http_date(context.clock.now()),
+            keep_alive: asked.keep_alive && keep && !worker.context.is_draining(),
+            date: worker.date(),
         };
-        let mut head = Vec::new();
         let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;
         Ok(Self { answer: Answer::new(head, content, transfer), keep, status: parts.status.as_u16() })
     }

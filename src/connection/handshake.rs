@@ -2,20 +2,20 @@
 
 use std::ops::ControlFlow;
 
-use super::context::Context;
 use super::link::{Halt, Link};
+use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::http1::HeadParser;
 
 /// When the handshake is over the client is judged for the first time, and its first request is awaited.
-pub(super) fn shake_hands(link: &mut Link, context: &Context) -> Turn {
+pub(super) fn shake_hands(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     match progress(link) {
         ControlFlow::Continue(false) => Stage::Handshake.go_on(),
         ControlFlow::Continue(true) => {
-            link.identify(context);
-            Stage::Head(HeadParser::default()).enter(link, context).classified()
+            link.identify(worker);
+            Stage::Head(HeadParser::default()).enter(link, worker).classified()
         }
-        ControlFlow::Break(halt) => Stage::Handshake.halt(halt, link, context),
+        ControlFlow::Break(halt) => Stage::Handshake.halt(halt, link, worker),
     }
 }
 

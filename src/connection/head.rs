@@ -6,33 +6,33 @@ use http::Method;
 
 use super::admission::Admission;
 use super::buffered_body::BufferedBody;
-use super::context::Context;
 use super::exchange;
 use super::link::Link;
 use super::sending::Asked;
+use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::handler::body::Body;
 use crate::handler::pages;
 use crate::http1::{BodyDecoder, CONTINUE, Head, HeadParser, HttpError};
 
 /// Between two requests.
-pub(super) fn await_request(link: &mut Link, context: &Context) -> Turn {
+pub(super) fn await_request(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     link.take_plaintext();
     if link.input.is_empty() {
-        return receive_more(Stage::Idle, link, context);
+        return receive_more(Stage::Idle, link, worker);
     }
-    link.begin(context.timeouts.head);
-    parse(HeadParser::default(), link, context)
+    link.begin(worker.now.instant, worker.context.timeouts.head);
+    parse(HeadParser::default(), link, worker)
 }
 
 /// A head has begun, or the handshake is over.
-pub(super) fn receive_head(parser: HeadParser, link: &mut Link, context: &Context) -> Turn {
+pub(super) fn receive_head(parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     link.take_plaintext();
-    parse(parser, link, context)
+    parse(parser, link, worker)
 }
 
 /// Answers a head that is not acceptable, or that has not come to its end.
-pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link, context: &Context) -> Stage {
+pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
     let mut response = pages::rejected(error.status);
     let is_head_request = parser.is_head_request(&link.input);
     if is_head_request.is_none() {
@@ -40,46 +40,46 @@ pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link
         *response.body_mut() = Body::empty();
     }
     let method = if is_head_request == Some(true) { Method::HEAD } else { Method::GET };
-    let asked = Asked::unread(method, link.verdict(), context);
-    exchange::answer(asked, response, Some(error.reason), link, context)
+    let asked = Asked::unread(method, link.verdict(), worker.now);
+    exchange::answer(asked, response, Some(error.reason), link, worker)
 }
 
-fn parse(mut parser: HeadParser, link: &mut Link, context: &Context) -> Turn {
-    match parser.parse(&link.input, &context.limits.head) {
+fn parse(mut parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+    match parser.parse(&link.input, &worker.context.limits.head, worker.fields.spare()) {
         Ok(Some((head, consumed))) => {
             link.input.drain(..consumed);
-            admit(head, link, context)
+            admit(head, link, worker)
         }
-        Ok(None) => receive_more(Stage::Head(parser), link, context),
-        Err(error) => reject_head(&parser, error, link, context).go_on(),
+        Ok(None) => receive_more(Stage::Head(parser), link, worker),
+        Err(error) => reject_head(&parser, error, link, worker).go_on(),
     }
 }
 
-fn receive_more(stage: Stage, link: &mut Link, context: &Context) -> Turn {
+fn receive_more(stage: Stage, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     match link.receive_more() {
         ControlFlow::Continue(()) => stage.go_on(),
-        ControlFlow::Break(halt) => stage.halt(halt, link, context),
+        ControlFlow::Break(halt) => stage.halt(halt, link, worker),
     }
 }
 
 /// The head is complete.
-fn admit(head: Head, link: &mut Link, context: &Context) -> Turn {
+fn admit(head: Head, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     let was_authorised = link.is_authorised();
-    let (verdict, admission) = link.admit(&head.parts, context);
+    let (verdict, admission) = link.admit(&head.parts, worker);
     let stage = match admission {
-        Admission::Refused(refusal) => exchange::refuse(head, refusal, link, context),
-        Admission::Client => match BodyDecoder::new(head.framing, context.limits.body) {
-            Ok(decoder) => exchange::call_with_upload(head, decoder, &verdict, link, context),
-            Err(error) => exchange::reject(head, error, link, context),
+        Admission::Refused(refusal) => exchange::refuse(head, refusal, link, worker),
+        Admission::Client => match BodyDecoder::new(head.framing, worker.context.limits.body) {
+            Ok(decoder) => exchange::call_with_upload(head, decoder, &verdict, link, worker),
+            Err(error) => exchange::reject(head, error, link, worker),
         },
-        Admission::Stranger => match BodyDecoder::new(head.framing, context.limits.unauthenticated_body) {
+        Admission::Stranger => match BodyDecoder::new(head.framing, worker.context.limits.unauthenticated_body) {
             Ok(decoder) => {
                 if head.expects_continue && !decoder.is_done() {
                     link.session.send(CONTINUE);
                 }
-                Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, context)
+                Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, worker)
             }
-            Err(error) => exchange::reject(head, error, link, context),
+            Err(error) => exchange::reject(head, error, link, worker),
         },
     };
     if link.is_authorised() == was_authorised { stage.go_on() } else { stage.classified() }

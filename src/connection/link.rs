@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::{Admission, Judged};
 use super::context::Context;
+use super::worker::Worker;
 use super::{Next, Polled};
 use crate::deadline::Phase;
 use crate::observer::Event;
@@ -58,8 +59,7 @@ impl Link {
     }
 
     /// A stage begins, and may take this long.
-    pub(super) fn begin(&mut self, time: Duration) {
-        let since = Instant::now();
+    pub(super) fn begin(&mut self, since: Instant, time: Duration) {
         self.times = Times { since, heard: since };
         self.deadline = since + time;
         self.spared = false;
@@ -73,10 +73,15 @@ impl Link {
         next
     }
 
-    pub(super) fn give_back_memory(&mut self) {
-        if self.input.is_empty() {
-            self.input = Vec::new();
+    /// While it is driven it uses the memory of its worker.
+    pub(super) fn borrow_memory(&mut self, worker: &mut Worker<'_>) {
+        if self.input.capacity() == 0 {
+            self.input = worker.input.take();
         }
+    }
+
+    pub(super) fn give_back_memory(&mut self, worker: &mut Worker<'_>) {
+        worker.input.part_with(&mut self.input, 0);
     }
 
     /// Writes what is queued.
@@ -126,19 +131,19 @@ impl Link {
     }
 
     /// The handshake is over: who is the client?
-    pub(super) fn identify(&mut self, context: &Context) {
-        (self.judged, _) = Judged::reach(self.session.peer_chain(), context);
+    pub(super) fn identify(&mut self, worker: &Worker<'_>) {
+        (self.judged, _) = Judged::reach(self.session.peer_chain(), worker.now.time, worker.context);
     }
 
     /// The verdict on the client for this request, and what follows from it.
-    pub(super) fn admit(&mut self, parts: &http::request::Parts, context: &Context) -> (Verdict, Admission) {
-        self.judged.admit(self.session.peer_chain(), parts, context)
+    pub(super) fn admit(&mut self, parts: &http::request::Parts, worker: &Worker<'_>) -> (Verdict, Admission) {
+        self.judged.admit(self.session.peer_chain(), parts, worker.now.time, worker.context)
     }
 
     /// Judges the client by the trust in force. `true`: it was let in before, and no longer is.
-    pub(super) fn is_refused_by_now(&mut self, context: &Context) -> bool {
+    pub(super) fn is_refused_by(&mut self, now: SystemTime, context: &Context) -> bool {
         let was_authorised = self.is_authorised();
-        self.judged.renew(self.session.peer_chain(), context);
+        self.judged.renew(self.session.peer_chain(), now, context);
         was_authorised && !self.is_authorised()
     }
 

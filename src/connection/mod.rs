@@ -14,11 +14,12 @@ mod link;
 mod request_body;
 mod response_body;
 mod sending;
+pub(crate) mod worker;
 
 use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::deadline::Phase;
 use crate::http1::{HeadParser, HttpError};
@@ -32,6 +33,7 @@ use buffered_body::BufferedBody;
 use closing::Linger;
 use link::Link;
 use sending::Sending;
+use worker::Worker;
 
 /// One accepted connection.
 pub(crate) struct Connection {
@@ -86,29 +88,22 @@ impl Connection {
     }
 
     /// Goes as far as possible without waiting for the client.
-    pub(crate) fn drive(&mut self, context: &Context) -> Next {
-        for _ in 1..TURNS {
-            match self.turn(|stage, link| stage.advance(link, context)) {
-                ControlFlow::Continue(()) => {}
-                // The poller does not report bytes that were there before.
-                ControlFlow::Break(Next::Wait(Interest::Readable)) if self.link.session.may_be_readable() => {}
-                ControlFlow::Break(next) => {
-                    self.link.give_back_memory();
-                    return self.link.noted(next);
-                }
-            }
-        }
-        // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
-        self.link.noted(Next::Wait(Interest::Writable))
+    pub(crate) fn drive(&mut self, worker: &mut Worker<'_>) -> Next {
+        worker.look_at_the_clocks();
+        self.link.borrow_memory(worker);
+        let next = self.advance(worker);
+        self.link.give_back_memory(worker);
+        self.link.noted(next)
     }
 
     /// Called instead of `drive` when the deadline has passed.
-    pub(crate) fn expire(&mut self, context: &Context) -> Next {
-        if self.is_spared(context) {
+    pub(crate) fn expire(&mut self, worker: &mut Worker<'_>) -> Next {
+        worker.look_at_the_clocks();
+        if self.is_spared(worker) {
             return Next::Wait(self.link.interest);
         }
-        match self.turn(|stage, link| stage.expire(link, context)) {
-            ControlFlow::Continue(()) => self.drive(context),
+        match self.turn(|stage, link| stage.expire(link, worker)) {
+            ControlFlow::Continue(()) => self.drive(worker),
             ControlFlow::Break(next) => self.link.noted(next),
         }
     }
@@ -117,7 +112,7 @@ impl Connection {
     /// Where a request is under way, it gets its answer.
     pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
         let is_idle = self.phase() == Phase::Idle && self.link.input.is_empty();
-        match self.link.is_refused_by_now(context) && is_idle {
+        match self.link.is_refused_by(context.clock.now(), context) && is_idle {
             true => {
                 context.count_idle_closed();
                 self.close_politely()
@@ -160,17 +155,32 @@ impl Connection {
 
     /// If the client acted before the deadline and no worker has noticed yet, the stage gets its time again. Only once, or a
     /// client that sends a byte now and then would never be too late.
-    fn is_spared(&mut self, context: &Context) -> bool {
+    fn is_spared(&mut self, worker: &Worker<'_>) -> bool {
         let link = &mut self.link;
         if link.spared || !matches!(reactor::wait_for(&link.session, link.interest, Duration::ZERO), Ok(true)) {
             return false;
         }
         link.spared = true;
-        link.deadline = Instant::now() + self.stage.time(context);
+        link.deadline = worker.now.instant + self.stage.time(worker.context);
         if let Stage::Answer(sending) = &mut self.stage {
             sending.pace.deadline = link.deadline;
         }
         true
+    }
+
+    fn advance(&mut self, worker: &mut Worker<'_>) -> Next {
+        for _ in 1..TURNS {
+            match self.turn(|stage, link| stage.advance(link, worker)) {
+                ControlFlow::Continue(()) => {}
+                // The poller does not report bytes that were there before.
+                ControlFlow::Break(Next::Wait(Interest::Readable)) if self.link.session.may_be_readable() => {
+                    worker.look_at_the_clocks();
+                }
+                ControlFlow::Break(next) => return next,
+            }
+        }
+        // Others are waiting. The socket takes bytes, most likely, so its turn comes again at once.
+        Next::Wait(Interest::Writable)
     }
 
     fn turn(&mut self, turn: impl FnOnce(Stage, &mut Link) -> Turn) -> ControlFlow<Next> {
@@ -183,38 +193,38 @@ impl Connection {
 }
 
 impl Stage {
-    fn advance(self, link: &mut Link, context: &Context) -> Turn {
+    fn advance(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self {
-            Stage::Handshake => handshake::shake_hands(link, context),
-            Stage::Idle => head::await_request(link, context),
-            Stage::Head(parser) => head::receive_head(parser, link, context),
-            Stage::Body(body) => body.receive(link, context),
-            Stage::Answer(sending) => sending.send(link, context),
+            Stage::Handshake => handshake::shake_hands(link, worker),
+            Stage::Idle => head::await_request(link, worker),
+            Stage::Head(parser) => head::receive_head(parser, link, worker),
+            Stage::Body(body) => body.receive(link, worker),
+            Stage::Answer(sending) => sending.send(link, worker),
             Stage::Linger(linger) => linger.discard(link),
         }
     }
 
     /// The deadline has passed.
-    fn expire(self, link: &mut Link, context: &Context) -> Turn {
+    fn expire(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         // The end of an idle connection, or of one that is over, is not worth an event.
         if matches!(self, Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
-            link.report_timeout(self.phase(), context);
+            link.report_timeout(self.phase(), worker.context);
         }
         match self {
             Stage::Head(parser) if !link.input.is_empty() => {
                 let error = HttpError::timed_out("the head came too slowly");
-                head::reject_head(&parser, error, link, context).go_on()
+                head::reject_head(&parser, error, link, worker).go_on()
             }
-            Stage::Body(body) => body.reject(HttpError::timed_out("the body came too slowly"), link, context).go_on(),
-            Stage::Answer(sending) => sending.next_period(link, context),
+            Stage::Body(body) => body.reject(HttpError::timed_out("the body came too slowly"), link, worker).go_on(),
+            Stage::Answer(sending) => sending.next_period(link, worker),
             Stage::Head(_) | Stage::Idle => self.close_politely(link),
             Stage::Handshake | Stage::Linger(_) => self.close(),
         }
     }
 
     /// Begins this stage: its time runs from now on.
-    fn enter(self, link: &mut Link, context: &Context) -> Self {
-        link.begin(self.time(context));
+    fn enter(self, link: &mut Link, worker: &Worker<'_>) -> Self {
+        link.begin(worker.now.instant, self.time(worker.context));
         self
     }
 

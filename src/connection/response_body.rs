@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use super::worker::Buffer;
 use crate::handler::body::Content;
 use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
 use crate::panic::caught;
@@ -136,6 +137,16 @@ impl Answer {
                 }
             }
         }
+    }
+
+    /// While it waits for the client, it has no more memory than what is left needs.
+    pub(super) fn part_with_memory(&mut self, buffer: &mut Buffer) {
+        buffer.part_with(&mut self.pending, self.offset);
+        self.offset = 0;
+    }
+
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        self.pending
     }
 
     /// Reads the next piece of the body into `pending`.

@@ -1,14 +1,13 @@
 //! A response on its way, until it is logged; then the next request, or the end.
 
-use std::time::{Instant, SystemTime};
-
 use http::Method;
 
 use super::closing::half_close;
-use super::context::Context;
 use super::link::Link;
 use super::response_body::{Answer, GivenUp, Progress};
+use super::worker::Worker;
 use super::{Stage, Turn};
+use crate::clock::Moment;
 use crate::deadline::{Pace, Phase};
 use crate::escape::visible;
 use crate::http1::{Framing, Head};
@@ -31,8 +30,8 @@ pub(super) struct Sending {
 
 /// A request, for the response and for the log.
 pub(super) struct Asked {
-    pub(super) time: SystemTime,
-    pub(super) started: Instant,
+    /// When its head was there.
+    pub(super) since: Moment,
     pub(super) parts: http::request::Parts,
     pub(super) keep_alive: bool,
     /// The client asked for the connection to be closed, and no body of it is left unread.
@@ -49,29 +48,34 @@ pub(super) struct Asked {
 const QUICK_FAREWELL: u64 = 8 * 1024;
 
 impl Sending {
-    pub(super) fn send(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
-        let begun = Instant::now();
+    pub(super) fn send(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+        let context = worker.context;
+        let begun = worker.now.instant;
         let blocking = self.answer.has_reader().then(|| context.concurrency.blocking(begun));
         let advanced = self.answer.advance(&mut link.session, !self.keep);
-        drop(blocking);
+        worker.time_has_passed();
+        if let Some(blocking) = blocking {
+            blocking.end(worker.now.instant);
+        }
         match advanced {
             Ok(Progress::Blocked | Progress::Paused) => {
                 // The body's reader may have taken its time.
-                self.pace.excuse(begun.elapsed());
+                self.pace.excuse(worker.now.instant - begun);
                 link.deadline = self.pace.deadline;
                 link.times.heard = begun;
+                self.answer.part_with_memory(&mut worker.output);
                 Stage::Answer(self).wait(Interest::Writable)
             }
             Ok(Progress::Done) => {
-                self.log(None, link, context);
-                self.end(link, context)
+                self.log(None, link, worker);
+                self.end(link, worker)
             }
             Err(given_up) => {
                 let note = match given_up {
                     GivenUp::Tls => {
                         // The note says so already, and the alert is on its way; let it arrive.
-                        self.log(None, link, context);
-                        return half_close(link, context);
+                        self.log(None, link, worker);
+                        return half_close(link, worker);
                     }
                     GivenUp::Network => "the client left before the response's end".to_owned(),
                     GivenUp::Reader(error) => {
@@ -82,50 +86,53 @@ impl Sending {
                         "the reader of the response's body panicked".to_owned()
                     }
                 };
-                self.log(Some(&note), link, context);
+                self.log(Some(&note), link, worker);
                 Stage::Answer(self).close()
             }
         }
     }
 
     /// At the end of a period: the next one begins if the client has taken enough of the answer.
-    pub(super) fn next_period(mut self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
-        if self.pace.next_period(self.answer.sent, Instant::now(), &context.timeouts) {
+    pub(super) fn next_period(mut self: Box<Self>, link: &mut Link, worker: &Worker<'_>) -> Turn {
+        if self.pace.next_period(self.answer.sent, worker.now.instant, &worker.context.timeouts) {
             link.deadline = self.pace.deadline;
             // A worker has to go on: what follows the answer may be a handler.
             return Stage::Answer(self).wait(Interest::Writable);
         }
-        link.report_timeout(Phase::Answer, context);
-        self.log(Some("the client took the response too slowly"), link, context);
+        link.report_timeout(Phase::Answer, worker.context);
+        self.log(Some("the client took the response too slowly"), link, worker);
         Stage::Answer(self).close()
     }
 
     /// All of it is sent.
-    fn end(self: Box<Self>, link: &mut Link, context: &Context) -> Turn {
-        if self.keep {
-            return idle(link, context);
+    fn end(self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+        let Self { answer, asked, keep, client_is_done, .. } = *self;
+        let small = answer.sent <= QUICK_FAREWELL;
+        worker.output.give_back(answer.into_memory());
+        worker.fields.give_back(asked.parts.headers);
+        if keep {
+            return idle(link, worker);
         }
         // The client will get all of it, unless it has sent bytes that nobody reads: they would make the system reset the connection.
-        let small = self.answer.sent <= QUICK_FAREWELL;
-        match self.client_is_done && small && link.input.is_empty() && link.session.has_nothing_unread() {
-            true => Stage::Answer(self).close(),
-            false => half_close(link, context),
+        match client_is_done && small && link.input.is_empty() && link.session.has_nothing_unread() {
+            true => Stage::Idle.close(),
+            false => half_close(link, worker),
         }
     }
 
     /// Writes the access log's line.
-    fn log(&self, given_up: Option<&str>, link: &Link, context: &Context) {
+    fn log(&self, given_up: Option<&str>, link: &Link, worker: &Worker<'_>) {
         let asked = &self.asked;
         let target = asked.readable.then(|| asked.parts.uri.to_string());
-        context.observer.request(&Access {
-            time: asked.time,
+        worker.context.observer.request(&Access {
+            time: asked.since.time,
             remote: link.remote,
             tls: link.session.version(),
             method: if target.is_some() { asked.parts.method.as_str() } else { "-" },
             target: target.as_deref().unwrap_or("-"),
             status: self.status,
             bytes: self.answer.sent,
-            duration: asked.started.elapsed(),
+            duration: worker.now.instant.saturating_duration_since(asked.since.instant),
             verdict: &asked.verdict,
             request_id: asked.request_id.as_deref(),
             note: given_up.or(self.note),
@@ -134,12 +141,11 @@ impl Sending {
 }
 
 impl Asked {
-    /// A request, as of now, with the verdict on it.
-    pub(super) fn new(head: Head, verdict: &Verdict, context: &Context) -> Self {
+    /// A request, with the verdict on it.
+    pub(super) fn new(head: Head, verdict: &Verdict, since: Moment) -> Self {
         let Head { parts, keep_alive, .. } = head;
         Self {
-            time: context.clock.now(),
-            started: Instant::now(),
+            since,
             parts,
             keep_alive,
             client_is_done: !keep_alive,
@@ -150,23 +156,26 @@ impl Asked {
     }
 
     /// For a request whose head could not be read: answered as HTTP/1.1 with this method.
-    pub(super) fn unread(method: Method, verdict: &Verdict, context: &Context) -> Self {
+    pub(super) fn unread(method: Method, verdict: &Verdict, since: Moment) -> Self {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method;
         let head = Head { parts, framing: Framing::None, keep_alive: false, expects_continue: false };
-        Self { client_is_done: false, readable: false, ..Self::new(head, verdict, context) }
+        Self { client_is_done: false, readable: false, ..Self::new(head, verdict, since) }
     }
 }
 
 /// The connection is kept for the next request.
-fn idle(link: &mut Link, context: &Context) -> Turn {
-    let idle = Stage::Idle.enter(link, context);
+fn idle(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+    let context = worker.context;
+    let idle = Stage::Idle.enter(link, worker);
     link.take_plaintext();
     if !link.input.is_empty() {
+        // The next request is not judged by a time that was reckoned.
+        worker.look_at_the_clocks();
         return idle.go_on();
     }
     // Trust may have changed while the answer was under way: an idle connection has to be judged by the one in force.
-    match link.is_judged_by_another(context) && link.is_refused_by_now(context) {
+    match link.is_judged_by_another(context) && link.is_refused_by(worker.now.time, context) {
         true => {
             context.count_idle_closed();
             idle.close_politely(link)

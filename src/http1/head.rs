@@ -3,6 +3,8 @@
 //! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, byte by byte in
 //! the order of arrival, so that the answer is the same however the bytes were split.
 
+use std::mem;
+
 use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
@@ -56,10 +58,15 @@ pub(crate) struct HeadParser {
 
 impl HeadParser {
     /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
-    /// many bytes it took; the parser is ready for the next.
-    pub(crate) fn parse(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
+    /// many bytes it took; the parser is ready for the next. `spare` is an empty map, which the head takes for its fields.
+    pub(crate) fn parse(
+        &mut self,
+        received: &[u8],
+        limits: &HeadLimits,
+        spare: &mut HeaderMap,
+    ) -> Result<Option<(Head, usize)>, HttpError> {
         let Some(end) = self.scan(received, limits)? else { return Ok(None) };
-        let head = interpret(&received[leading_line_end(received)..end])?;
+        let head = interpret(&received[leading_line_end(received)..end], spare)?;
         *self = Self::default();
         Ok(Some((head, end)))
     }
@@ -183,7 +190,7 @@ fn check_method(method: &Method) -> Result<(), HttpError> {
 }
 
 /// The meaning of a whole head whose lines are well formed.
-fn interpret(head: &[u8]) -> Result<Head, HttpError> {
+fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let complete = request.parse(head).is_ok_and(|status| status.is_complete());
@@ -196,7 +203,8 @@ fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let target = target::parse(&method, target.as_bytes())?;
 
-    let mut headers = HeaderMap::with_capacity(request.headers.len());
+    let mut headers = mem::take(spare);
+    headers.reserve(request.headers.len());
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| HttpError::bad("a field name that is not a token"))?;

@@ -38,7 +38,7 @@ struct Standby {
     stopped: bool,
 }
 
-/// A worker that may block. It runs again when this is dropped.
+/// A worker that may block. It runs again when this is dropped, at the latest.
 #[derive(Debug)]
 pub(crate) struct Blocking<'c>(&'c Concurrency, Instant);
 
@@ -124,9 +124,15 @@ impl Concurrency {
     }
 }
 
+impl Blocking<'_> {
+    /// It is over, as of `now`.
+    pub(crate) fn end(self, now: Instant) {
+        self.0.handlers_are_slow.store(now.saturating_duration_since(self.1) > SLOW, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Blocking<'_> {
     fn drop(&mut self) {
-        self.0.handlers_are_slow.store(self.1.elapsed() > SLOW, Ordering::Relaxed);
         self.0.running.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -204,7 +210,7 @@ mod tests {
             while lock(&concurrency.standby).waiting == 0 {
                 thread::yield_now();
             }
-            drop(concurrency.blocking(Instant::now().checked_sub(SLOW * 2).unwrap()));
+            concurrency.blocking(Instant::now().checked_sub(SLOW * 2).unwrap()).end(Instant::now());
             let _blocking = concurrency.blocking(Instant::now());
             assert!(heard.recv_timeout(PATIENCE).unwrap());
         });

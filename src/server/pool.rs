@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::connection::context::Context;
+use crate::connection::worker::Worker;
 use crate::connection::{Connection, Next, Polled};
 use crate::deadline::Phase;
 use crate::observer::Event;
@@ -35,13 +36,14 @@ pub(crate) struct Pool {
 impl Pool {
     /// A worker's life.
     pub(crate) fn work(&self) {
+        let mut worker = Worker::new(&self.context);
         let concurrency = &self.context.concurrency;
         let mut is_needed = concurrency.begin();
         while is_needed {
             match self.poller.wait() {
                 Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
-                    Some(number) => self.accept(number),
-                    None => self.go_on(Token::from_u64(token), signal),
+                    Some(number) => self.accept(number, &mut worker),
+                    None => self.go_on(Token::from_u64(token), signal, &mut worker),
                 },
                 Ok(Ready::Stopped) => return,
                 // The poller cannot be used any more (it is not out of memory each time), and nothing can be served without it.
@@ -54,6 +56,7 @@ impl Pool {
 
     /// The timekeeper's life: ends what is past its deadline.
     pub(crate) fn keep_time(&self) {
+        let mut worker = Worker::new(&self.context);
         // Without connections there is nothing to expire and no reason to wake up.
         while self.table.wait_while_empty() {
             if !reactor::sleep_unless_stopped(&self.stop, TICK) {
@@ -66,7 +69,7 @@ impl Pool {
             if self.table.try_again() {
                 self.go_on_accepting();
             }
-            self.sweep(|_, waiting| waiting.deadline <= now, Connection::expire);
+            self.sweep(|_, waiting| waiting.deadline <= now, |connection| connection.expire(&mut worker));
             self.context.concurrency.compensate(|| self.poller.has_events());
         }
     }
@@ -77,19 +80,19 @@ impl Pool {
             matches!(connection.phase(), Phase::Head | Phase::Idle)
                 && connection.link.is_judged_by_another(&self.context)
         };
-        self.sweep(stale, Connection::judge_again);
+        self.sweep(stale, |connection| connection.judge_again(&self.context));
     }
 
     /// Closes the connections that are not answering anything, with close_notify.
     pub(crate) fn close_idle(&self) {
         let idle =
             |connection: &Connection, _| matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        self.sweep(idle, |connection, _| connection.close_politely());
+        self.sweep(idle, Connection::close_politely);
     }
 
     /// Does a step with each parked connection that is `wanted`, and parks those again that stay. It never waits and calls no
     /// handler: the threads that call this have other things to do.
-    fn sweep(&self, wanted: impl Fn(&Connection, Waiting) -> bool, step: fn(&mut Connection, &Context) -> Next) {
+    fn sweep(&self, wanted: impl Fn(&Connection, Waiting) -> bool, mut step: impl FnMut(&mut Connection) -> Next) {
         // Only some at a time: those that are taken cannot be served meanwhile.
         const MOST: usize = 16;
         loop {
@@ -98,7 +101,7 @@ impl Pool {
                 return;
             }
             for (token, mut connection) in taken {
-                match self.step(&mut connection, step) {
+                match self.step(&mut connection, &mut step) {
                     // Whatever is to be done next, a worker has to do it. There is always room to write, so one is woken at once.
                     Next::Classified => self.park_for_a_worker(token, connection, Interest::Writable),
                     Next::Wait(interest) => self.park_for_a_worker(token, connection, interest),
@@ -136,7 +139,7 @@ impl Pool {
 
     /// A listener has a connection to accept. If there is no room for it, it waits in the backlog, and the poller does not
     /// watch the listener until there is.
-    fn accept(&self, number: usize) {
+    fn accept(&self, number: usize, worker: &mut Worker<'_>) {
         let token = match self.table.enter(Instant::now(), Connection::is_quiet) {
             Entry::Admitted(token) => token,
             Entry::InPlaceOf(token, evicted) => {
@@ -146,7 +149,7 @@ impl Pool {
             Entry::Full => return,
         };
         match self.listeners.accept(number, &self.poller) {
-            Ok(Some((socket, remote))) => self.begin(token, socket, remote),
+            Ok(Some((socket, remote))) => self.begin(token, socket, remote, worker),
             Ok(None) => self.leave(token),
             Err(Failed { error, pause }) => {
                 self.leave(token);
@@ -157,11 +160,11 @@ impl Pool {
         }
     }
 
-    fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr) {
+    fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr, worker: &mut Worker<'_>) {
         match Session::new(&self.tls.get(), socket) {
             Ok(session) => {
                 let connection = Box::new(Connection::new(session, remote, &self.context));
-                self.drive(token, connection);
+                self.drive(token, connection, worker);
             }
             // There are no random bytes, or there is no memory.
             Err(_) => self.leave(token),
@@ -202,10 +205,10 @@ impl Pool {
     }
 
     /// A parked connection can go on.
-    fn go_on(&self, token: Token, signal: Signal) {
+    fn go_on(&self, token: Token, signal: Signal, worker: &mut Worker<'_>) {
         if let Some(mut connection) = self.table.take(token, signal) {
             connection.link.session.notice(signal);
-            self.drive(token, connection);
+            self.drive(token, connection, worker);
         }
     }
 
@@ -235,9 +238,9 @@ impl Pool {
     }
 
     /// A worker drives a connection until it would wait, and parks it, or closes it.
-    fn drive(&self, token: Token, mut connection: Box<Connection>) {
+    fn drive(&self, token: Token, mut connection: Box<Connection>, worker: &mut Worker<'_>) {
         loop {
-            match self.step(&mut connection, Connection::drive) {
+            match self.step(&mut connection, |connection| connection.drive(worker)) {
                 Next::Classified => {
                     self.table.set_authorised(token, connection.link.is_authorised());
                     self.make_use_of_room();
@@ -257,8 +260,8 @@ impl Pool {
         self.close(token, connection);
     }
 
-    fn step(&self, connection: &mut Connection, step: fn(&mut Connection, &Context) -> Next) -> Next {
-        self.guarded(connection.link.remote, || step(connection, &self.context)).unwrap_or(Next::Close)
+    fn step(&self, connection: &mut Connection, step: impl FnOnce(&mut Connection) -> Next) -> Next {
+        self.guarded(connection.link.remote, || step(connection)).unwrap_or(Next::Close)
     }
 
     /// A bug must cost one connection, not a thread.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mtls_min::{Access, Body, Observer, Request, Response, Trust};
 
@@ -312,6 +312,36 @@ fn a_slow_handler_is_not_blamed_on_the_client() {
     assert_eq!(exchange(&mut client, head).unwrap().status, 100);
     let reply = exchange(&mut client, "hello").unwrap();
     assert_eq!((reply.status, reply.body.as_str()), (200, "hello"));
+}
+
+/// What follows a handler, or the reader of a body, counts from its end: the date of the response, and the time for the next request.
+#[test]
+fn time_passes_in_handlers_and_readers() {
+    const SLOW: Duration = Duration::from_millis(1100);
+    struct Slow;
+    impl Read for Slow {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(SLOW);
+            Ok(0)
+        }
+    }
+    let ca = Ca::new("ca");
+    let handler = |request: &mut Request<'_>| match request.uri().path() {
+        "/reader" => Response::new(Body::from_reader(Slow, None)),
+        _ => {
+            std::thread::sleep(SLOW);
+            Response::new(httpdate::fmt_http_date(SystemTime::now()).into())
+        }
+    };
+    let running = start_with(trust(&ca), |builder| builder.idle_timeout(SLOW / 2), handler);
+    let mut client = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+    for path in ["/", "/reader", "/"] {
+        let reply = exchange(&mut client, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
+        let date = |text: &str| httpdate::parse_http_date(text).unwrap();
+        assert!(path == "/reader" || date(reply.field("date").unwrap()) >= date(&reply.body), "{reply:?}");
+        // Longer than the timekeeper takes to notice a deadline.
+        std::thread::sleep(SLOW / 4);
+    }
 }
 
 #[test]

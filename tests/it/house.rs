@@ -54,7 +54,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("sha2::", &["src/x509/identity.rs"]),
         ("data_encoding::", &["src/hex.rs"]),
         ("humantime::", &["src/clock.rs"]),
-        ("httpdate::", &["src/connection/exchange.rs", "src/handler/conditional.rs"]),
+        ("httpdate::", &["src/connection/worker.rs", "src/handler/conditional.rs"]),
         ("form_urlencoded::", &["src/handler/request.rs"]),
         ("percent_encoding::", &["src/handler/request.rs", "src/handler/response.rs"]),
         (

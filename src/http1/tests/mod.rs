@@ -6,11 +6,13 @@ mod properties;
 mod responses;
 mod targets;
 
+use http::HeaderMap;
+
 use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::*;
 
 fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
-    HeadParser::default().parse(bytes, limits)
+    HeadParser::default().parse(bytes, limits, &mut HeaderMap::new())
 }
 
 fn parse(text: &str) -> Result<Option<(Head, usize)>, HttpError> {

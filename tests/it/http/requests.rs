@@ -2,14 +2,15 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::SystemTime;
 
 use mtls_min::{Policy, Request, Response, Trust};
 
 use crate::support::client::{self, GET, TLS13, VERSIONS, config, connect, exchange, read_reply, read_to_end};
 use crate::support::echo::{authorised, echo};
-use crate::support::pki::Ca;
+use crate::support::pki::{Ca, HOUR};
 use crate::support::server::{start, start_with, trust};
 
 #[test]
@@ -67,6 +68,27 @@ fn h4_a_pipelined_request_after_a_change_of_trust_is_judged_anew() {
     );
     tell.send(running.trust.clone()).unwrap();
     let mut stream = authorised(&running, &old);
+    assert_eq!(exchange(&mut stream, GET.repeat(2)).unwrap().status, 200);
+    assert_eq!(read_reply(&mut stream).unwrap().status, 401);
+    assert_eq!(running.calls(), 1);
+}
+
+/// The certificate expires while the first request is answered and the second has arrived.
+#[test]
+fn h4_a_pipelined_request_after_a_date_has_passed_is_judged_anew() {
+    let ca = Ca::new("ca");
+    let late = Arc::new(AtomicBool::new(false));
+    let (told, tell) = (Arc::clone(&late), Arc::clone(&late));
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.clock(move || SystemTime::now() + HOUR * u32::from(told.load(Ordering::SeqCst))),
+        move |_: &mut Request<'_>| {
+            tell.store(true, Ordering::SeqCst);
+            Response::new("answered".into())
+        },
+    );
+    let soon = ca.client_with("alice", |params| params.not_after = (SystemTime::now() + HOUR / 2).into());
+    let mut stream = connect(running.addr, config(Some(&soon), &TLS13));
     assert_eq!(exchange(&mut stream, GET.repeat(2)).unwrap().status, 200);
     assert_eq!(read_reply(&mut stream).unwrap().status, 401);
     assert_eq!(running.calls(), 1);
