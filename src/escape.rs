@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 /// A value for people to read: control characters and those that change the direction of text are shown as a backslash and two digits, byte by
 /// byte, as in names (RFC 4514, section 2.4).
 pub(crate) fn visible(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    value.chars().for_each(|c| push_visible(c, &mut out));
-    out
+    replaced(value, PRINTABLE, push_visible)
 }
 
 /// The same for one character.
@@ -35,38 +33,33 @@ pub(crate) fn json(value: &str) -> String {
 /// What stands between the quotation marks of a JSON string, and of a value in a line of text. After `most` characters it is
 /// cut, and ends with an ellipsis.
 pub(crate) fn push_json(value: &str, most: usize, out: &mut String) {
-    let is_plain = |byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-    // Nearly every value of nearly every line.
-    if value.len() <= most && value.bytes().all(is_plain) {
-        return out.push_str(value);
-    }
-    for c in cut(value, most) {
+    let (kept, ellipsis) = cut(value, most);
+    push_replacing(kept, IN_QUOTES, out, |c, out| {
         if matches!(c, '"' | '\\') {
             out.push('\\');
         }
         push_unicode(c, out);
-    }
+    });
+    out.push_str(ellipsis);
 }
 
 /// Text outside of quotation marks, cut likewise.
 pub(crate) fn push_prose(value: &str, most: usize, out: &mut String) {
-    cut(value, most).for_each(|c| push_unicode(c, out));
+    let (kept, ellipsis) = cut(value, most);
+    push_replacing(kept, PRINTABLE, out, push_unicode);
+    out.push_str(ellipsis);
 }
 
 /// Text in HTML, or the value of an attribute in quotation marks.
 pub(crate) fn html(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    replaced(value, IN_HTML, |c, out| match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
+        c => out.push(c),
+    })
 }
 
 /// One word of a POSIX shell.
@@ -79,9 +72,54 @@ pub(crate) fn shell(word: &str) -> String {
     }
 }
 
-fn cut(value: &str, most: usize) -> impl Iterator<Item = char> {
-    let is_longer = value.len() > most && value.chars().nth(most).is_some();
-    value.chars().take(most).chain(is_longer.then_some('…'))
+/// For each byte, whether it is a character that stays as it is.
+type Plain = [bool; 256];
+
+const PRINTABLE: &Plain = &printable_but("");
+const IN_QUOTES: &Plain = &printable_but("\"\\");
+const IN_HTML: &Plain = &printable_but("&<>\"'");
+
+/// The printable characters of ASCII, without some.
+const fn printable_but(special: &str) -> Plain {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = true;
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < special.len() {
+        plain[special.as_bytes()[at] as usize] = false;
+        at += 1;
+    }
+    plain
+}
+
+fn replaced(value: &str, plain: &Plain, replace: impl Fn(char, &mut String)) -> String {
+    let mut out = String::with_capacity(value.len());
+    push_replacing(value, plain, &mut out, replace);
+    out
+}
+
+/// Copies what is plain, in runs, and asks `replace` to write each other character.
+fn push_replacing(value: &str, plain: &Plain, out: &mut String, replace: impl Fn(char, &mut String)) {
+    let mut rest = value;
+    loop {
+        let run = rest.bytes().position(|byte| !plain[usize::from(byte)]).unwrap_or(rest.len());
+        // Plain bytes are ASCII, so a character begins behind them.
+        let (copied, other) = rest.split_at(run);
+        out.push_str(copied);
+        let mut others = other.chars();
+        let Some(c) = others.next() else { return };
+        replace(c, out);
+        rest = others.as_str();
+    }
+}
+
+/// A value up to the limit, and an ellipsis if it is longer.
+fn cut(value: &str, most: usize) -> (&str, &'static str) {
+    let end = if value.len() > most { value.char_indices().nth(most) } else { None };
+    end.map_or((value, ""), |(at, _)| (&value[..at], "…"))
 }
 
 /// A deceptive character as `\u` and four digits (RFC 8259, section 7), any other as it is.
@@ -110,6 +148,38 @@ fn is_misleading(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whether a character is copied with others or alone makes no difference.
+        #[test]
+        fn a_value_is_escaped_as_its_characters_are(value in "(?s).{0,20}|[ -~\u{a0}-\u{ff}]{0,20}", most in 0..25_usize) {
+            let kept: Vec<char> = value.chars().take(most).collect();
+            let ellipsis = if value.chars().count() > most { "…" } else { "" };
+            let joined = |escape: fn(&mut String, char)| {
+                kept.iter().fold(String::new(), |mut out, c| { escape(&mut out, *c); out }) + ellipsis
+            };
+            let mut json = String::from("a");
+            push_json(&value, most, &mut json);
+            let in_quotes = |out: &mut String, c| {
+                out.push_str(if matches!(c, '"' | '\\') { "\\" } else { "" });
+                push_unicode(c, out);
+            };
+            prop_assert_eq!(json, "a".to_owned() + &joined(in_quotes));
+            let mut prose = String::from("a");
+            push_prose(&value, most, &mut prose);
+            prop_assert_eq!(prose, "a".to_owned() + &joined(|out, c| push_unicode(c, out)));
+            prop_assert_eq!(visible(&value), value.chars().fold(String::new(), |mut out, c| { push_visible(c, &mut out); out }));
+            prop_assert_eq!(html(&value), value.chars().map(|c| match c {
+                '&' => "&amp;".to_owned(),
+                '<' => "&lt;".to_owned(),
+                '>' => "&gt;".to_owned(),
+                '"' => "&quot;".to_owned(),
+                '\'' => "&#39;".to_owned(),
+                c => c.to_string(),
+            }).collect::<String>());
+        }
+    }
 
     #[test]
     fn what_would_mislead_a_reader_is_shown_as_bytes() {
