@@ -1,6 +1,7 @@
 //! A response on its way, until it is logged; then the next request, or the end.
 
 use http::Method;
+use http::uri::PathAndQuery;
 
 use super::closing::half_close;
 use super::link::Link;
@@ -123,13 +124,14 @@ impl Sending {
     /// Writes the access log's line.
     fn log(&self, given_up: Option<&str>, link: &Link, worker: &Worker<'_>) {
         let asked = &self.asked;
-        let target = asked.readable.then(|| asked.parts.uri.to_string());
+        // It was read from a path and a query.
+        let target = asked.parts.uri.path_and_query().filter(|_| asked.readable);
         worker.context.observer.request(&Access {
             time: asked.since.time,
             remote: link.remote,
             tls: link.session.version(),
             method: if target.is_some() { asked.parts.method.as_str() } else { "-" },
-            target: target.as_deref().unwrap_or("-"),
+            target: target.map_or("-", PathAndQuery::as_str),
             status: self.status,
             bytes: self.answer.sent,
             duration: worker.now.instant.saturating_duration_since(asked.since.instant),
