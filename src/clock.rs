@@ -68,9 +68,31 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(writable(time)).to_string()
 }
 
-/// The same with milliseconds, for the log.
-pub(crate) fn log_time(time: SystemTime) -> impl fmt::Display {
-    humantime::format_rfc3339_millis(writable(time))
+/// Writes times of the log, one after the other: like [`timestamp`], with milliseconds. What is the same for a second is made
+/// once.
+#[derive(Debug, Default)]
+pub(crate) struct LogTimes {
+    /// Since 1970; none yet, if there is no text.
+    second: u64,
+    /// Up to the point before the milliseconds.
+    text: String,
+}
+
+impl LogTimes {
+    pub(crate) fn push(&mut self, time: SystemTime, out: &mut String) {
+        let since_1970 = writable(time).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        if self.second != since_1970.as_secs() || self.text.is_empty() {
+            self.second = since_1970.as_secs();
+            self.text = timestamp(time);
+            self.text.truncate("2026-12-24T00:00:00".len());
+            self.text.push('.');
+        }
+        out.push_str(&self.text);
+        for unit in [100, 10, 1] {
+            out.push(char::from(b'0' + (since_1970.subsec_millis() / unit % 10) as u8));
+        }
+        out.push('Z');
+    }
 }
 
 /// The nearest time that has a year of four digits, and is not before 1970.
@@ -116,6 +138,22 @@ impl fmt::Debug for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_times_of_the_log_are_like_timestamps_with_milliseconds(
+            times in prop::collection::vec(prop_oneof![any::<u64>(), 0..254_000_000_000_000_u64, 0..3000_u64], 1..8),
+        ) {
+            let mut log_times = LogTimes::default();
+            for time in times {
+                let time = SystemTime::UNIX_EPOCH + Duration::from_millis(time) + Duration::from_nanos(time % 1_000_000);
+                let mut text = String::new();
+                log_times.push(time, &mut text);
+                prop_assert_eq!(text, humantime::format_rfc3339_millis(writable(time)).to_string());
+            }
+        }
+    }
 
     #[test]
     fn every_time_can_be_written() {
@@ -123,6 +161,9 @@ mod tests {
         assert_eq!(at(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(at(999_999_999_999), "9999-12-31T23:59:59Z");
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00Z");
+        let mut log_time = String::new();
+        LogTimes::default().push(SystemTime::UNIX_EPOCH - Duration::from_secs(1), &mut log_time);
+        assert_eq!(log_time, "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use super::line::{Line, MOST, Style, fits};
+use super::line::{Line, Lines, MOST, Style, fits};
 use super::strangers::{Key, Kind, LeftOut};
 use super::writer::Lost;
-use crate::clock::log_time;
 use crate::observer::Access;
 use crate::trust::{Refusal, RefusalCode, Verdict};
 use crate::x509::identity::Identity;
@@ -27,16 +26,16 @@ fn name(access: &Access<'_>) -> &'static str {
     if access.refusal().is_some() { "refused" } else { "verdict" }
 }
 
-pub(super) fn line(style: Style, access: &Access<'_>, left_out: &LeftOut) -> String {
-    let Access { time, remote, method, target, status, bytes, .. } = *access;
-    let (microseconds, tls) = (access.duration.as_micros(), access.tls.as_str());
-    let mut line = Line::new(style);
+pub(super) fn line(style: Style, access: &Access<'_>, left_out: &LeftOut, lines: &mut Lines) {
+    let Access { time, remote, method, target, bytes, .. } = *access;
+    let (status, tls) = (u64::from(access.status), access.tls.as_str());
+    let microseconds = u64::try_from(access.duration.as_micros()).unwrap_or(u64::MAX);
+    let mut line = Line::new(style, time, lines);
     if line.is_text() {
-        line.plain(format_args!("{} {remote} ", log_time(time)));
+        line.plain(remote).plain(" ");
         line.request(method, target);
-        line.plain(format_args!(" {status} {bytes}B {microseconds}us {tls}"));
+        line.plain(" ").plain(status).plain(" ").plain(bytes).plain("B ").plain(microseconds).plain("us ").plain(tls);
     } else {
-        line.word("time", log_time(time));
         line.word("remote", remote);
         line.field("method", method);
         line.field("target", target);
@@ -67,56 +66,51 @@ pub(super) fn line(style: Style, access: &Access<'_>, left_out: &LeftOut) -> Str
         Some(note) => line.field("note", note),
         None => {}
     }
-    line.end()
+    line.end();
 }
 
 /// A line for the count of lines that were left out, if no further line of the kind has come.
-pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
-    let mut line = Line::new(style);
+pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut, lines: &mut Lines) {
+    let mut line = Line::new(style, now, lines);
     match (line.is_text(), key.address) {
-        (true, Some(address)) => line.plain(format_args!("{} {address}", log_time(now))),
-        (true, None) => line.plain(format_args!("{} -", log_time(now))),
-        (false, address) => {
-            line.word("time", log_time(now));
-            remote(&mut line, address);
-        }
+        (true, Some(address)) => _ = line.plain(address),
+        (true, None) => _ = line.plain("-"),
+        (false, address) => remote(&mut line, address),
     }
     line.word(key.kind.name, key.kind.code);
     leaves_out(&mut line, left_out);
-    line.end()
+    line.end();
 }
 
 /// A line for the count of lines that were lost.
-pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>) -> String {
-    let mut line = Line::new(style);
-    if line.is_text() {
-        line.plain(format_args!("{} - ({lost})", log_time(now)));
-    } else {
-        line.word("time", log_time(now));
-        line.field("note", &lost.to_string());
+pub(super) fn lost(style: Style, now: SystemTime, lost: &Lost<'_>, lines: &mut Lines) {
+    let (mut line, lost) = (Line::new(style, now, lines), lost.to_string());
+    match line.is_text() {
+        true => _ = line.plain("- (").plain(&*lost).plain(")"),
+        false => line.field("note", &lost),
     }
-    line.end()
+    line.end();
 }
 
 /// The address; none for the shared count.
-pub(super) fn remote(line: &mut Line, address: Option<IpAddr>) {
+pub(super) fn remote(line: &mut Line<'_>, address: Option<IpAddr>) {
     if let Some(address) = address {
         line.word("remote", address);
     }
 }
 
 /// How many lines before this one were left out, and the ids of their requests.
-pub(super) fn leaves_out(line: &mut Line, left_out: &LeftOut) {
+pub(super) fn leaves_out(line: &mut Line<'_>, left_out: &LeftOut) {
     let LeftOut { count, request_ids } = left_out;
     if *count > 0 {
-        line.number("left_out", count);
+        line.number("left_out", *count);
     }
     if !request_ids.is_empty() {
         line.words(line.named("left_out_refs", "left_out_references"), request_ids);
     }
 }
 
-fn client(line: &mut Line, identity: &Identity) {
+fn client(line: &mut Line<'_>, identity: &Identity) {
     let subject = identity.shown_subject();
     line.field("subject", &subject);
     if let Some(name) = identity.known_as() {
@@ -129,8 +123,8 @@ fn client(line: &mut Line, identity: &Identity) {
 }
 
 /// The verdict on a client that is not authorised, and the certificate that it showed.
-pub(super) fn refused(line: &mut Line, name: &str, refusal: &Refusal) {
-    line.word(name, refusal.code());
+pub(super) fn refused(line: &mut Line<'_>, name: &str, refusal: &Refusal) {
+    line.word(name, refusal.code().as_str());
     if let Some(identity) = refusal.unverified_certificate() {
         line.word("sha256", identity.sha256());
         line.field(line.named("subject", "unverified_subject"), &identity.shown_subject());

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::access::{leaves_out, refused, remote};
-use super::line::{Format, Line, MOST, MOST_OF_OURS, Style};
+use super::line::{Line, Lines, MOST, MOST_OF_OURS, Style};
 use super::strangers::{Key, Kind, LeftOut};
-use crate::clock::{log_time, whole_days};
+use crate::clock::whole_days;
+use crate::escape::push_prose;
 use crate::observer::Event;
 use crate::tls::failure::TlsFailure;
 use crate::trust::{Trust, TrustKind};
@@ -61,48 +62,46 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     }
 }
 
-pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &LeftOut) -> String {
-    written(style, now, &said(style, event), left_out)
+pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &LeftOut, lines: &mut Lines) {
+    written(style, now, &said(style, event), left_out, lines);
 }
 
 /// A line about the server itself.
-pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str) -> String {
-    written(style, now, &Said::of_ours(kind, text), &LeftOut::default())
+pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str, lines: &mut Lines) {
+    written(style, now, &Said::of_ours(kind, text), &LeftOut::default(), lines);
 }
 
 /// A line for the count of lines that were left out, if no further line of the kind has come.
-pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut) -> String {
+pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut, lines: &mut Lines) {
     let Kind { name, code, .. } = key.kind;
-    let mut line = begun(style, now, name);
+    let mut line = begun(style, now, name, lines);
     match (line.is_text(), key.address) {
-        (true, Some(address)) => line.plain(format_args!("{address}: {name}")),
-        (true, None) => line.plain(format_args!("other addresses: {name}")),
+        (true, Some(address)) => _ = line.plain(address).plain(": ").plain(name),
+        (true, None) => _ = line.plain("other addresses: ").plain(name),
         (false, address) => remote(&mut line, address),
     }
     if !code.is_empty() {
         line.word("code", code);
     }
     leaves_out(&mut line, left_out);
-    line.end()
+    line.end();
 }
 
-fn begun(style: Style, now: SystemTime, kind: &'static str) -> Line {
-    let mut line = Line::new(style);
-    if line.is_text() {
-        line.plain(format_args!("{} mtls-min: ", log_time(now)));
-    } else {
-        line.word("time", log_time(now));
-        line.word("event", kind);
+fn begun<'l>(style: Style, now: SystemTime, kind: &'static str, lines: &'l mut Lines) -> Line<'l> {
+    let mut line = Line::new(style, now, lines);
+    match line.is_text() {
+        true => _ = line.plain("mtls-min: "),
+        false => line.word("event", kind),
     }
     line
 }
 
-fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -> String {
+fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut, lines: &mut Lines) {
     let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
-    let mut line = begun(style, now, said.kind);
+    let mut line = begun(style, now, said.kind, lines);
     if line.is_text() {
         if let Some(remote) = said.remote {
-            line.plain(format_args!("{remote}: "));
+            line.plain(remote).plain(": ");
         }
         line.prose(&said.message, most);
     } else {
@@ -119,7 +118,7 @@ fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut) -
         line.advice("repair", failure.repair());
     }
     leaves_out(&mut line, left_out);
-    line.end()
+    line.end();
 }
 
 fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
@@ -180,9 +179,9 @@ fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
 }
 
 fn short(name: &str) -> String {
-    let mut line = Line::new(Format::Text);
-    line.prose(name, MOST);
-    line.end().trim_end().to_owned()
+    let mut text = String::new();
+    push_prose(name, MOST, &mut text);
+    text.trim_end().to_owned()
 }
 
 /// What is trusted, in a line.
@@ -210,12 +209,15 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::{Format, alone};
     use super::*;
 
     #[test]
     fn a_refusal_page_that_fails_is_not_called_a_handler() {
         let event = Event::RefusalPageFailed { remote: ([127, 0, 0, 1], 1).into(), reason: "it panicked: oh" };
-        let line = |format: Format| line(format.into(), SystemTime::UNIX_EPOCH, &event, &LeftOut::default());
+        let line = |format: Format| {
+            alone(|lines| line(format.into(), SystemTime::UNIX_EPOCH, &event, &LeftOut::default(), lines))
+        };
         let text = line(Format::Text);
         assert!(text.ends_with("127.0.0.1:1: the refusal page failed: it panicked: oh\n"), "{text}");
         let json = line(Format::Json);

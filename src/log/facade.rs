@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use ::log::Level;
 
-use super::line::Format;
+use super::line::{Format, alone};
 use super::strangers::LeftOut;
 use super::{access, events};
 use crate::observer::{Access, Event, Observer};
@@ -29,7 +29,7 @@ impl Observer for Facade {
     fn request(&self, access: &Access<'_>) {
         let level = if access.refusal().is_some() { Level::Warn } else { Level::Info };
         if ::log::log_enabled!(target: ACCESS, level) {
-            let line = access::line(Format::Text.into(), access, &LeftOut::default());
+            let line = alone(|lines| access::line(Format::Text.into(), access, &LeftOut::default(), lines));
             ::log::log!(target: ACCESS, level, "{}", after(&line, " "));
         }
     }
@@ -44,7 +44,8 @@ impl Observer for Facade {
             _ => Level::Warn,
         };
         if ::log::log_enabled!(target: EVENT, level) {
-            let line = events::line(Format::Text.into(), SystemTime::now(), event, &LeftOut::default());
+            let line =
+                alone(|lines| events::line(Format::Text.into(), SystemTime::now(), event, &LeftOut::default(), lines));
             ::log::log!(target: EVENT, level, "{}", after(&line, " mtls-min: "));
         }
     }

@@ -1,7 +1,9 @@
 //! One line of a log, as text or as JSON. Its values are cut and escaped, so that they cannot be mistaken for anything else.
 
-use std::fmt::{Display, Write as _};
+use std::time::SystemTime;
 
+use super::plain::Plain;
+use crate::clock::LogTimes;
 use crate::error::{Words, of_library};
 use crate::escape::{push_json, push_prose};
 
@@ -35,20 +37,44 @@ impl From<Format> for Style {
     }
 }
 
-/// A line being written. As text its fields are ` name=value`, as JSON members of one object.
-pub(super) struct Line {
-    style: Style,
-    text: String,
+/// Lines, written one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) text: String,
+    times: LogTimes,
 }
 
-impl Line {
-    pub(super) fn new(style: impl Into<Style>) -> Self {
-        let style = style.into();
-        // Most lines fit.
-        let mut text = String::with_capacity(256);
-        if style.format == Format::Json {
-            text.push('{');
-        }
+impl Lines {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), times: LogTimes::default() }
+    }
+}
+
+/// Lines as a text of their own.
+pub(super) fn alone(write: impl FnOnce(&mut Lines)) -> String {
+    // Most lines fit.
+    let mut lines = Lines::with_capacity(256);
+    write(&mut lines);
+    lines.text
+}
+
+/// A line being written. As text its fields are ` name=value`, as JSON members of one object.
+pub(super) struct Line<'l> {
+    style: Style,
+    text: &'l mut String,
+}
+
+impl<'l> Line<'l> {
+    /// Every line begins with a time.
+    pub(super) fn new(style: Style, time: SystemTime, lines: &'l mut Lines) -> Self {
+        let Lines { text, times } = lines;
+        let (before, after) = match style.format {
+            Format::Text => ("", " "),
+            Format::Json => ("{\"time\":\"", "\""),
+        };
+        text.push_str(before);
+        times.push(time, text);
+        text.push_str(after);
         Self { style, text }
     }
 
@@ -64,33 +90,31 @@ impl Line {
         }
     }
 
-    /// Text that is not a field and needs no escaping.
-    pub(super) fn plain(&mut self, value: impl Display) {
-        // Writing to a string cannot fail; the same below.
-        let _ = write!(self.text, "{value}");
+    /// A value that is not a field and needs no escaping.
+    pub(super) fn plain(&mut self, value: impl Plain) -> &mut Self {
+        value.push(self.text);
+        self
     }
 
     /// Text that is not a field, escaped and cut after `most` characters.
     pub(super) fn prose(&mut self, value: &str, most: usize) {
-        push_prose(value, most, &mut self.text);
+        push_prose(value, most, self.text);
     }
 
     /// The request line in quotation marks, which is not a field.
     pub(super) fn request(&mut self, method: &str, target: &str) {
         self.text.push('"');
-        push_json(method, MOST, &mut self.text);
+        push_json(method, MOST, self.text);
         self.text.push(' ');
-        push_json(target, MOST, &mut self.text);
+        push_json(target, MOST, self.text);
         self.text.push('"');
     }
 
-    /// A field whose value needs no escaping: a code, an address, a time.
-    pub(super) fn word(&mut self, name: &str, value: impl Display) {
+    /// A field whose value needs no escaping: a code, an address.
+    pub(super) fn word(&mut self, name: &str, value: impl Plain) {
         self.name(name);
-        let _ = match self.style.format {
-            Format::Text => write!(self.text, "{value}"),
-            Format::Json => write!(self.text, "\"{value}\""),
-        };
+        let quote = self.named("", "\"");
+        self.plain(quote).plain(value).plain(quote);
     }
 
     /// A field with several values that need no escaping.
@@ -100,11 +124,11 @@ impl Line {
             Format::Text => ("", ",", ""),
             Format::Json => ("[\"", "\",\"", "\"]"),
         };
-        self.plain(format_args!("{open}{}{close}", values.join(separator)));
+        self.plain(open).plain(&*values.join(separator)).plain(close);
     }
 
     /// A field whose value is a number.
-    pub(super) fn number(&mut self, name: &str, value: impl Display) {
+    pub(super) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         self.plain(value);
     }
@@ -118,7 +142,7 @@ impl Line {
     pub(super) fn bounded_field(&mut self, name: &str, value: &str, most: usize) {
         self.name(name);
         self.text.push('"');
-        push_json(value, most, &mut self.text);
+        push_json(value, most, self.text);
         self.text.push('"');
     }
 
@@ -128,19 +152,15 @@ impl Line {
     }
 
     fn name(&mut self, name: &str) {
-        let _ = match self.style.format {
-            Format::Text => write!(self.text, " {name}="),
-            Format::Json if self.text.len() > 1 => write!(self.text, ",\"{name}\":"),
-            Format::Json => write!(self.text, "\"{name}\":"),
+        let (before, after) = match self.style.format {
+            Format::Text => (" ", "="),
+            Format::Json => (",\"", "\":"),
         };
+        self.plain(before).plain(name).plain(after);
     }
 
-    pub(super) fn end(mut self) -> String {
-        if self.style.format == Format::Json {
-            self.text.push('}');
-        }
-        self.text.push('\n');
-        self.text
+    pub(super) fn end(self) {
+        self.text.push_str(self.named("\n", "}\n"));
     }
 }
 
@@ -152,6 +172,21 @@ pub(super) fn fits(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn written(format: Format, write: impl Fn(&mut Line<'_>)) -> String {
+        let twice = alone(|lines| {
+            for milliseconds in [0, 1] {
+                let time = SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
+                let mut line = Line::new(format.into(), time, lines);
+                write(&mut line);
+                line.end();
+            }
+        });
+        let (first, second) = twice.split_at(twice.len() / 2);
+        assert_eq!(first.replacen(".000Z", ".001Z", 1), second, "lines do not depend on those before them");
+        first.to_owned()
+    }
 
     #[test]
     fn a_value_of_256_characters_is_written_in_full_and_one_more_is_cut() {
@@ -159,24 +194,25 @@ mod tests {
             let fitting = unit.repeat(MOST);
             assert!(fits(&fitting) && !fits(&(fitting.clone() + "x")));
             for (value, wanted) in [(fitting.clone(), fitting.clone()), (fitting.clone() + "x", fitting + "…")] {
-                let mut line = Line::new(Format::Text);
-                line.field("a", &value);
-                assert_eq!(line.end(), format!(" a=\"{wanted}\"\n"));
-                let mut line = Line::new(Format::Json);
-                line.field("a", &value);
-                assert_eq!(line.end(), format!("{{\"a\":\"{wanted}\"}}\n"));
+                let line = |format| written(format, |line| line.field("a", &value));
+                assert_eq!(line(Format::Text), format!("1970-01-01T00:00:00.000Z  a=\"{wanted}\"\n"));
+                assert_eq!(
+                    line(Format::Json),
+                    format!("{{\"time\":\"1970-01-01T00:00:00.000Z\",\"a\":\"{wanted}\"}}\n")
+                );
             }
         }
     }
 
     #[test]
     fn nothing_in_a_value_ends_it_or_the_line() {
-        let mut line = Line::new(Format::Text);
-        line.request("GET", "/a\" 200\\?\n\u{202e}\u{e0041}");
-        line.field("subject", "CN=a\\,b\"");
-        line.prose(": one\ntwo \"three\" \\", MOST);
+        let line = written(Format::Text, |line| {
+            line.request("GET", "/a\" 200\\?\n\u{202e}\u{e0041}");
+            line.field("subject", "CN=a\\,b\"");
+            line.prose(": one\ntwo \"three\" \\", MOST);
+        });
         assert_eq!(
-            line.end(),
+            line.split_once(' ').unwrap().1,
             concat!(r#""GET /a\" 200\\?\u000a\u202e\udb40\udc41" subject="CN=a\\,b\"": one\u000atwo "three" \"#, "\n")
         );
     }

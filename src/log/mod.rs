@@ -50,6 +50,7 @@ mod events;
 #[cfg(feature = "log")]
 mod facade;
 mod line;
+mod plain;
 mod strangers;
 mod writer;
 
@@ -64,6 +65,7 @@ pub(crate) use self::events::summary;
 pub use self::facade::Facade;
 pub use self::line::Format;
 pub(crate) use self::line::Style;
+use self::line::alone;
 use self::strangers::{Key, LeftOut, Strangers};
 use self::writer::{LineWriter, Lost};
 use crate::config::STACK;
@@ -118,9 +120,9 @@ impl AccessLog {
         let to_say = events.clone();
         let unwritable = move |error: &io::Error| {
             let text = format!("the access log cannot be written, so its lines are lost and counted: {error}");
-            to_say.line(&events::notice(style, SystemTime::now(), "access_log_failed", &text));
+            to_say.line(|lines| events::notice(style, SystemTime::now(), "access_log_failed", &text, lines));
         };
-        let words = move |lost: Lost<'_>| access::lost(style, SystemTime::now(), &lost);
+        let words = move |lost: Lost<'_>| alone(|lines| access::lost(style, SystemTime::now(), &lost, lines));
         let requests = LineWriter::start(requests, words, unwritable).map_err(cannot_start)?;
         Self::start(Log { style, requests: Some(requests), events, strangers: Strangers::default() })
     }
@@ -128,7 +130,7 @@ impl AccessLog {
     /// Writes an event of your own, such as where the server listens. `kind` is a word of letters and `_`, for programs.
     pub fn notice(&self, kind: &'static str, text: &str) {
         let Log { style, events, .. } = &*self.0.log;
-        events.line(&events::notice(*style, SystemTime::now(), kind, text));
+        events.line(|lines| events::notice(*style, SystemTime::now(), kind, text, lines));
     }
 
     /// Writes what was left out so far, and waits until all lines are written; at most a second for each writer.
@@ -157,14 +159,14 @@ impl Observer for AccessLog {
     fn request(&self, access: &Access<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(access::stranger(access), access.request_id) {
-            log.requests().line(&access::line(log.style, access, &left_out));
+            log.requests().line(|lines| access::line(log.style, access, &left_out, lines));
         }
     }
 
     fn event(&self, event: &Event<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(events::stranger(event), None) {
-            log.events.line(&events::line(log.style, SystemTime::now(), event, &left_out));
+            log.events.line(|lines| events::line(log.style, SystemTime::now(), event, &left_out, lines));
         }
     }
 }
@@ -216,8 +218,8 @@ impl Log {
         let now = SystemTime::now();
         for (key, left_out) in counts {
             match key.kind.is_request {
-                true => self.requests().line(&access::left_out(self.style, now, key, left_out)),
-                false => self.events.line(&events::left_out(self.style, now, key, left_out)),
+                true => self.requests().line(|lines| access::left_out(self.style, now, key, left_out, lines)),
+                false => self.events.line(|lines| events::left_out(self.style, now, key, left_out, lines)),
             }
         }
     }
@@ -232,7 +234,9 @@ impl Log {
 }
 
 fn events_writer(style: Style, writer: impl Write + Send + 'static) -> Result<LineWriter, Error> {
-    let words = move |lost: Lost<'_>| events::notice(style, SystemTime::now(), "lines_lost", &lost.to_string());
+    let words = move |lost: Lost<'_>| {
+        alone(|lines| events::notice(style, SystemTime::now(), "lines_lost", &lost.to_string(), lines))
+    };
     // If it cannot be written, there is nowhere to say so.
     LineWriter::start(writer, words, |_| {}).map_err(cannot_start)
 }

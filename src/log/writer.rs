@@ -8,12 +8,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use super::line::Lines;
 use crate::config::STACK;
 use crate::panic::caught;
 use crate::sync::{lock, unpoisoned};
 
-/// At most this many bytes of lines wait.
+/// While this many bytes of lines wait, there is no room for another line.
 const MOST: usize = 1024 * 1024;
+
+/// More memory for lines than this is only kept while it is needed.
+const KEPT: usize = 16 * 1024;
 
 /// How long lines are collected and then written together, which costs far less than a write and a wake-up for each.
 const COLLECTING: Duration = Duration::from_millis(10);
@@ -28,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct LineWriter(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -36,7 +40,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    lines: String,
+    lines: Lines,
     /// How many lines were dropped since the last count was written.
     dropped: u64,
     /// The thread waits for a line: all before are written.
@@ -47,6 +51,12 @@ struct State {
     is_over: bool,
     /// The thread has ended.
     is_done: bool,
+}
+
+impl State {
+    fn has_no_room(&self) -> bool {
+        self.lines.text.len() >= MOST
+    }
 }
 
 /// How many lines are missing, and why.
@@ -77,7 +87,9 @@ impl LineWriter {
         words: impl Fn(Lost<'_>) -> String + Send + 'static,
         failing: impl Fn(&io::Error) + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        // Allocated now: memory that is taken in a burst would keep the burst's from being given back.
+        let state = State { lines: Lines::with_capacity(KEPT), ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let own = Arc::clone(&shared);
         let output = Output { stream, words, failing, failed: None, torn: false };
         let thread = thread::Builder::new().name("log".to_owned()).stack_size(STACK);
@@ -85,22 +97,22 @@ impl LineWriter {
         Ok(Self(shared))
     }
 
-    /// Takes a line, with its line end, to be written soon.
-    pub(super) fn line(&self, line: &str) {
-        let has_no_room = |state: &State| state.lines.len() + line.len() > MOST;
+    /// Has a line made, with its line end, to be written soon. It is made where it waits, so other lines wait for it: `make` has
+    /// only to write.
+    pub(super) fn line(&self, make: impl FnOnce(&mut Lines)) {
         let mut state = self.0.lock();
-        if has_no_room(&state) && !state.is_stalled {
+        if state.has_no_room() && !state.is_stalled {
             // If all processors are busy, the thread gets to write once those that make its lines wait.
-            let waits = |state: &mut State| has_no_room(state) && !state.is_stalled;
+            let waits = |state: &mut State| state.has_no_room() && !state.is_stalled;
             let (waited, time) = unpoisoned(self.0.changed.wait_timeout_while(state, PATIENCE, waits));
             state = waited;
             state.is_stalled |= time.timed_out();
         }
-        if has_no_room(&state) {
+        if state.has_no_room() {
             state.dropped += 1;
             return;
         }
-        state.lines.push_str(line);
+        make(&mut state.lines);
         if std::mem::take(&mut state.is_idle) {
             self.0.changed.notify_all();
         }
@@ -128,9 +140,11 @@ impl Shared {
     }
 
     fn write_all_to(&self, mut output: Output<impl Write, impl Fn(Lost<'_>) -> String, impl Fn(&io::Error)>) {
+        // Changes places with those that wait.
+        let mut lines = String::with_capacity(KEPT);
         loop {
             let mut state = self.lock();
-            while state.lines.is_empty() && state.dropped == 0 && !state.is_over {
+            while state.lines.text.is_empty() && state.dropped == 0 && !state.is_over {
                 state.is_idle = true;
                 // Wakes `flush`.
                 self.changed.notify_all();
@@ -141,8 +155,7 @@ impl Shared {
                 let collecting = self.changed.wait_timeout_while(state, COLLECTING, |state| !state.is_over);
                 state = unpoisoned(collecting).0;
             }
-            // The buffer is not kept: one that grew in a burst would stay large.
-            let lines = std::mem::take(&mut state.lines);
+            std::mem::swap(&mut state.lines.text, &mut lines);
             state.is_stalled = false;
             let (dropped, is_over) = (std::mem::take(&mut state.dropped), state.is_over);
             drop(state);
@@ -150,6 +163,8 @@ impl Shared {
             self.changed.notify_all();
             // An error is counted; serving goes on.
             output.write(&lines, dropped);
+            lines.clear();
+            lines.shrink_to(KEPT);
             if is_over {
                 self.lock().is_done = true;
                 return self.changed.notify_all();
@@ -254,13 +269,17 @@ mod tests {
         }
     }
 
+    fn write(log: &LineWriter, line: &str) {
+        log.line(|lines| lines.text.push_str(line));
+    }
+
     #[test]
     fn every_line_is_written_in_order_before_the_end() {
         let (reader, writer) = io::pipe().unwrap();
         let log = LineWriter::start(writer, |_| String::new(), |_| {}).unwrap();
         let reading = read(reader);
         let wanted: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
-        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        wanted.split_inclusive('\n').for_each(|line| write(&log, line));
         log.end();
         assert_eq!(reading.join().unwrap(), wanted);
     }
@@ -270,9 +289,20 @@ mod tests {
         let disk = Arc::new(Mutex::new((Vec::new(), usize::MAX)));
         let log = LineWriter::start(io::BufWriter::new(Disk(Arc::clone(&disk))), told, |_| {}).unwrap();
         for number in 1..=3 {
-            log.line("line\n");
+            write(&log, "line\n");
             log.flush();
             assert_eq!(disk.lock().unwrap().0.len(), number * "line\n".len());
+        }
+        log.end();
+    }
+
+    #[test]
+    fn memory_is_used_again_and_what_a_burst_took_is_given_back() {
+        let log = LineWriter::start(io::sink(), told, |_| {}).unwrap();
+        for _ in 0..3 {
+            write(&log, &"x".repeat(MOST));
+            log.flush();
+            assert_eq!(log.0.lock().lines.text.capacity(), KEPT);
         }
         log.end();
     }
@@ -284,7 +314,7 @@ mod tests {
         let reading = read(reader);
         let line = "x".repeat(1023) + "\n";
         let wanted = line.repeat(8 * MOST / line.len());
-        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        wanted.split_inclusive('\n').for_each(|line| write(&log, line));
         log.end();
         assert!(reading.join().unwrap() == wanted);
     }
@@ -318,7 +348,7 @@ mod tests {
         let log = LineWriter::start(Reluctant { stream, refuses: false }, |_| String::new(), |_| {}).unwrap();
         let reading = read(reader);
         let wanted: String = (0..100).map(|number| format!("line {number}\n")).collect();
-        wanted.split_inclusive('\n').for_each(|line| log.line(line));
+        wanted.split_inclusive('\n').for_each(|line| write(&log, line));
         log.end();
         assert_eq!(reading.join().unwrap(), wanted);
     }
@@ -389,7 +419,7 @@ mod tests {
         let failing = move |error: &io::Error| said.send(error.to_string()).unwrap();
         let log = LineWriter::start(Faulty { disk: Arc::clone(&disk), ..Faulty::default() }, told, failing).unwrap();
         for line in ["one\n", "two\n", "three\n"] {
-            log.line(line);
+            write(&log, line);
             log.flush();
         }
         assert!(!log.0.lock().is_done);
@@ -407,7 +437,7 @@ mod tests {
         let line = "x".repeat(1023) + "\n";
         // More than twice what may wait, what a pipe takes, and what the thread holds.
         for _ in 0..4 * MOST / line.len() {
-            log.line(&line);
+            write(&log, &line);
         }
         assert!(log.0.lock().dropped > 0);
         // The end does not wait forever.
