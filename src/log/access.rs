@@ -131,3 +131,94 @@ pub(super) fn refused(line: &mut Line<'_>, name: &str, refusal: &Refusal) {
     }
     line.field("because", refusal.detail());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::{Format, alone};
+    use super::*;
+    use crate::escape::{push_json, push_prose};
+    use crate::tls::session::TlsVersion;
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// What a line is meant to be, written in the plainest way.
+    fn wanted(format: Format, access: &Access<'_>, time: &str, left_out: &LeftOut) -> String {
+        let escaped = |value: &str, push: fn(&str, usize, &mut String)| {
+            let mut out = String::new();
+            push(value, MOST, &mut out);
+            out
+        };
+        let [method, target, note] =
+            [access.method, access.target, access.note.unwrap_or_default()].map(|value| escaped(value, push_json));
+        let Verdict::Refused(refusal) = access.verdict else { unreachable!("all are refused here") };
+        let [because, repair] = [refusal.detail(), refusal.repair()].map(|value| escaped(value, push_json));
+        let (name, code, tls) = (name(access), refusal.code(), access.tls.as_str());
+        let Access { remote, status, bytes, .. } = access;
+        let (microseconds, count, ids) = (access.duration.as_micros(), left_out.count, &left_out.request_ids);
+        let some = |is: bool, text: String| if is { text } else { String::new() };
+        match format {
+            Format::Text => [
+                format!("{time} {remote} \"{method} {target}\" {status} {bytes}B {microseconds}us {tls}"),
+                format!(" {name}={code} because=\"{because}\""),
+                access.request_id.map(|id| format!(" repair=\"{repair}\" ref={id}")).unwrap_or_default(),
+                some(count > 0, format!(" left_out={count}")),
+                some(!ids.is_empty(), format!(" left_out_refs={}", ids.join(","))),
+                access.note.map(|note| format!(" ({})", escaped(note, push_prose))).unwrap_or_default(),
+                "\n".to_owned(),
+            ]
+            .concat(),
+            Format::Json => [
+                format!(
+                    "{{\"time\":\"{time}\",\"remote\":\"{remote}\",\"method\":\"{method}\",\"target\":\"{target}\","
+                ),
+                format!("\"status\":{status},\"bytes\":{bytes},\"microseconds\":{microseconds},\"tls\":\"{tls}\","),
+                format!("\"{name}\":\"{code}\",\"because\":\"{because}\""),
+                access
+                    .request_id
+                    .map(|id| format!(",\"repair\":\"{repair}\",\"reference\":\"{id}\""))
+                    .unwrap_or_default(),
+                some(count > 0, format!(",\"left_out\":{count}")),
+                some(!ids.is_empty(), format!(",\"left_out_references\":[\"{}\"]", ids.join("\",\""))),
+                access.note.map(|_| format!(",\"note\":\"{note}\"")).unwrap_or_default(),
+                "}\n".to_owned(),
+            ]
+            .concat(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_what_it_is_meant_to_be(
+            (seconds, milliseconds) in (0..86_400_u64, 0..1000_u64),
+            (v6, ip, port) in any::<(bool, u128, u16)>(),
+            (status, bytes, microseconds) in any::<(u16, u64, u64)>(),
+            (method, target, detail, note) in any::<(String, String, String, Option<String>)>(),
+            is_refused in any::<bool>(), count in 0..3_u64,
+        ) {
+            let v4 = SocketAddr::from(((ip as u32).to_be_bytes(), port));
+            let verdict = Verdict::Refused(Arc::new(Refusal::new(RefusalCode::Expired, detail, None)));
+            let access = Access {
+                time: SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + milliseconds),
+                remote: if v6 { SocketAddr::from((ip.to_be_bytes(), port)) } else { v4 },
+                tls: TlsVersion::Tls13,
+                method: &method,
+                target: &target,
+                status,
+                bytes,
+                duration: Duration::from_micros(microseconds),
+                verdict: &verdict,
+                request_id: is_refused.then_some("0123456789ab"),
+                note: note.as_deref(),
+            };
+            let left_out = LeftOut { count, request_ids: (0..count).map(|number| format!("id{number}")).collect() };
+            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+            let time = format!("1970-01-01T{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}Z");
+            for format in [Format::Text, Format::Json] {
+                let line = alone(|lines| line(format.into(), &access, &left_out, lines));
+                prop_assert_eq!(line, wanted(format, &access, &time, &left_out));
+            }
+        }
+    }
+}
