@@ -117,9 +117,9 @@ struct CommandLine {
     /// seconds for running answers after SIGTERM (default 10)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     drain_timeout: Option<std::time::Duration>,
-    /// access log on stdout as text or json (default text)
-    #[argh(option, arg_name = "form", from_str_fn(log_format))]
-    log: Option<Format>,
+    /// access log on stdout as text or json, or off (default text)
+    #[argh(option, arg_name = "form", from_str_fn(log_form))]
+    log: Option<LogForm>,
 }
 
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]
@@ -158,6 +158,14 @@ impl CommandLine {
         let listen = if listen.is_empty() { self.listen.clone() } else { listen.to_vec() };
         Self { ca, cert: Some(cert), key: Some(key), listen, command: None, ..self.clone() }
     }
+}
+
+/// What `--log` asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum LogForm {
+    Of(Format),
+    /// No line for a request. Everything else is written all the same, as text.
+    Off,
 }
 
 const STDIN: &str = "/dev/stdin";
@@ -255,11 +263,12 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
         .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
 }
 
-fn log_format(text: &str) -> Result<Format, String> {
+fn log_form(text: &str) -> Result<LogForm, String> {
     match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err("not a form of log: text or json".to_owned()),
+        "text" => Ok(LogForm::Of(Format::Text)),
+        "json" => Ok(LogForm::Of(Format::Json)),
+        "off" => Ok(LogForm::Off),
+        _ => Err("not a form of log: text, json or off".to_owned()),
     }
 }
 

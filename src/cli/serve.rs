@@ -9,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::CommandLine;
 use super::capacity::{connections_borne, raise_open_files};
 use super::trust::unread_lists;
 use super::words::of_command;
+use super::{CommandLine, LogForm};
 use crate::clock::timestamp;
 use crate::config::STACK;
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     // Everything is checked before the port opens. If it cannot be opened, the reason is prose and comes last; everything else
     // goes through the log.
     let loaded = files.load()?;
-    let log = start_log(line.log.unwrap_or_default())?;
+    let log = start_log(line.log.unwrap_or(LogForm::Of(Format::Text)))?;
     say_certificates(&log, loaded.trust(), loaded.certificate());
     for warning in unread_lists(line, loaded.trust()) {
         warn(&log, &warning);
@@ -107,11 +107,18 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     stopped.map(|_| ())
 }
 
+fn start_log(form: LogForm) -> Result<AccessLog, Error> {
+    let style = |format| Style { format, words: of_command };
+    match form {
+        LogForm::Of(format) => AccessLog::split_in(style(format), stdout()?, io::stderr()),
+        LogForm::Off => AccessLog::of_events(style(Format::Text), io::stderr()),
+    }
+}
+
 /// The stdout of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.
-fn start_log(format: Format) -> Result<AccessLog, Error> {
+fn stdout() -> Result<File, Error> {
     let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    let stdout = stdout.map_err(|error| Error::new("cannot start the log").caused_by(error))?;
-    AccessLog::split_in(Style { format, words: of_command }, stdout, io::stderr())
+    stdout.map_err(|error| Error::new("cannot start the log").caused_by(error))
 }
 
 fn say_certificates(log: &AccessLog, trust: &Trust, certificate: &ServerCertificate) {

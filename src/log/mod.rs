@@ -124,7 +124,13 @@ impl AccessLog {
         };
         let words = move |lost: Lost<'_>| alone(|lines| access::lost(style, SystemTime::now(), &lost, lines));
         let requests = LineWriter::start(requests, words, unwritable).map_err(cannot_start)?;
-        Self::start(Log { style, requests: Some(requests), events, strangers: Strangers::default() })
+        Self::start(style, Requests::To(requests), events)
+    }
+
+    /// Writes the events only.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_events(style: Style, events: impl Write + Send + 'static) -> Result<Self, Error> {
+        Self::start(style, Requests::Off, events_writer(style, events)?)
     }
 
     /// Writes an event of your own, such as where the server listens. `kind` is a word of letters and `_`, for programs.
@@ -142,12 +148,11 @@ impl AccessLog {
 
     fn to_one(format: Format, writer: impl Write + Send + 'static) -> Result<Self, Error> {
         let style = Style::from(format);
-        let events = events_writer(style, writer)?;
-        Self::start(Log { style, requests: None, events, strangers: Strangers::default() })
+        Self::start(style, Requests::AmongEvents, events_writer(style, writer)?)
     }
 
-    fn start(log: Log) -> Result<Self, Error> {
-        let log = Arc::new(log);
+    fn start(style: Style, requests: Requests, events: LineWriter) -> Result<Self, Error> {
+        let log = Arc::new(Log { style, requests, events, strangers: Strangers::default() });
         let counting = Arc::clone(&log);
         let thread = thread::Builder::new().name("log-counts".to_owned()).stack_size(STACK);
         let count_writer = thread.spawn(move || counting.write_counts_when_due()).map_err(cannot_start)?;
@@ -158,8 +163,10 @@ impl AccessLog {
 impl Observer for AccessLog {
     fn request(&self, access: &Access<'_>) {
         let log = &self.0.log;
-        if let Some(left_out) = log.turn(access::stranger(access), access.request_id) {
-            log.requests().line(|lines| access::line(log.style, access, &left_out, lines));
+        if let Some(requests) = log.requests()
+            && let Some(left_out) = log.turn(access::stranger(access), access.request_id)
+        {
+            requests.line(|lines| access::line(log.style, access, &left_out, lines));
         }
     }
 
@@ -191,20 +198,34 @@ impl Drop for Running {
 #[derive(Debug)]
 struct Log {
     style: Style,
-    /// `None`: they go where the events go.
-    requests: Option<LineWriter>,
+    requests: Requests,
     events: LineWriter,
     strangers: Strangers,
 }
 
+/// Where the lines of requests go.
+#[derive(Debug)]
+enum Requests {
+    To(LineWriter),
+    AmongEvents,
+    #[cfg(feature = "cli")]
+    Off,
+}
+
 impl Log {
-    fn requests(&self) -> &LineWriter {
-        self.requests.as_ref().unwrap_or(&self.events)
+    fn requests(&self) -> Option<&LineWriter> {
+        match &self.requests {
+            Requests::To(writer) => Some(writer),
+            Requests::AmongEvents => Some(&self.events),
+            #[cfg(feature = "cli")]
+            Requests::Off => None,
+        }
     }
 
     /// Each of them once. The events come last, since one may say that requests cannot be written.
     fn writers(&self) -> impl Iterator<Item = &LineWriter> {
-        self.requests.iter().chain([&self.events])
+        let own = self.requests().filter(|_| matches!(self.requests, Requests::To(_)));
+        own.into_iter().chain([&self.events])
     }
 
     /// Counts of lines that were left out are written even if no further line comes.
@@ -217,9 +238,9 @@ impl Log {
     fn write_counts(&self, counts: &[(Key, LeftOut)]) {
         let now = SystemTime::now();
         for (key, left_out) in counts {
-            match key.kind.is_request {
-                true => self.requests().line(|lines| access::left_out(self.style, now, key, left_out, lines)),
-                false => self.events.line(|lines| events::left_out(self.style, now, key, left_out, lines)),
+            match self.requests().filter(|_| key.kind.is_request) {
+                Some(requests) => requests.line(|lines| access::left_out(self.style, now, key, left_out, lines)),
+                None => self.events.line(|lines| events::left_out(self.style, now, key, left_out, lines)),
             }
         }
     }

@@ -308,7 +308,7 @@ fn t3_bad_input_is_a_clear_error_and_the_port_stays_closed() {
         (&["--idle-timeout", "-1"], 2, &["seconds"]),
         (&["--drain-timeout", "nan"], 2, &["seconds"]),
         (&["--handshake-timeout", "1e9"], 2, &["seconds"]),
-        (&["--log", "xml"], 2, &["text or json"]),
+        (&["--log", "xml"], 2, &["text, json or off"]),
         (&["--nonsense"], 2, &["--nonsense", "--help"]),
         (&["nonsense"], 2, &["nonsense"]),
         (&["--ca"], 2, &["--ca"]),

@@ -229,12 +229,34 @@ fn all_that_a_server_says_on_stderr_is_dated_and_json_if_asked_for() {
     }
 }
 
+#[test]
+fn without_an_access_log_all_that_is_not_a_request_is_said_as_ever() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let mut serving = serve(&dir, &["--log", "off"]);
+    let mut open = connect(serving.addr, config(Some(&ca.client("alice")), &TLS13));
+    assert_eq!(exchange(&mut open, GET).unwrap().status, 200);
+    assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
+    TcpStream::connect(serving.addr).unwrap().write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    eventually(|| serving.stderr().contains(": speaks HTTP without TLS\n"));
+    dir.replace("certs/ca.pem", Ca::new("other").pem());
+    eventually(|| serving.stderr().contains(" mtls-min: closed 1 idle connection of a client that is now refused\n"));
+    serving.signal("TERM");
+    assert_eq!(serving.exit_code(), Some(0));
+    assert_eq!(serving.stdout(), "");
+    let said = serving.stderr();
+    for part in ["CN=ca", "listening on ", "read the files anew", "stopped, every answer was finished"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("GET /") && !said.contains("no_certificate"), "{said}");
+}
+
 /// The reason why a server does not start is for the person who starts it.
 #[test]
 fn an_error_before_the_start_is_prose_whatever_the_form_of_the_log() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    for form in FORMS {
+    for form in ["text", "json", "off"] {
         let output = run(dir.path(), &["--log", form, "--ca", "missing"]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.starts_with("mtls-min: ") && said.contains("\n  because: "), "{said}");
