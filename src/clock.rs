@@ -60,46 +60,68 @@ pub(crate) fn whole_days(time: Duration) -> u64 {
 
 /// The day number since 1970 (UTC).
 pub(crate) fn day(time: SystemTime) -> u64 {
-    whole_days(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    whole_days(since_1970(time))
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A time for people and programs (RFC 3339, UTC, seconds); if need be the nearest that is [`writable`].
 pub(crate) fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(writable(time)).to_string()
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + writable(time)).to_string()
 }
 
-/// Writes times of the log, one after the other: like [`timestamp`], with milliseconds. What is the same for a second is made
-/// once.
-#[derive(Debug, Default)]
-pub(crate) struct LogTimes {
-    /// Since 1970; none yet, if there is no text.
-    second: u64,
-    /// Up to the point before the milliseconds.
-    text: String,
+/// Writes times of the log: like [`timestamp`], with milliseconds.
+#[derive(Debug)]
+pub(crate) struct LogTimes(SecondText);
+
+impl Default for LogTimes {
+    fn default() -> Self {
+        Self(SecondText::new(|time| timestamp(time).replace('Z', ".")))
+    }
 }
 
 impl LogTimes {
     pub(crate) fn push(&mut self, time: SystemTime, out: &mut String) {
-        let since_1970 = writable(time).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if self.second != since_1970.as_secs() || self.text.is_empty() {
-            self.second = since_1970.as_secs();
-            self.text = timestamp(time);
-            self.text.truncate("2026-12-24T00:00:00".len());
-            self.text.push('.');
-        }
-        out.push_str(&self.text);
+        out.push_str(self.0.at(time));
+        let milliseconds = writable(time).subsec_millis();
         for unit in [100, 10, 1] {
-            out.push(char::from(b'0' + (since_1970.subsec_millis() / unit % 10) as u8));
+            out.push(char::from(b'0' + (milliseconds / unit % 10) as u8));
         }
         out.push('Z');
     }
 }
 
-/// The nearest time that has a year of four digits, and is not before 1970.
-pub(crate) fn writable(time: SystemTime) -> SystemTime {
+/// The text of a time, which is the same for a second and made once.
+#[derive(Debug)]
+pub(crate) struct SecondText {
+    make: fn(SystemTime) -> String,
+    /// Since 1970; none yet, if there is no text.
+    second: u64,
+    text: String,
+}
+
+impl SecondText {
+    /// `make` gets times that are [`writable`].
+    pub(crate) fn new(make: fn(SystemTime) -> String) -> Self {
+        Self { make, second: 0, text: String::new() }
+    }
+
+    pub(crate) fn at(&mut self, time: SystemTime) -> &str {
+        let since_1970 = writable(time);
+        if since_1970.as_secs() != self.second || self.text.is_empty() {
+            self.second = since_1970.as_secs();
+            self.text = (self.make)(SystemTime::UNIX_EPOCH + since_1970);
+        }
+        &self.text
+    }
+}
+
+/// The nearest time that has a year of four digits, and is not before 1970; since then.
+fn writable(time: SystemTime) -> Duration {
     // 9999-12-31T23:59:59Z
-    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    time.clamp(SystemTime::UNIX_EPOCH, last)
+    since_1970(time).min(Duration::from_secs(253_402_300_799))
 }
 
 /// Reads what [`timestamp`] writes, or a date alone.
@@ -150,7 +172,7 @@ mod tests {
                 let time = SystemTime::UNIX_EPOCH + Duration::from_millis(time) + Duration::from_nanos(time % 1_000_000);
                 let mut text = String::new();
                 log_times.push(time, &mut text);
-                prop_assert_eq!(text, humantime::format_rfc3339_millis(writable(time)).to_string());
+                prop_assert_eq!(text, humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + writable(time)).to_string());
             }
         }
     }

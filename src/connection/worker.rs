@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use http::HeaderMap;
 
 use super::context::Context;
-use crate::clock::{Moment, writable};
+use crate::clock::{Moment, SecondText};
 
 /// Handed down from a thread to what it does for a connection.
 pub(crate) struct Worker<'c> {
@@ -18,7 +18,7 @@ pub(crate) struct Worker<'c> {
     pub(super) input: Buffer,
     pub(super) output: Buffer,
     pub(super) fields: Fields,
-    date: Date,
+    date: SecondText,
 }
 
 impl<'c> Worker<'c> {
@@ -31,7 +31,7 @@ impl<'c> Worker<'c> {
             input: Buffer(Vec::with_capacity(Buffer::MOST)),
             output: Buffer(Vec::with_capacity(Buffer::MOST)),
             fields: Fields(HeaderMap::with_capacity(Fields::MOST / 2)),
-            date: Date::default(),
+            date: SecondText::new(httpdate::fmt_http_date),
         }
     }
 
@@ -106,25 +106,6 @@ impl Fields {
     }
 }
 
-/// The text of a time, which is the same for a second.
-#[derive(Default)]
-struct Date {
-    /// Since 1970; none yet, if there is no text.
-    second: u64,
-    text: String,
-}
-
-impl Date {
-    fn at(&mut self, time: SystemTime) -> &str {
-        let time = writable(time);
-        let second = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        if second != self.second || self.text.is_empty() {
-            *self = Self { second, text: httpdate::fmt_http_date(time) };
-        }
-        &self.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_date_is_that_of_its_second() {
-        let mut date = Date::default();
+        let mut date = SecondText::new(httpdate::fmt_http_date);
         let at = |milliseconds| SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds);
         for (time, text) in [
             (at(0), "Thu, 01 Jan 1970 00:00:00 GMT"),
