@@ -15,7 +15,7 @@ use crate::tls::failure::TlsFailure;
 use crate::trust::{Trust, TrustKind};
 
 /// An event in words.
-struct Said<'e> {
+pub(super) struct Said<'e> {
     /// What kind of event, for programs.
     kind: &'static str,
     /// The client that caused it, if one did.
@@ -62,66 +62,8 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     }
 }
 
-pub(super) fn line(style: Style, now: SystemTime, event: &Event<'_>, left_out: &LeftOut, lines: &mut Lines) {
-    written(style, now, &said(style, event), left_out, lines);
-}
-
-/// A line about the server itself.
-pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str, lines: &mut Lines) {
-    written(style, now, &Said::of_ours(kind, text), &LeftOut::default(), lines);
-}
-
-/// A line for the count of lines that were left out, if no further line of the kind has come.
-pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut, lines: &mut Lines) {
-    let Kind { name, code, .. } = key.kind;
-    let mut line = begun(style, now, name, lines);
-    match (line.is_text(), key.address) {
-        (true, Some(address)) => _ = line.plain(address).plain(": ").plain(name),
-        (true, None) => _ = line.plain("other addresses: ").plain(name),
-        (false, address) => remote(&mut line, address),
-    }
-    if !code.is_empty() {
-        line.word("code", code);
-    }
-    leaves_out(&mut line, left_out);
-    line.end();
-}
-
-fn begun<'l>(style: Style, now: SystemTime, kind: &'static str, lines: &'l mut Lines) -> Line<'l> {
-    let mut line = Line::new(style, now, lines);
-    match line.is_text() {
-        true => _ = line.plain("mtls-min: "),
-        false => line.word("event", kind),
-    }
-    line
-}
-
-fn written(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut, lines: &mut Lines) {
-    let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
-    let mut line = begun(style, now, said.kind, lines);
-    if line.is_text() {
-        if let Some(remote) = said.remote {
-            line.plain(remote).plain(": ");
-        }
-        line.prose(&said.message, most);
-    } else {
-        if let Some(remote) = said.remote {
-            line.word("remote", remote);
-        }
-        line.bounded_field("message", &said.message, most);
-    }
-    match said.failure.and_then(TlsFailure::refusal) {
-        Some(refusal) => refused(&mut line, "refused", refusal),
-        None => said.code.into_iter().for_each(|code| line.word("code", code)),
-    }
-    if let Some(failure) = said.failure {
-        line.advice("repair", failure.repair());
-    }
-    leaves_out(&mut line, left_out);
-    line.end();
-}
-
-fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
+/// Lines wait for the one that is being written, so this comes before.
+pub(super) fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
     match event {
         Event::HandshakeFailed { remote, failure } => {
             let message = match failure.refusal() {
@@ -178,6 +120,61 @@ fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
     }
 }
 
+pub(super) fn line(style: Style, now: SystemTime, said: &Said<'_>, left_out: &LeftOut, lines: &mut Lines) {
+    let most = if said.remote.is_some() { MOST } else { MOST_OF_OURS };
+    let mut line = begun(style, now, said.kind, lines);
+    if line.is_text() {
+        if let Some(remote) = said.remote {
+            line.plain(remote).plain(": ");
+        }
+        line.prose(&said.message, most);
+    } else {
+        if let Some(remote) = said.remote {
+            line.word("remote", remote);
+        }
+        line.bounded_field("message", &said.message, most);
+    }
+    match said.failure.and_then(TlsFailure::refusal) {
+        Some(refusal) => refused(&mut line, "refused", refusal),
+        None => said.code.into_iter().for_each(|code| line.word("code", code)),
+    }
+    if let Some(failure) = said.failure {
+        line.advice("repair", failure.repair());
+    }
+    leaves_out(&mut line, left_out);
+    line.end();
+}
+
+/// A line about the server itself.
+pub(super) fn notice(style: Style, now: SystemTime, kind: &'static str, text: &str, lines: &mut Lines) {
+    line(style, now, &Said::of_ours(kind, text), &LeftOut::default(), lines);
+}
+
+/// A line for the count of lines that were left out, if no further line of the kind has come.
+pub(super) fn left_out(style: Style, now: SystemTime, key: &Key, left_out: &LeftOut, lines: &mut Lines) {
+    let Kind { name, code, .. } = key.kind;
+    let mut line = begun(style, now, name, lines);
+    match (line.is_text(), key.address) {
+        (true, Some(address)) => _ = line.plain(address).plain(": ").plain(name),
+        (true, None) => _ = line.plain("other addresses: ").plain(name),
+        (false, address) => remote(&mut line, address),
+    }
+    if !code.is_empty() {
+        line.word("code", code);
+    }
+    leaves_out(&mut line, left_out);
+    line.end();
+}
+
+fn begun<'l>(style: Style, now: SystemTime, kind: &'static str, lines: &'l mut Lines) -> Line<'l> {
+    let mut line = Line::new(style, now, lines);
+    match line.is_text() {
+        true => _ = line.plain("mtls-min: "),
+        false => line.word("event", kind),
+    }
+    line
+}
+
 fn short(name: &str) -> String {
     let mut text = String::new();
     push_prose(name, MOST, &mut text);
@@ -216,7 +213,9 @@ mod tests {
     fn a_refusal_page_that_fails_is_not_called_a_handler() {
         let event = Event::RefusalPageFailed { remote: ([127, 0, 0, 1], 1).into(), reason: "it panicked: oh" };
         let line = |format: Format| {
-            alone(|lines| line(format.into(), SystemTime::UNIX_EPOCH, &event, &LeftOut::default(), lines))
+            alone(|lines| {
+                line(format.into(), SystemTime::UNIX_EPOCH, &said(format.into(), &event), &LeftOut::default(), lines)
+            })
         };
         let text = line(Format::Text);
         assert!(text.ends_with("127.0.0.1:1: the refusal page failed: it panicked: oh\n"), "{text}");

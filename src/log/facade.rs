@@ -44,8 +44,8 @@ impl Observer for Facade {
             _ => Level::Warn,
         };
         if ::log::log_enabled!(target: EVENT, level) {
-            let line =
-                alone(|lines| events::line(Format::Text.into(), SystemTime::now(), event, &LeftOut::default(), lines));
+            let (now, said) = (SystemTime::now(), events::said(Format::Text.into(), event));
+            let line = alone(|lines| events::line(Format::Text.into(), now, &said, &LeftOut::default(), lines));
             ::log::log!(target: EVENT, level, "{}", after(&line, " mtls-min: "));
         }
     }

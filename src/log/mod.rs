@@ -173,7 +173,8 @@ impl Observer for AccessLog {
     fn event(&self, event: &Event<'_>) {
         let log = &self.0.log;
         if let Some(left_out) = log.turn(events::stranger(event), None) {
-            log.events.line(|lines| events::line(log.style, SystemTime::now(), event, &left_out, lines));
+            let said = events::said(log.style, event);
+            log.events.line(|lines| events::line(log.style, SystemTime::now(), &said, &left_out, lines));
         }
     }
 }
@@ -277,5 +278,7 @@ mod tests {
         assert_eq!(writers(AccessLog::text(io::sink())), 1);
         assert_eq!(writers(AccessLog::json(io::sink())), 1);
         assert_eq!(writers(AccessLog::split(Format::Text, io::sink(), io::sink())), 2);
+        #[cfg(feature = "cli")]
+        assert_eq!(writers(AccessLog::of_events(Format::Text.into(), io::sink())), 1);
     }
 }
