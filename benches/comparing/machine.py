@@ -7,24 +7,14 @@ OURS = ROOT / "target/release/mtls-min"
 TARGET = f"{platform.machine()}-unknown-linux-gnu"
 SMALLEST = ROOT / f"target/{TARGET}/smallest/mtls-min"
 
-PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "node": "nodejs", "npm": "npm", "ab": "apache2-utils",
-            "openssl": "openssl"}
+PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "node": "nodejs", "npm": "npm", "openssl": "openssl",
+            "valgrind": "valgrind", "strace": "strace"}
 EXPRESS = ROOT / "benches/express"
 
 
 def prepare():
     """Installs what is missing, builds what has changed, and lets this process open as many files as it may."""
-    missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
-    if missing:
-        say(f"installing {' '.join(missing)}")
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in [["apt-get", "update", "-qq"], install]:
-            if not shutil.which("apt-get") or subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
-                sys.exit(f"compare: install these first: {' '.join(missing)}")
-        # What the packages start by themselves is not what is measured.
-        for service in ["nginx", "haproxy", "caddy"]:
-            subprocess.run(["service", service, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    install(*PACKAGES)
     say("building")
     # Debian's package of express does not go with a node that is not Debian's.
     if subprocess.run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=EXPRESS).returncode:
@@ -34,6 +24,21 @@ def prepare():
     cargo("smallest", "--target", TARGET)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def install(*programs):
+    missing = [PACKAGES[program] for program in programs if not shutil.which(program)]
+    if not missing:
+        return
+    say(f"installing {' '.join(missing)}")
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in [["apt-get", "update", "-qq"], install]:
+        if not shutil.which("apt-get") or subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"compare: install these first: {' '.join(missing)}")
+    # What the packages start by themselves is not what is measured.
+    for service in {"nginx", "haproxy", "caddy"} & set(missing):
+        subprocess.run(["service", service, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def cargo(*arguments):

@@ -1,18 +1,35 @@
-"""The servers: each with the same certificates, the same answers, and 401 for who shows no valid certificate, if it can."""
-import os, pathlib, re, signal, socket, subprocess, sys, time
+"""The servers: each with the same certificates, the same answers, and 401 for who shows no valid certificate, if it can. The
+cipher suite and the key exchange are the choice of the client, which offers one. Session tickets are off where sessions are not
+resumed; OpenSSL, which sends two even if it is told by the old switch to send none, has another one."""
+import json, os, pathlib, re, signal, socket, subprocess, sys, time
 
 from .machine import EXPRESS, OURS, PEERS, SMALLEST
+
+# Below those that the kernel gives to clients.
+PORTS = iter(range(20_000, 32_000))
+
+OPENSSL = """
+openssl_conf = all
+nodejs_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = tls
+[tls]
+NumTickets = {tickets}
+"""
 
 NGINX = """
 daemon off; worker_processes auto; worker_rlimit_nofile 40000; pid {work}/nginx.pid; error_log {work}/error.log;
 events {{ worker_connections 16384; }}
 http {{
-  access_log /dev/null; client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
+  access_log {log}; client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
   uwsgi_temp_path {work}/u; scgi_temp_path {work}/s; client_max_body_size 0;
   keepalive_requests 100000000; keepalive_timeout 300;
   server {{
     listen 127.0.0.1:{port} ssl; ssl_certificate {keys}/server-crt.pem; ssl_certificate_key {keys}/server-key.pem;
-    ssl_client_certificate {keys}/ca.pem; ssl_verify_client optional; ssl_session_cache off; ssl_session_tickets off;
+    ssl_client_certificate {keys}/ca.pem; ssl_verify_client optional; ssl_session_cache off;
+    ssl_session_tickets {on_or_off}; ssl_conf_command NumTickets {tickets};
     ssl_protocols TLSv1.2 TLSv1.3;
     default_type text/plain; root {work}/../files;
     location / {{ if ($ssl_client_verify != SUCCESS) {{ return 401 "User is not authorized\\n"; }} try_files $uri @hello; }}
@@ -26,7 +43,6 @@ HAPROXY = """
 global
   nbthread {cores}
   maxconn 4000
-  log /dev/null local0
   tune.ssl.cachesize 0
 defaults
   mode http
@@ -35,7 +51,7 @@ defaults
   timeout connect 5s
   timeout http-keep-alive 300s
 frontend site
-  bind 127.0.0.1:{port} ssl crt {keys}/server-both.pem ca-file {keys}/ca.pem verify optional no-tls-tickets
+  bind 127.0.0.1:{port} ssl crt {keys}/server-both.pem ca-file {keys}/ca.pem verify optional
   http-request return status 401 content-type text/plain string "User is not authorized\\n" unless {{ ssl_c_used }} {{ ssl_c_verify 0 }}
   http-request return status 200 content-type text/plain string "hello world\\n"
 """
@@ -67,10 +83,12 @@ CADDY = """
 
 
 class Peer:
-    """One that can be started; `command` makes its arguments of a directory of keys, a directory to work in, and a port."""
+    """One that can be started; `command` makes its arguments of a directory of keys, a directory to work in, and a port. Whether
+    it writes a line for each request, asks for certificates, and hands out session tickets."""
 
-    def __init__(self, name, command, asks_for_certificates=True):
-        self.name, self.command, self.asks_for_certificates = name, command, asks_for_certificates
+    def __init__(self, name, command, logs=False, asks_for_certificates=True, tickets=False):
+        self.name, self.command, self.logs = name, command, logs
+        self.asks_for_certificates, self.tickets = asks_for_certificates, tickets
 
 
 def ours(*options, binary=OURS):
@@ -81,42 +99,79 @@ def ours(*options, binary=OURS):
     return command
 
 
-def configured(template, name, *command):
-    def arguments(keys, work, port):
-        file = work / name
-        file.write_text(template.format(keys=keys, work=work, port=port, cores=os.cpu_count()))
-        return [*command, file]
-    return arguments
+def nginx(log="/dev/null", tickets=0):
+    def command(keys, work, port):
+        values = {"log": log, "tickets": tickets, "on_or_off": "on" if tickets else "off"}
+        return ["nginx", "-c", write(work / "nginx.conf", NGINX, keys=keys, work=work, port=port, **values)]
+    return command
+
+
+def haproxy(tickets=0):
+    def command(keys, work, port):
+        openssl = write(work / "openssl.cnf", OPENSSL, tickets=tickets)
+        file = write(work / "haproxy.cfg", HAPROXY, keys=keys, port=port, cores=os.cpu_count())
+        return ["env", f"OPENSSL_CONF={openssl}", "haproxy", "-db", "-f", file]
+    return command
+
+
+def express(tickets=0):
+    def command(keys, work, port):
+        openssl = write(work / "openssl.cnf", OPENSSL, tickets=tickets)
+        return ["env", "NODE_ENV=production", "node", f"--openssl-config={openssl}", EXPRESS / "app.js", str(port), keys]
+    return command
+
+
+def caddy(tickets=0):
+    def command(keys, work, port):
+        file = write(work / "Caddyfile", CADDY, keys=keys, port=port)
+        adapted = subprocess.run(["caddy", "adapt", "--config", file], capture_output=True, text=True, check=True).stdout
+        config = json.loads(adapted)
+        # Which a Caddyfile cannot say.
+        config["apps"]["tls"]["session_tickets"] = {"disabled": not tickets}
+        file = work / "caddy.json"
+        file.write_text(json.dumps(config))
+        return ["caddy", "run", "--config", file]
+    return command
 
 
 def built(name, *options):
     return lambda keys, work, port: [PEERS / name, f"127.0.0.1:{port}", keys, *options]
 
 
-def express(keys, work, port):
-    return ["env", "NODE_ENV=production", "node", EXPRESS / "app.js", str(port), keys]
+def write(file, template, **values):
+    file.write_text(template.format(**values))
+    return file
 
 
-MTLS_MIN = Peer("mtls-min", ours())
-RESUMING = Peer("mtls-min, resuming", ours("--resumption"))
-SMALL = Peer("mtls-min, smallest", ours(binary=SMALLEST))
-BODIES = Peer("mtls-min", built("bodies"))
-NGINX_PEER = Peer("nginx", configured(NGINX, "nginx.conf", "nginx", "-c"))
-HAPROXY_PEER = Peer("haproxy", configured(HAPROXY, "haproxy.cfg", "haproxy", "-db", "-f"))
-CADDY_PEER = Peer("caddy", configured(CADDY, "Caddyfile", "caddy", "run", "--adapter", "caddyfile", "--config"))
-NODE = Peer("node", express)
+MTLS_MIN = Peer("mtls-min", ours(), logs=True)
+QUIET = Peer("mtls-min, log off", ours("--log", "off"))
+SMALL = Peer("mtls-min, smallest", ours(binary=SMALLEST), logs=True)
+BODIES = Peer("mtls-min, library", built("bodies"))
+NGINX_PEER = Peer("nginx", nginx(), logs=True)
+NGINX_QUIET = Peer("nginx, log off", nginx(log="off"))
+HAPROXY_PEER = Peer("haproxy", haproxy())
+CADDY_PEER = Peer("caddy", caddy())
+NODE = Peer("node", express())
 HYPER = Peer("hyper", built("hyper-peer"))
-STALLING = Peer("hyper without tickets", built("hyper-peer", "no-tickets"))
-TINY_HTTP = Peer("tiny_http", built("tiny-http-peer"), asks_for_certificates=False)
+# An old rustls hands out tickets and cannot be told not to.
+TINY_HTTP = Peer("tiny_http", built("tiny-http-peer"), asks_for_certificates=False, tickets=True)
 
-ALL = [MTLS_MIN, NGINX_PEER, HAPROXY_PEER, NODE, HYPER, CADDY_PEER, TINY_HTTP]
+ALL = [MTLS_MIN, QUIET, NGINX_PEER, NGINX_QUIET, HAPROXY_PEER, NODE, HYPER, CADDY_PEER, TINY_HTTP]
+# One of each, as it comes.
+EACH = [MTLS_MIN, NGINX_PEER, HAPROXY_PEER, NODE, HYPER, CADDY_PEER]
+
+RESUMING = [Peer("mtls-min", ours("--resumption"), logs=True, tickets=True),
+            Peer("nginx", nginx(tickets=2), logs=True, tickets=True),
+            *[Peer(name, command, tickets=True) for name, command in [
+                ("haproxy", haproxy(tickets=2)), ("node", express(tickets=2)), ("hyper", built("hyper-peer", "tickets")),
+                ("caddy", caddy(tickets=1))]]]
 
 
 class Server:
     """A running one, in a session of its own."""
 
     def __init__(self, peer, keys, work):
-        self.peer, self.name, self.port = peer, peer.name, free_port()
+        self.peer, self.keys, self.port = peer, keys, free_port()
         work = work / f"work-{self.port}"
         work.mkdir()
         work.chmod(0o755)
@@ -129,7 +184,7 @@ class Server:
         while not self.listens():
             if time.monotonic() - begun > 60 or self.process.poll() is not None:
                 self.log.seek(0)
-                sys.exit(f"{self.name} did not start: {' '.join(self.arguments)}\n{self.log.read()}")
+                sys.exit(f"{self.peer.name} did not start: {' '.join(self.arguments)}\n{self.log.read()}")
             time.sleep(0.005)
         self.started_after = time.monotonic() - begun
 
@@ -158,14 +213,17 @@ class Server:
         """Seconds of CPU time of all its processes, threads that have ended included (clock_getcpuclockid(3))."""
         return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in self.pids()) / 1e9
 
-    def status(self, field):
-        """The sum over its processes, of kilobytes or of threads."""
-        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
-        return sum(int(re.search(rf"{field}:\s+(\d+)", text)[1]) for text in texts)
+    def threads(self):
+        return self.sum("status", "Threads")
 
-    def rss(self):
-        """Kilobytes."""
-        return self.status("VmRSS")
+    def pss(self):
+        """Kilobytes of memory; a page that processes share counts once."""
+        return self.sum("smaps_rollup", "Pss")
+
+    def sum(self, file, field):
+        """Over its processes, of what the kernel says."""
+        texts = [pathlib.Path(f"/proc/{pid}/{file}").read_text() for pid in self.pids()]
+        return sum(int(re.search(rf"^{field}:\s+(\d+)", text, re.MULTILINE)[1]) for text in texts)
 
     def stop(self):
         try:
@@ -178,6 +236,12 @@ class Server:
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that was not had before."""
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    sys.exit("compare: no port is free")

@@ -10,14 +10,24 @@ use rustls::{ClientConfig, RootCertStore};
 
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// The key exchange that every peer has, so that all do the same work; P-256 is in it for the sake of the certificates.
-pub fn provider() -> Arc<CryptoProvider> {
-    use rustls::NamedGroup::{X25519, secp256r1};
-    let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups.retain(|group| [X25519, secp256r1].contains(&group.name()));
-    // The cheapest that all have comes first, for those that leave the choice to the client.
-    provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("AES_128_GCM"));
-    Arc::new(provider)
+/// The key exchange of the clients.
+#[derive(Clone, Copy)]
+pub enum Exchange {
+    Classic,
+    PostQuantum,
+}
+
+/// What the clients offer: one cipher suite and one key exchange, so that all servers do the same work.
+pub fn provider(exchange: Exchange) -> Arc<CryptoProvider> {
+    let group = match exchange {
+        Exchange::Classic => aws_lc_rs::kx_group::X25519,
+        Exchange::PostQuantum => aws_lc_rs::kx_group::X25519MLKEM768,
+    };
+    Arc::new(CryptoProvider {
+        cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
+        kx_groups: vec![group],
+        ..aws_lc_rs::default_provider()
+    })
 }
 
 pub fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failed> {
@@ -36,20 +46,52 @@ pub fn roots(directory: &Path) -> Result<RootCertStore, Failed> {
     Ok(roots)
 }
 
-/// A client with its certificate, or a stranger. Sessions are resumed if `resume`.
-pub fn client(directory: &Path, with_certificate: bool, resume: bool) -> Result<Arc<ClientConfig>, Failed> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(directory)?);
-    let mut config = match with_certificate {
-        true => builder.with_client_auth_cert(
-            chain(&directory.join("client1-crt.pem"))?,
-            key(&directory.join("client1-key.pem"))?,
-        )?,
-        false => builder.with_no_client_auth(),
+/// Whose certificate a client shows.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Who {
+    Stranger,
+    Client1,
+    /// Each of the clients of `clients.pem`, in turn. They all have the key of the first.
+    Everyone,
+}
+
+/// So many clients. Sessions are resumed if `resume`.
+pub fn clients(
+    directory: &Path,
+    who: Who,
+    exchange: Exchange,
+    resume: bool,
+    count: usize,
+) -> Result<Vec<Arc<ClientConfig>>, Failed> {
+    let (provider, roots) = (provider(exchange), Arc::new(roots(directory)?));
+    let chains: Vec<_> = match who {
+        Who::Stranger => vec![None],
+        Who::Client1 => vec![Some(chain(&directory.join("client1-crt.pem"))?)],
+        Who::Everyone => chain(&directory.join("clients.pem"))?
+            .into_iter()
+            .take(count)
+            .map(|certificate| Some(vec![certificate]))
+            .collect(),
     };
-    if !resume {
-        config.resumption = rustls::client::Resumption::disabled();
-    }
-    Ok(Arc::new(config))
+    let key = key(&directory.join("client1-key.pem"))?;
+    let client = |number| {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(Arc::clone(&roots));
+        let chain: &Option<Vec<_>> = &chains[number % chains.len()];
+        let mut config = match chain {
+            Some(chain) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
+            None => builder.with_no_client_auth(),
+        };
+        if !resume {
+            config.resumption = rustls::client::Resumption::disabled();
+        }
+        Ok(Arc::new(config))
+    };
+    (0..count).map(client).collect()
+}
+
+/// One of them.
+pub fn client(directory: &Path, who: Who) -> Result<Arc<ClientConfig>, Failed> {
+    Ok(clients(directory, who, Exchange::Classic, false, 1)?.remove(0))
 }

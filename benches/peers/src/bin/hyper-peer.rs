@@ -1,7 +1,7 @@
 //! hyper 1 with tokio-rustls: what most people would build in Rust. It asks for a client certificate and answers 401 to who
 //! has none.
 //!
-//!     hyper-peer ADDRESS DIRECTORY [no-tickets]
+//!     hyper-peer ADDRESS DIRECTORY [tickets]
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ static ZEROS: OnceLock<&'static [u8]> = OnceLock::new();
 async fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, directory, options @ ..] = &arguments[..] else {
-        return Err("usage: hyper-peer ADDRESS DIRECTORY [no-tickets]".into());
+        return Err("usage: hyper-peer ADDRESS DIRECTORY [tickets]".into());
     };
     let directory = PathBuf::from(directory);
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -37,8 +37,9 @@ async fn main() -> Result<(), Failed> {
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain(&directory.join("server-crt.pem"))?, key(&directory.join("server-key.pem"))?)?;
-    if options.iter().any(|option| option == "no-tickets") {
-        config.send_tls13_tickets = 0;
+    match options.iter().any(|option| option == "tickets") {
+        true => config.ticketer = aws_lc_rs::Ticketer::new()?,
+        false => config.send_tls13_tickets = 0,
     }
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind(address).await?;

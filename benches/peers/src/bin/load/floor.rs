@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use peers::{Failed, chain, client, key, provider, roots};
+use peers::{Exchange, Failed, Who, chain, clients, key, provider, roots};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 
@@ -21,15 +21,15 @@ struct Flights {
     sizes: Vec<(bool, usize)>,
 }
 
-pub(super) fn run(directory: &Path, count: usize) -> Result<(), Failed> {
-    let mut config = ServerConfig::builder_with_provider(provider())
+pub(super) fn run(directory: &Path, count: usize, exchange: Exchange) -> Result<(), Failed> {
+    let mut config = ServerConfig::builder_with_provider(provider(exchange))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(directory)?), provider()).build()?,
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(directory)?), provider(exchange)).build()?,
         )
         .with_single_cert(chain(&directory.join("server-crt.pem"))?, key(&directory.join("server-key.pem"))?)?;
     config.send_tls13_tickets = 0;
-    let (server, client) = (Arc::new(config), client(directory, true, false)?);
+    let (server, client) = (Arc::new(config), clients(directory, Who::Client1, exchange, false, 1)?.remove(0));
     let mut tls = 0.0;
     let mut flights = Flights::default();
     for _ in 0..count {

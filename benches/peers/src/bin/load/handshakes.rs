@@ -13,8 +13,8 @@ use rustls::{ClientConfig, HandshakeKind};
 
 use super::{GET, connect, percentile, print, read_response, wait_for_line};
 
-/// What a full handshake with mtls-min gives.
-pub(super) const TICKETS: usize = 4;
+/// How often a session is resumed: node gives two tickets in a full handshake, and no more when one is used.
+pub(super) const RESUMPTIONS: usize = 2;
 
 pub(super) struct Plan {
     pub(super) address: SocketAddr,
@@ -30,6 +30,7 @@ pub(super) struct Plan {
 struct Seen {
     times: Vec<Duration>,
     resumed: usize,
+    tickets: usize,
     statuses: [usize; 6],
 }
 
@@ -46,11 +47,12 @@ pub(super) fn run(plan: &Plan) -> Result<(), Failed> {
     times.sort_unstable();
     let sum = |of: fn(&Seen) -> usize| all.iter().map(of).sum::<usize>();
     print(&format!(
-        "{{\"count\":{},\"seconds\":{seconds},\"p50_us\":{},\"p99_us\":{},\"resumed\":{},\"ok\":{},\"unauthorised\":{}}}",
+        "{{\"count\":{},\"seconds\":{seconds},\"p50_us\":{},\"p99_us\":{},\"resumed\":{},\"tickets\":{},\"ok\":{},\"unauthorised\":{}}}",
         times.len(),
         percentile(&times, 0.5),
         percentile(&times, 0.99),
         sum(|seen| seen.resumed),
+        sum(|seen| seen.tickets),
         sum(|seen| seen.statuses[2]),
         sum(|seen| seen.statuses[4]),
     ));
@@ -84,6 +86,7 @@ fn client(plan: &Plan, next: &AtomicUsize, count: usize) -> Result<Seen, Failed>
         seen.times.push(begun.elapsed());
         seen.statuses[usize::from(status / 100).min(5)] += 1;
         seen.resumed += usize::from(stream.conn.handshake_kind() == Some(HandshakeKind::Resumed));
+        seen.tickets += stream.conn.tls13_tickets_received() as usize;
         stream.conn.send_close_notify();
         let _ = stream.flush();
     }

@@ -17,13 +17,14 @@ const THREADS: usize = 2;
 
 pub(super) fn run(
     address: SocketAddr,
-    config: &Arc<ClientConfig>,
+    configs: &[Arc<ClientConfig>],
     connections: usize,
     requests: usize,
 ) -> Result<(), Failed> {
     let mut streams = Vec::new();
     for number in 0..connections {
-        let mut stream = connect(address, config, true).map_err(|error| format!("connection {number}: {error}"))?;
+        let mut stream = connect(address, &configs[number % configs.len()], true)
+            .map_err(|error| format!("connection {number}: {error}"))?;
         stream.write_all(GET)?;
         match read_response(&mut stream)? {
             200 => streams.push(stream),

@@ -1,22 +1,26 @@
-//! A load generator for what `ab` cannot do. Each mode prints one line of JSON on stdout.
+//! The load generator. Each mode prints one line of JSON on stdout.
 //!
-//!     load handshakes ADDRESS DIRECTORY COUNT CLIENTS [stranger] [resume] [nagle]
-//!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS
+//!     load handshakes ADDRESS DIRECTORY COUNT CLIENTS [stranger|everyone] [post-quantum] [resume] [nagle]
+//!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS [everyone]
 //!     load down|up    ADDRESS DIRECTORY BYTES COUNT
 //!     load cold       ADDRESS DIRECTORY PROGRAM [ARGUMENT ...]
 //!     load burst      ADDRESS DIRECTORY CLIENTS MILLISECONDS
 //!     load flood      ADDRESS DIRECTORY CLIENTS MILLISECONDS PER_SECOND SECONDS [hello]
-//!     load floor      DIRECTORY COUNT
+//!     load floor      DIRECTORY COUNT [post-quantum]
+//!     load clients    DIRECTORY COUNT
 //!     load aead       MEGABYTES
 //!
 //! `kept` says `ready` once its connections are open and idle, and goes on when it is sent a line; after the last answer
 //! it holds them until its standard input ends. So does `handshakes` with `resume`, once it has its tickets.
+//!
+//! `everyone`: not one client again and again, but those of `clients.pem` in turn, which `clients` makes.
 //!
 //! `burst`: so many good clients at once, so far away; how many get no answer. `flood`: the same, spread over the time of a
 //! flood of connections that never say anything (or, with `hello`, nothing after their ClientHello).
 
 mod bodies;
 mod burst;
+mod clients;
 mod cold;
 mod flood;
 mod floor;
@@ -28,7 +32,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use peers::Failed;
+use peers::{Exchange, Failed, Who};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -42,32 +46,33 @@ fn main() -> Result<(), Failed> {
         ["handshakes", address, directory, count, clients, ref options @ ..] => {
             let given = |option| options.contains(&option);
             let (resume, count) = (given("resume"), count.parse::<usize>()?);
-            let clients_by_session = if resume { count.div_ceil(handshakes::TICKETS) } else { 1 };
-            let config = |_| peers::client(directory.as_ref(), !given("stranger"), resume);
+            // One that resumes remembers its own sessions.
+            let different = if resume { count.div_ceil(handshakes::RESUMPTIONS) } else { clients_of(options, count) };
+            let who = if given("stranger") { Who::Stranger } else { who(options) };
             handshakes::run(&handshakes::Plan {
                 address: address.parse()?,
-                configs: (0..clients_by_session).map(config).collect::<Result<_, _>>()?,
+                configs: peers::clients(directory.as_ref(), who, exchange(options), resume, different)?,
                 resume,
                 count,
                 clients: clients.parse()?,
                 nodelay: !given("nagle"),
             })
         }
-        ["kept", address, directory, connections, requests] => kept::run(
-            address.parse()?,
-            &peers::client(directory.as_ref(), true, false)?,
-            connections.parse()?,
-            requests.parse()?,
-        ),
+        ["kept", address, directory, connections, requests, ref options @ ..] => {
+            let connections = connections.parse()?;
+            let different = clients_of(options, connections);
+            let configs = peers::clients(directory.as_ref(), who(options), Exchange::Classic, false, different)?;
+            kept::run(address.parse()?, &configs, connections, requests.parse()?)
+        }
         [direction @ ("down" | "up"), address, directory, bytes, count] => {
-            let config = peers::client(directory.as_ref(), true, false)?;
+            let config = peers::client(directory.as_ref(), Who::Client1)?;
             bodies::run(direction == "up", address.parse()?, &config, bytes.parse()?, count.parse()?)
         }
         ["cold", address, directory, program, ref rest @ ..] => {
-            cold::run(address.parse()?, &peers::client(directory.as_ref(), false, false)?, program, rest)
+            cold::run(address.parse()?, &peers::client(directory.as_ref(), Who::Stranger)?, program, rest)
         }
         ["burst", address, directory, clients, away] => {
-            let config = peers::client(directory.as_ref(), true, false)?;
+            let config = peers::client(directory.as_ref(), Who::Client1)?;
             burst::run(
                 address.parse()?,
                 &config,
@@ -77,7 +82,7 @@ fn main() -> Result<(), Failed> {
             )
         }
         ["flood", address, directory, clients, away, per_second, seconds, ref options @ ..] => {
-            let config = peers::client(directory.as_ref(), true, false)?;
+            let config = peers::client(directory.as_ref(), Who::Client1)?;
             let (address, away, seconds) = (address.parse()?, Duration::from_millis(away.parse()?), seconds.parse()?);
             let flood = flood::Flood::start(address, directory, per_second.parse()?, seconds, options)?;
             flood.settle();
@@ -87,13 +92,29 @@ fn main() -> Result<(), Failed> {
         }
         ["strangers", address, directory, number, per_second, seconds, ref options @ ..] => {
             let hello =
-                options.contains(&"hello").then(|| peers::client(directory.as_ref(), false, false)).transpose()?;
+                options.contains(&"hello").then(|| peers::client(directory.as_ref(), Who::Stranger)).transpose()?;
             flood::strangers(address.parse()?, hello.as_ref(), number.parse()?, per_second.parse()?, seconds.parse()?)
         }
-        ["floor", directory, count] => floor::run(directory.as_ref(), count.parse()?),
+        ["floor", directory, count, ref options @ ..] => {
+            floor::run(directory.as_ref(), count.parse()?, exchange(options))
+        }
+        ["clients", directory, count] => clients::make(directory.as_ref(), count.parse()?),
         ["aead", megabytes] => bodies::aead(megabytes.parse()?),
-        _ => Err("usage: load handshakes|kept|down|up|cold|burst|flood|floor|aead …, see the source".into()),
+        _ => Err("usage: load handshakes|kept|down|up|cold|burst|flood|floor|clients|aead …, see the source".into()),
     }
+}
+
+fn exchange(options: &[&str]) -> Exchange {
+    if options.contains(&"post-quantum") { Exchange::PostQuantum } else { Exchange::Classic }
+}
+
+fn who(options: &[&str]) -> Who {
+    if options.contains(&"everyone") { Who::Everyone } else { Who::Client1 }
+}
+
+/// How many that differ, for so many connections.
+fn clients_of(options: &[&str], connections: usize) -> usize {
+    if who(options) == Who::Everyone { connections } else { 1 }
 }
 
 fn connect(address: SocketAddr, config: &Arc<ClientConfig>, nodelay: bool) -> Result<Tls, Failed> {
