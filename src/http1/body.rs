@@ -76,6 +76,9 @@ impl BodyDecoder {
         input: &mut Vec<u8>,
         mut body: Option<&mut Vec<u8>>,
     ) -> Result<bool, HttpError> {
+        if self.is_done() {
+            return Ok(true);
+        }
         let mut scratch = [0; 4096];
         loop {
             match self.decode(input, &mut scratch)? {

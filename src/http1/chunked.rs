@@ -1,7 +1,7 @@
 //! The chunked transfer coding, both ways (RFC 9112, section 7.1).
 
 use super::error::HttpError;
-use super::fields::{check_field_line, is_token_byte, is_value_byte};
+use super::fields::{TOKEN, VALUE, check_field_line};
 
 /// Ends a chunked body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -111,7 +111,7 @@ impl ChunkedDecoder {
             (Some(b'\r'), _) => return Err(HttpError::bad("a bare carriage return in a chunk line")),
             (_, b'\n') => return Err(HttpError::bad("a bare line feed in a chunk line")),
             (_, b'\r') => {}
-            (_, byte) if !is_value_byte(byte) => return Err(HttpError::bad("a control character in a chunk line")),
+            (_, byte) if !VALUE.contains(byte) => return Err(HttpError::bad("a control character in a chunk line")),
             // Wrong already at its first character; there is no need to wait for the line's end.
             (None, byte) if matches!(self.state, State::Size) && !byte.is_ascii_hexdigit() => {
                 return Err(HttpError::bad("a chunk size that is not a plain number"));
@@ -194,7 +194,7 @@ fn skip_space(bytes: &[u8]) -> &[u8] {
 }
 
 fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
-    let length = bytes.iter().take_while(|byte| is_token_byte(**byte)).count();
+    let length = TOKEN.run(bytes);
     (length > 0).then(|| &bytes[length..])
 }
 

@@ -1,20 +1,13 @@
 //! What header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
 
+use super::byte_set::ByteSet;
 use super::error::HttpError;
 
-/// A character of a token. Methods, field names and codings are tokens.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
+/// The characters of a token. Methods, field names and codings are tokens.
+pub(super) const TOKEN: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"!#$%&'*+-.^_`|~");
 
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
-}
-
-/// A byte that may stand in a field value: visible, space, tab, or opaque (0x80 and above).
-pub(super) fn is_value_byte(byte: u8) -> bool {
-    byte == b'\t' || byte >= b' ' && byte != 0x7f
-}
+/// The bytes of a field value: visible, space, tab, or opaque (0x80 and above).
+pub(super) const VALUE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', 0xff).with(b"\t").without(b"\x7f");
 
 /// The members of a list (RFC 9110, section 5.6.1).
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -28,23 +21,40 @@ pub(crate) fn number(value: &[u8]) -> Option<u64> {
     is_plain.then(|| value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
+/// A field that may stand once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Sole<'v> {
+    #[default]
+    None,
+    One(&'v [u8]),
+    Several,
+}
+
+impl<'v> Sole<'v> {
+    pub(super) fn add(&mut self, value: &'v [u8]) {
+        *self = match self {
+            Sole::None => Sole::One(value),
+            Sole::One(_) | Sole::Several => Sole::Several,
+        };
+    }
+}
+
 /// Checks the form of one field line, without its line end: a name, directly after it a colon, then a value.
 pub(super) fn check_field_line(line: &[u8]) -> Result<(), HttpError> {
-    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-        return Err(HttpError::bad("a field line without a colon"));
-    };
-    let (name, value) = line.split_at(colon);
-    if line[0] == b' ' || line[0] == b'\t' {
-        return Err(HttpError::bad("a folded field line"));
+    let (name, rest) = line.split_at(TOKEN.run(line));
+    match rest.split_first() {
+        Some((b':', value)) if !name.is_empty() && VALUE.contains_all(value) => Ok(()),
+        _ => Err(HttpError::bad(what_is_wrong(line))),
     }
-    if name.last().is_some_and(|byte| *byte == b' ' || *byte == b'\t') {
-        return Err(HttpError::bad("a space before the colon of a field"));
+}
+
+fn what_is_wrong(line: &[u8]) -> &'static str {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    match line.iter().position(|byte| *byte == b':').map(|colon| &line[..colon]) {
+        None => "a field line without a colon",
+        Some(_) if is_space(line.first()) => "a folded field line",
+        Some(name) if is_space(name.last()) => "a space before the colon of a field",
+        Some(name) if name.is_empty() || !TOKEN.contains_all(name) => "a field name that is not a token",
+        Some(_) => "a control character in a field value",
     }
-    if !is_token(name) {
-        return Err(HttpError::bad("a field name that is not a token"));
-    }
-    if !value.iter().copied().all(is_value_byte) {
-        return Err(HttpError::bad("a control character in a field value"));
-    }
-    Ok(())
 }

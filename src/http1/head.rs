@@ -3,13 +3,14 @@
 //! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, byte by byte in
 //! the order of arrival, so that the answer is the same however the bytes were split.
 
-use std::mem;
+use std::mem::{self, MaybeUninit};
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
+use super::byte_set::ByteSet;
 use super::error::HttpError;
-use super::fields::{check_field_line, is_token, members};
+use super::fields::{Sole, TOKEN, VALUE, check_field_line, members};
 use super::framing::{self, Framing};
 use super::target::{self, Authority};
 
@@ -31,7 +32,7 @@ impl Default for HeadLimits {
 }
 
 /// There is room on the stack for this many fields.
-const MOST_FIELDS: usize = 100;
+pub(super) const MOST_FIELDS: usize = 100;
 
 /// A head that is acceptable.
 #[derive(Debug)]
@@ -78,7 +79,9 @@ impl HeadParser {
 
     /// Looks at the bytes that are new. `Some(end)`: the empty line was found.
     fn scan(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HttpError> {
-        while let Some(&byte) = received.get(self.scanned) {
+        loop {
+            self.pass_over_text(received, limits);
+            let Some(&byte) = received.get(self.scanned) else { return Ok(None) };
             let at = self.scanned;
             let after_cr = at > 0 && received[at - 1] == b'\r';
             match byte {
@@ -121,12 +124,26 @@ impl HeadParser {
                 return Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long"));
             }
         }
-        Ok(None)
+    }
+
+    /// Passes over bytes of which there is nothing to say: they may stand in this line, and reach no limit.
+    fn pass_over_text(&mut self, received: &[u8], limits: &HeadLimits) {
+        let (text, limit) = match self.lines {
+            0 => (ASCII_VALUE, self.line + limits.max_target + LONGEST_METHOD),
+            _ => (VALUE, limits.max_head),
+        };
+        let end = limit.min(limits.max_head).min(received.len());
+        if self.scanned < end && !received[..self.scanned].ends_with(b"\r") {
+            self.scanned += text.run(&received[self.scanned..end]);
+        }
     }
 }
 
+/// What may stand in a request line.
+const ASCII_VALUE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').with(b"\t");
+
 /// A method is no longer than this; the longest registered one has 17 letters.
-const LONGEST_METHOD: usize = 32;
+pub(super) const LONGEST_METHOD: usize = 32;
 
 /// Whether these bytes, which may be only a part of a request or none at all, begin like a HEAD request: the answer to HEAD
 /// has no content, whatever the status (RFC 9110, section 9.3.2). `None`: there are too few bytes to say.
@@ -138,7 +155,7 @@ pub(crate) fn is_head_request(received: &[u8]) -> Option<bool> {
     }
 }
 
-fn leading_line_end(received: &[u8]) -> usize {
+pub(super) fn leading_line_end(received: &[u8]) -> usize {
     if received.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
@@ -149,7 +166,7 @@ fn check_request_line(line: &[u8], limits: &HeadLimits) -> Result<(), HttpError>
     else {
         return Err(HttpError::bad("a request line that is not method, target and version"));
     };
-    if !is_token(method) || method.len() > LONGEST_METHOD {
+    if method.is_empty() || !TOKEN.contains_all(method) || method.len() > LONGEST_METHOD {
         return Err(HttpError::bad("a method that is not a token"));
     }
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
@@ -175,14 +192,14 @@ pub(crate) fn seen_path(method: &Method, target: &str, limits: &HeadLimits) -> R
     Ok(target::parse(method, target.as_bytes())?.uri.path().to_owned())
 }
 
-fn check_length(target: &[u8], limits: &HeadLimits) -> Result<(), HttpError> {
+pub(super) fn check_length(target: &[u8], limits: &HeadLimits) -> Result<(), HttpError> {
     match target.len() > limits.max_target {
         true => Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long")),
         false => Ok(()),
     }
 }
 
-fn check_method(method: &Method) -> Result<(), HttpError> {
+pub(super) fn check_method(method: &Method) -> Result<(), HttpError> {
     match matches!(*method, Method::CONNECT | Method::TRACE) {
         true => Err(HttpError::new(StatusCode::NOT_IMPLEMENTED, "a method that is not implemented")),
         false => Ok(()),
@@ -191,9 +208,10 @@ fn check_method(method: &Method) -> Result<(), HttpError> {
 
 /// The meaning of a whole head whose lines are well formed.
 fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    let complete = request.parse(head).is_ok_and(|status| status.is_complete());
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(head, &mut fields);
+    let complete = parsed.is_ok_and(|status| status.is_complete());
     let (true, Some(method), Some(target), Some(version)) = (complete, request.method, request.path, request.version)
     else {
         return Err(HttpError::bad("a head that cannot be read"));
@@ -205,17 +223,19 @@ fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
 
     let mut headers = mem::take(spare);
     headers.reserve(request.headers.len());
+    let mut special = Special::default();
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| HttpError::bad("a field name that is not a token"))?;
         let value =
             HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
+        special.note(&name, field.value);
         headers.append(name, value);
     }
-    check_host(&headers, version, target.authority.as_ref())?;
-    let framing = framing::of_request(&method, version, &headers)?;
-    let expects_continue = expects_continue(&headers, version)?;
-    let keep_alive = keep_alive(&headers, version);
+    check_host(special.host, version, target.authority.as_ref())?;
+    let framing = framing::of_request(&method, version, special.content_length, special.transfer_encoding)?;
+    let expects_continue = special.expects_continue(version)?;
+    let keep_alive = special.keep_alive(version);
 
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = method;
@@ -226,13 +246,12 @@ fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
 }
 
 /// RFC 9112, section 3.2: exactly one `Host`, equal to the host of an absolute target. In HTTP/1.0 it may be missing.
-fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), HttpError> {
-    let mut hosts = fields.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Authority::parse(host.as_bytes())?,
-        (Some(_), Some(_)) => return Err(HttpError::bad("more than one Host")),
-        (None, _) if version == Version::HTTP_10 => return Ok(()),
-        (None, _) => return Err(HttpError::bad("no Host")),
+fn check_host(host: Sole<'_>, version: Version, target: Option<&Authority<'_>>) -> Result<(), HttpError> {
+    let host = match host {
+        Sole::One(host) => Authority::parse(host)?,
+        Sole::Several => return Err(HttpError::bad("more than one Host")),
+        Sole::None if version == Version::HTTP_10 => return Ok(()),
+        Sole::None => return Err(HttpError::bad("no Host")),
     };
     if target.is_some_and(|target| *target != host) {
         return Err(HttpError::bad("a Host that is not the target's"));
@@ -240,30 +259,50 @@ fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_
     Ok(())
 }
 
-/// RFC 9110, section 10.1.1: it is the only expectation that is defined; that of an HTTP/1.0 client is ignored.
-fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, HttpError> {
-    if version == Version::HTTP_10 {
-        return Ok(false);
-    }
-    let mut expectations = fields.get_all(EXPECT).iter().peekable();
-    let any = expectations.peek().is_some();
-    if expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        Ok(any)
-    } else {
-        Err(HttpError::new(StatusCode::EXPECTATION_FAILED, "an expectation that is not 100-continue"))
-    }
+/// The fields that say how a request is to be read.
+#[derive(Default)]
+struct Special<'h> {
+    host: Sole<'h>,
+    content_length: Sole<'h>,
+    transfer_encoding: Sole<'h>,
+    expects_continue: bool,
+    expects_something_else: bool,
+    /// Options of `Connection`.
+    close: bool,
+    keep_alive: bool,
 }
 
-/// RFC 9112, section 9.3. `close` wins.
-fn keep_alive(fields: &HeaderMap, version: Version) -> bool {
-    let mut keep = version == Version::HTTP_11;
-    for value in fields.get_all(CONNECTION) {
-        for option in members(value.as_bytes()) {
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
+impl<'h> Special<'h> {
+    fn note(&mut self, name: &HeaderName, value: &'h [u8]) {
+        match *name {
+            HOST => self.host.add(value),
+            CONTENT_LENGTH => self.content_length.add(value),
+            TRANSFER_ENCODING => self.transfer_encoding.add(value),
+            EXPECT if value.eq_ignore_ascii_case(b"100-continue") => self.expects_continue = true,
+            EXPECT => self.expects_something_else = true,
+            CONNECTION => {
+                for option in members(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
-            keep |= option.eq_ignore_ascii_case(b"keep-alive");
+            _ => {}
         }
     }
-    keep
+
+    /// RFC 9110, section 10.1.1: it is the only expectation that is defined; that of an HTTP/1.0 client is ignored.
+    fn expects_continue(&self, version: Version) -> Result<bool, HttpError> {
+        if version == Version::HTTP_10 {
+            return Ok(false);
+        }
+        match self.expects_something_else {
+            true => Err(HttpError::new(StatusCode::EXPECTATION_FAILED, "an expectation that is not 100-continue")),
+            false => Ok(self.expects_continue),
+        }
+    }
+
+    /// RFC 9112, section 9.3. `close` wins.
+    fn keep_alive(&self, version: Version) -> bool {
+        !self.close && (version == Version::HTTP_11 || self.keep_alive)
+    }
 }

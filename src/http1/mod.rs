@@ -4,6 +4,7 @@
 //! two programs read differently.
 
 mod body;
+mod byte_set;
 pub(crate) mod chunked;
 mod error;
 mod fields;

@@ -1,10 +1,12 @@
 //! The request target in a normal form, so that a path means the same to a rule and to a handler (RFC 3986).
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::Method;
 use http::uri::{PathAndQuery, Uri};
 
+use super::byte_set::ByteSet;
 use super::error::HttpError;
 
 /// A target that was read.
@@ -18,7 +20,7 @@ pub(super) struct Target<'t> {
 /// A host and its port, in an absolute target or in `Host`. Two are equal if they name the same place.
 #[derive(Debug)]
 pub(super) struct Authority<'t> {
-    host: &'t str,
+    host: &'t [u8],
     port: u16,
 }
 
@@ -35,13 +37,16 @@ pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>,
         Some(b'/') => (None, target),
         _ => split_absolute(target).map(|(authority, rest)| (Some(authority), rest))?,
     };
-    let normal = match rest.first() {
-        Some(b'/') => normalise(rest)?,
+    let rest = match rest.first() {
+        Some(b'/') => Cow::Borrowed(rest),
         // An empty path of an absolute target is the same as `/` (RFC 9110, section 4.2.3).
-        _ => normalise(&[b"/", rest].concat())?,
+        _ => Cow::Owned([b"/", rest].concat()),
     };
-    let path_and_query =
-        PathAndQuery::try_from(normal.as_slice()).map_err(|_| HttpError::bad("a target that is not a path"))?;
+    let path_and_query = match &*normalise(&rest)? {
+        b"/" => Ok(PathAndQuery::from_static("/")),
+        normal => PathAndQuery::try_from(normal),
+    };
+    let path_and_query = path_and_query.map_err(|_| HttpError::bad("a target that is not a path"))?;
     Ok(Target { uri: Uri::from(path_and_query), authority })
 }
 
@@ -51,23 +56,20 @@ pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
         return Err("a path with a query");
     }
     let normal = normalise(path.as_bytes()).map_err(|rejection| rejection.reason)?;
-    String::from_utf8(normal).map_err(|_| "a path that is not text")
+    String::from_utf8(normal.into_owned()).map_err(|_| "a path that is not text")
 }
 
 impl<'t> Authority<'t> {
     /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and must not be empty (RFC 9110,
     /// section 4.2.2); a port that is empty or missing is 443 (RFC 3986, section 3.2.3).
     pub(super) fn parse(value: &'t [u8]) -> Result<Self, HttpError> {
-        if value.contains(&b'@') {
-            return Err(HttpError::bad("user information in a host"));
-        }
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port),
-            _ => (text, ""),
+        let (host, port) = match value.iter().position(|byte| *byte == b']') {
+            Some(bracket) => value.split_at(bracket + 1),
+            None => value.split_at(NAME.run(value)),
         };
         match read_port(port) {
             Some(port) if is_host(host) => Ok(Self { host, port }),
+            _ if value.contains(&b'@') => Err(HttpError::bad("user information in a host")),
             _ => Err(HttpError::bad("not a valid host")),
         }
     }
@@ -79,21 +81,21 @@ impl PartialEq for Authority<'_> {
     }
 }
 
-/// `*DIGIT`, up to 65535.
-fn read_port(port: &str) -> Option<u16> {
+/// `[ ":" *DIGIT ]`, up to 65535.
+fn read_port(port: &[u8]) -> Option<u16> {
     match port {
-        "" => Some(443),
-        _ if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
+        b"" | b":" => Some(443),
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => str::from_utf8(digits).ok()?.parse().ok(),
         _ => None,
     }
 }
 
 /// `IP-literal / IPv4address / reg-name` (RFC 3986, section 3.2.2), but without encoded characters: programs read such names
 /// in different ways.
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[') {
-        Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.bytes().all(|byte| is_unreserved(byte) || is_sub_delim(byte)),
+fn is_host(host: &[u8]) -> bool {
+    match host {
+        [b'[', address @ .., b']'] => str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        name => !name.is_empty() && NAME.contains_all(name),
     }
 }
 
@@ -111,11 +113,15 @@ fn split_absolute(target: &[u8]) -> Result<(Authority<'_>, &[u8]), HttpError> {
 
 /// Path and query in a normal form: every character of the path is decoded if a path may contain it, and encoded if not. So a
 /// path has one form, whoever decodes it. Refuses what two programs could read differently.
-fn normalise(target: &[u8]) -> Result<Vec<u8>, HttpError> {
+fn normalise(target: &[u8]) -> Result<Cow<'_, [u8]>, HttpError> {
     let (path, query) = match target.iter().position(|byte| *byte == b'?') {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     };
+    if PATH.contains_all(path) && query.is_none_or(|query| QUERY.contains_all(query)) {
+        check_segments(path)?;
+        return Ok(Cow::Borrowed(target));
+    }
     let mut normal = Vec::with_capacity(target.len());
     copy_path(path, &mut normal)?;
     check_segments(&normal)?;
@@ -123,7 +129,7 @@ fn normalise(target: &[u8]) -> Result<Vec<u8>, HttpError> {
         normal.push(b'?');
         copy_query(query, &mut normal)?;
     }
-    Ok(normal)
+    Ok(Cow::Owned(normal))
 }
 
 fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
@@ -137,11 +143,11 @@ fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
                     b'/' | b'\\' | 0..=0x1f | 0x7f => {
                         return Err(HttpError::bad("an encoded slash, backslash or control character in the path"));
                     }
-                    _ if is_path_byte(decoded) => out.push(decoded),
+                    _ if PATH.contains(decoded) => out.push(decoded),
                     _ => push_encoded(decoded, out),
                 }
             }
-            _ if is_path_byte(byte) => out.push(byte),
+            _ if PATH.contains(byte) => out.push(byte),
             _ if SENT_RAW_IN_PATHS.contains(&byte) => push_encoded(byte, out),
             _ => return Err(HttpError::bad("a character in the path that does not belong there")),
         }
@@ -152,15 +158,15 @@ fn copy_path(mut path: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
 /// Characters that are sent in paths without encoding, though RFC 3986 requires it: `|`, `[`, `]` and, until recently, `^` by
 /// browsers (URL Standard, path percent-encode set), the others by frameworks. None of them has a meaning to any program. Not
 /// among them are `"`, `<`, `>` and `#`, which no browser sends, and the backslash, which some programs read as a slash.
-const SENT_RAW_IN_PATHS: &[u8] = b"|[]{}^`";
+pub(super) const SENT_RAW_IN_PATHS: &[u8] = b"|[]{}^`";
 
 /// With digits in upper case (RFC 3986, section 6.2.2.1).
-fn push_encoded(byte: u8, out: &mut Vec<u8>) {
+pub(super) fn push_encoded(byte: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
-fn check_segments(path: &[u8]) -> Result<(), HttpError> {
+pub(super) fn check_segments(path: &[u8]) -> Result<(), HttpError> {
     let Some((b'/', after)) = path.split_first() else {
         return Err(HttpError::bad("a path that does not begin with a slash"));
     };
@@ -187,7 +193,7 @@ fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
     for &byte in query {
         match byte {
             b'"' | b'<' | b'>' => push_encoded(byte, out),
-            b'!'..=b'~' if byte != b'#' => out.push(byte),
+            _ if QUERY.contains(byte) => out.push(byte),
             _ => return Err(HttpError::bad("a character in the query that does not belong there")),
         }
     }
@@ -195,7 +201,7 @@ fn copy_query(query: &[u8], out: &mut Vec<u8>) -> Result<(), HttpError> {
 }
 
 /// The byte that the two digits after a percent sign encode, and what follows them.
-fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
+pub(super) fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
     let value = |digit: u8| char::from(digit).to_digit(16);
     if let [high, low, rest @ ..] = after_percent
         && let (Some(high), Some(low)) = (value(*high), value(*low))
@@ -206,17 +212,11 @@ fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
     Err(HttpError::bad("a percent sign that encodes nothing"))
 }
 
-/// RFC 3986, section 2.3.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+/// `unreserved` and `sub-delims` (RFC 3986, sections 2.2 and 2.3): what a name is made of.
+pub(super) const NAME: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"-._~").with(b"!$&'()*+,;=");
 
-/// RFC 3986, section 2.2.
-fn is_sub_delim(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-}
+/// `pchar` without `pct-encoded`, and `/` (RFC 3986, section 3.3).
+pub(super) const PATH: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"-._~").with(b"!$&'()*+,;=").with(b":@/");
 
-/// `pchar` and `/` (RFC 3986, section 3.3).
-fn is_path_byte(byte: u8) -> bool {
-    is_unreserved(byte) || is_sub_delim(byte) || matches!(byte, b':' | b'@' | b'/')
-}
+/// What stays in a query as it is.
+pub(super) const QUERY: &ByteSet = &ByteSet::EMPTY.with_all(b'!', b'~').without(b"#\"<>");

@@ -1,8 +1,10 @@
 //! The rules of the HTTP layer, as examples and as properties.
 
 mod chunks;
+mod comparison;
 mod heads;
 mod properties;
+mod reference;
 mod responses;
 mod targets;
 

@@ -1,0 +1,51 @@
+//! Which bytes may stand where: one look into a table for each.
+
+/// A set of bytes.
+pub(super) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    pub(super) const EMPTY: Self = Self([false; 256]);
+
+    /// `ALPHA` and `DIGIT` (RFC 5234, appendix B.1).
+    pub(super) const ALPHANUMERIC: Self = Self::EMPTY.with_all(b'0', b'9').with_all(b'A', b'Z').with_all(b'a', b'z');
+
+    pub(super) const fn with(self, bytes: &[u8]) -> Self {
+        self.set(bytes, true)
+    }
+
+    pub(super) const fn without(self, bytes: &[u8]) -> Self {
+        self.set(bytes, false)
+    }
+
+    /// With all bytes from `first` to `last`.
+    pub(super) const fn with_all(mut self, first: u8, last: u8) -> Self {
+        let mut at = first as usize;
+        while at <= last as usize {
+            self.0[at] = true;
+            at += 1;
+        }
+        self
+    }
+
+    const fn set(mut self, bytes: &[u8], is_in: bool) -> Self {
+        let mut at = 0;
+        while at < bytes.len() {
+            self.0[bytes[at] as usize] = is_in;
+            at += 1;
+        }
+        self
+    }
+
+    pub(super) fn contains(&self, byte: u8) -> bool {
+        self.0[usize::from(byte)]
+    }
+
+    /// How many bytes of this set come first.
+    pub(super) fn run(&self, bytes: &[u8]) -> usize {
+        bytes.iter().position(|byte| !self.contains(*byte)).unwrap_or(bytes.len())
+    }
+
+    pub(super) fn contains_all(&self, bytes: &[u8]) -> bool {
+        self.run(bytes) == bytes.len()
+    }
+}
