@@ -4,7 +4,7 @@ use http::header::{self, HeaderName};
 use http::{StatusCode, Version};
 
 use super::error::HttpError;
-use super::fields::{members, number};
+use super::fields::{Sole, members, number};
 
 /// The interim response that asks the client to send the body (RFC 9110, section 15.2.1).
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -52,21 +52,30 @@ pub(crate) fn write_head(
     if parts.status.is_informational() {
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler answered with an interim status"));
     }
-    let transfer = transfer(parts.status, body, context);
-    let keep = context.keep_alive && transfer != Transfer::UntilClose && !asks_to_close(parts);
-
     out.reserve(256);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(parts.status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-    for (name, value) in parts.headers.iter().filter(|(name, _)| !is_ours(name)) {
-        write_field(name.as_str(), value.as_bytes(), out);
+    let mut announced = Sole::None;
+    let mut asks_to_close = false;
+    for (name, value) in &parts.headers {
+        let value = value.as_bytes();
+        match *name {
+            header::CONTENT_LENGTH => announced.add(value),
+            header::CONNECTION => asks_to_close |= members(value).any(|option| option.eq_ignore_ascii_case(b"close")),
+            _ if is_ours(name) => {}
+            _ => write_field(name.as_str(), value, out),
+        }
     }
+    let transfer = transfer(parts.status, body, context);
+    let keep = context.keep_alive && transfer != Transfer::UntilClose && !asks_to_close;
     write_field("date", context.date.as_bytes(), out);
-    if let Some(length) = content_length(parts, body, context) {
-        write_field("content-length", length.as_bytes(), out);
+    if let Some(length) = content_length(parts.status, body, announced, context) {
+        out.extend_from_slice(b"content-length: ");
+        write_number(length, out);
+        out.extend_from_slice(b"\r\n");
     }
     if transfer == Transfer::Chunked || (context.head_request && would_be_chunked(parts.status, body, context)) {
         write_field("transfer-encoding", b"chunked", out);
@@ -102,45 +111,35 @@ fn would_be_chunked(status: StatusCode, body: BodyLength, context: &ResponseCont
 
 /// The value of `Content-Length`, if the response has one. In a response to HEAD it is the length that GET would send, which
 /// the handler may give without the body. The same goes for 304; a 204 has none (RFC 9110, section 8.6).
-fn content_length(parts: &http::response::Parts, body: BodyLength, context: &ResponseContext<'_>) -> Option<String> {
-    if parts.status == StatusCode::NO_CONTENT {
+fn content_length(
+    status: StatusCode,
+    body: BodyLength,
+    announced: Sole<'_>,
+    context: &ResponseContext<'_>,
+) -> Option<u64> {
+    if status == StatusCode::NO_CONTENT {
         return None;
     }
-    if context.head_request || parts.status == StatusCode::NOT_MODIFIED {
-        if let (BodyLength::Known(0), Some(length)) = (body, sole_length(parts)) {
-            return Some(length.to_string());
+    if context.head_request || status == StatusCode::NOT_MODIFIED {
+        if let (BodyLength::Known(0), Sole::One(length)) = (body, announced)
+            && let Some(length) = number(length)
+        {
+            return Some(length);
         }
-        if parts.status == StatusCode::NOT_MODIFIED {
+        if status == StatusCode::NOT_MODIFIED {
             return None;
         }
     }
     match body {
-        BodyLength::Known(length) => Some(length.to_string()),
+        BodyLength::Known(length) => Some(length),
         BodyLength::Unknown => None,
     }
 }
 
-fn sole_length(parts: &http::response::Parts) -> Option<u64> {
-    let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
-    number(lengths.next().filter(|_| lengths.next().is_none())?.as_bytes())
-}
-
-fn asks_to_close(parts: &http::response::Parts) -> bool {
-    let mut options = parts.headers.get_all(header::CONNECTION).iter().flat_map(|value| members(value.as_bytes()));
-    options.any(|option| option.eq_ignore_ascii_case(b"close"))
-}
-
-/// Fields that only the server writes.
+/// Other fields that only the server writes.
 fn is_ours(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONTENT_LENGTH
-            | header::TRANSFER_ENCODING
-            | header::CONNECTION
-            | header::DATE
-            | header::TRAILER
-            | header::UPGRADE
-    ) || name.as_str() == "keep-alive"
+    matches!(*name, header::TRANSFER_ENCODING | header::DATE | header::TRAILER | header::UPGRADE)
+        || name.as_str() == "keep-alive"
 }
 
 fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
@@ -148,4 +147,12 @@ fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// In decimal digits.
+fn write_number(number: u64, out: &mut Vec<u8>) {
+    if number >= 10 {
+        write_number(number / 10, out);
+    }
+    out.push(b'0' + (number % 10) as u8);
 }

@@ -64,6 +64,20 @@ fn responses_are_framed_by_the_server() {
 }
 
 #[test]
+fn lengths_are_written_in_full_and_those_of_a_handler_only_if_they_say_one_thing() {
+    for length in [0, 9, 10, 99, 100, 12_345, u64::MAX] {
+        let (text, ..) = written(response(200, &[]), BodyLength::Known(length), Version::HTTP_11, false, true);
+        assert!(text.contains(&format!("\r\ncontent-length: {length}\r\n")), "{text}");
+    }
+    for (said, length) in [(&["7"][..], 7), (&["7", "7"], 0), (&["+7"], 0), (&[""], 0), (&["007"], 7)] {
+        let said: Vec<_> = said.iter().map(|length| ("content-length", *length)).collect();
+        let (text, ..) = written(response(200, &said), BodyLength::Known(0), Version::HTTP_11, true, true);
+        assert!(text.contains(&format!("\r\ncontent-length: {length}\r\n")), "{said:?}: {text}");
+        assert_eq!(text.matches("content-length").count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn an_interim_status_is_no_response() {
     let (parts, ()) = response(101, &[]).into_parts();
     let context =
