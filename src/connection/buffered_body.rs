@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use super::admission::Admission;
 use super::exchange;
 use super::link::{Halt, Link};
+use super::sending::Sending;
 use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::http1::{BodyDecoder, Head, HttpError};
@@ -25,21 +26,20 @@ impl BufferedBody {
     pub(super) fn receive(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self.collect(link) {
             ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
-            ControlFlow::Continue(Ok(true)) => self.call(link, worker).go_on(),
-            ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).go_on(),
+            ControlFlow::Continue(Ok(true)) => self.call(link, worker).send(link, worker),
+            ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).send(link, worker),
             ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
     }
 
     /// Answers a request whose body, as far as it has come, is not acceptable.
-    pub(super) fn reject(self, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+    pub(super) fn reject(self, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
         exchange::reject(self.head, error, link, worker)
     }
 
     /// `true`: all of it is there.
     fn collect(&mut self, link: &mut Link) -> ControlFlow<Halt, Result<bool, HttpError>> {
         link.flush()?;
-        link.take_plaintext();
         let decoded = self.decoder.decode_all(&mut link.input, Some(&mut self.body));
         if decoded == Ok(false) {
             link.receive_more()?;
@@ -47,12 +47,12 @@ impl BufferedBody {
         ControlFlow::Continue(decoded)
     }
 
-    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
         // The client is judged once more: the body may have taken a while.
         match link.admit(&self.head.parts, worker) {
             (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, worker),
             (verdict, Admission::Client | Admission::Stranger) => {
-                exchange::call_with_body(self.head, &self.body, &verdict, link, worker)
+                exchange::call_with_body(self.head, &self.body, verdict, link, worker)
             }
         }
     }

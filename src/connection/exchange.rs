@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::Stage;
 use super::context::Context;
 use super::link::Link;
 use super::request_body::{Failure, Upload};
@@ -29,12 +28,13 @@ use crate::trust::{Refusal, Verdict};
 pub(super) fn call_with_upload(
     head: Head,
     mut decoder: BodyDecoder,
-    verdict: &Verdict,
+    verdict: Verdict,
     link: &mut Link,
     worker: &mut Worker<'_>,
-) -> Stage {
+) -> Sending {
     let client = Client::new(verdict, link);
     let (context, now) = (worker.context, worker.now.instant);
+    let has_body = !decoder.is_done();
     let mut upload = Upload {
         session: &mut link.session,
         input: &mut link.input,
@@ -52,7 +52,9 @@ pub(super) fn call_with_upload(
     }
     // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
     // found. (A client that waits for 100 Continue may never send it.)
-    link.take_plaintext();
+    if has_body {
+        link.take_plaintext();
+    }
     let complete = matches!(decoder.decode_all(&mut link.input, None), Ok(true));
     let last = (!complete).then_some("the body was not read to its end");
     answer(asked, response, last, link, worker)
@@ -62,16 +64,16 @@ pub(super) fn call_with_upload(
 pub(super) fn call_with_body(
     head: Head,
     mut body: &[u8],
-    verdict: &Verdict,
+    verdict: Verdict,
     link: &mut Link,
     worker: &mut Worker<'_>,
-) -> Stage {
+) -> Sending {
     let (response, asked) = call(head, Client::new(verdict, link), &mut body, worker);
     answer(asked, response, None, link, worker)
 }
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
-pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
     let (context, since) = (worker.context, worker.now);
     let request_id = context.request_ids.next();
     let status = why.code().status();
@@ -89,7 +91,7 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mu
     }
     let may_stay = status == StatusCode::FORBIDDEN;
     let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
-    let mut asked = Asked::new(head, &Verdict::Refused(why), since);
+    let mut asked = Asked::new(head, Verdict::Refused(why), since);
     asked.client_is_done &= bodiless;
     asked.keep_alive &= may_stay && bodiless;
     asked.request_id = Some(request_id);
@@ -97,19 +99,19 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mu
 }
 
 /// The answer to a request whose body is not acceptable.
-pub(super) fn reject(head: Head, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
-    let asked = Asked::new(head, link.verdict(), worker.now);
+pub(super) fn reject(head: Head, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
+    let asked = Asked::new(head, link.verdict().clone(), worker.now);
     answer(asked, pages::rejected(error.status), Some(error.reason), link, worker)
 }
 
-/// Starts to send a response. `last`: why no further request can be read on this connection.
+/// A response, ready to be sent. `last`: why no further request can be read on this connection.
 pub(super) fn answer(
     asked: Asked,
     response: Response,
     last: Option<&'static str>,
     link: &mut Link,
     worker: &mut Worker<'_>,
-) -> Stage {
+) -> Sending {
     let (written, note) = match Written::new(&asked, response, last.is_none(), worker) {
         Ok(written) => (written, last),
         Err(error) => match Written::new(&asked, pages::rejected(error.status), false, worker) {
@@ -121,28 +123,29 @@ pub(super) fn answer(
     let Written { answer, keep, status } = written;
     let client_is_done = asked.client_is_done && last.is_none();
     let pace = Pace::start(worker.now.instant, &worker.context.timeouts);
-    Stage::Answer(Box::new(Sending { answer, pace, keep, client_is_done, asked, status, note })).enter(link, worker)
+    link.begin(worker.now.instant, worker.context.timeouts.transfer);
+    Sending { answer, pace, keep, client_is_done, asked, status, note }
 }
 
 /// Who a handler is called for.
-struct Client<'v> {
-    verdict: &'v Verdict,
+struct Client {
+    verdict: Verdict,
     remote: SocketAddr,
     tls: TlsVersion,
 }
 
-impl<'v> Client<'v> {
-    fn new(verdict: &'v Verdict, link: &Link) -> Self {
+impl Client {
+    fn new(verdict: Verdict, link: &Link) -> Self {
         Self { verdict, remote: link.remote, tls: link.session.version() }
     }
 }
 
 /// Calls the handler; a panic becomes a 500.
-fn call(head: Head, client: Client<'_>, body: &mut dyn Read, worker: &mut Worker<'_>) -> (Response, Asked) {
+fn call(head: Head, client: Client, body: &mut dyn Read, worker: &mut Worker<'_>) -> (Response, Asked) {
     let context = worker.context;
     let Client { verdict, remote, tls } = client;
     let mut asked = Asked::new(head, verdict, worker.now);
-    let mut request = Request { parts: asked.parts, verdict, remote, tls, body };
+    let mut request = Request { parts: asked.parts, verdict: &asked.verdict, remote, tls, body };
     let blocking = context.concurrency.blocking(worker.now.instant);
     // After a panic nothing of the request is used but its head, which the handler cannot change.
     let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {

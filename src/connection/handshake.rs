@@ -13,7 +13,7 @@ pub(super) fn shake_hands(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         ControlFlow::Continue(false) => Stage::Handshake.go_on(),
         ControlFlow::Continue(true) => {
             link.identify(worker);
-            Stage::Head(HeadParser::default()).enter(link, worker).classified()
+            Stage::Head(HeadParser::default()).enter(link, worker).go_on()
         }
         ControlFlow::Break(halt) => Stage::Handshake.halt(halt, link, worker),
     }

@@ -8,7 +8,7 @@ use super::admission::Admission;
 use super::buffered_body::BufferedBody;
 use super::exchange;
 use super::link::Link;
-use super::sending::Asked;
+use super::sending::{Asked, Sending};
 use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::handler::body::Body;
@@ -17,22 +17,27 @@ use crate::http1::{BodyDecoder, CONTINUE, Head, HeadParser, HttpError};
 
 /// Between two requests.
 pub(super) fn await_request(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-    link.take_plaintext();
     if link.input.is_empty() {
         return receive_more(Stage::Idle, link, worker);
     }
     link.begin(worker.now.instant, worker.context.timeouts.head);
-    parse(HeadParser::default(), link, worker)
+    receive_head(HeadParser::default(), link, worker)
 }
 
 /// A head has begun, or the handshake is over.
-pub(super) fn receive_head(parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-    link.take_plaintext();
-    parse(parser, link, worker)
+pub(super) fn receive_head(mut parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+    match parser.parse(&link.input, &worker.context.limits.head, worker.fields.spare()) {
+        Ok(Some((head, consumed))) => {
+            link.input.drain(..consumed);
+            admit(head, link, worker)
+        }
+        Ok(None) => receive_more(Stage::Head(parser), link, worker),
+        Err(error) => reject_head(&parser, error, link, worker).send(link, worker),
+    }
 }
 
 /// Answers a head that is not acceptable, or that has not come to its end.
-pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Stage {
+pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
     let mut response = pages::rejected(error.status);
     let is_head_request = parser.is_head_request(&link.input);
     if is_head_request.is_none() {
@@ -40,19 +45,8 @@ pub(super) fn reject_head(parser: &HeadParser, error: HttpError, link: &mut Link
         *response.body_mut() = Body::empty();
     }
     let method = if is_head_request == Some(true) { Method::HEAD } else { Method::GET };
-    let asked = Asked::unread(method, link.verdict(), worker.now);
+    let asked = Asked::unread(method, link.verdict().clone(), worker.now);
     exchange::answer(asked, response, Some(error.reason), link, worker)
-}
-
-fn parse(mut parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-    match parser.parse(&link.input, &worker.context.limits.head, worker.fields.spare()) {
-        Ok(Some((head, consumed))) => {
-            link.input.drain(..consumed);
-            admit(head, link, worker)
-        }
-        Ok(None) => receive_more(Stage::Head(parser), link, worker),
-        Err(error) => reject_head(&parser, error, link, worker).go_on(),
-    }
 }
 
 fn receive_more(stage: Stage, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
@@ -64,12 +58,11 @@ fn receive_more(stage: Stage, link: &mut Link, worker: &mut Worker<'_>) -> Turn 
 
 /// The head is complete.
 fn admit(head: Head, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-    let was_authorised = link.is_authorised();
     let (verdict, admission) = link.admit(&head.parts, worker);
-    let stage = match admission {
+    let answer = match admission {
         Admission::Refused(refusal) => exchange::refuse(head, refusal, link, worker),
         Admission::Client => match BodyDecoder::new(head.framing, worker.context.limits.body) {
-            Ok(decoder) => exchange::call_with_upload(head, decoder, &verdict, link, worker),
+            Ok(decoder) => exchange::call_with_upload(head, decoder, verdict, link, worker),
             Err(error) => exchange::reject(head, error, link, worker),
         },
         Admission::Stranger => match BodyDecoder::new(head.framing, worker.context.limits.unauthenticated_body) {
@@ -77,10 +70,10 @@ fn admit(head: Head, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
                 if head.expects_continue && !decoder.is_done() {
                     link.session.send(CONTINUE);
                 }
-                Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, worker)
+                return Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, worker).go_on();
             }
             Err(error) => exchange::reject(head, error, link, worker),
         },
     };
-    if link.is_authorised() == was_authorised { stage.go_on() } else { stage.classified() }
+    answer.send(link, worker)
 }

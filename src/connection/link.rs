@@ -97,6 +97,7 @@ impl Link {
     pub(super) fn receive(&mut self) -> ControlFlow<Halt> {
         match self.session.receive() {
             Ok(Received::Bytes) => {
+                self.take_plaintext();
                 // When an authorised client last made progress does not matter.
                 if !self.is_authorised() {
                     self.times.heard = Instant::now();

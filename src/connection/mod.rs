@@ -49,6 +49,7 @@ enum Stage {
     Idle,
     /// The body of a client that is not authorised, behind an open gate.
     Body(Box<BufferedBody>),
+    /// The client takes the answer more slowly than it is given.
     Answer(Box<Sending>),
     /// Everything is said; the client may still be talking.
     Linger(Linger),
@@ -80,7 +81,7 @@ pub(crate) enum Polled {
 }
 
 /// How many turns a connection has before the others have theirs: some fifty pipelined requests.
-const TURNS: u32 = 100;
+const TURNS: u32 = 50;
 
 impl Connection {
     pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
@@ -169,8 +170,11 @@ impl Connection {
     }
 
     fn advance(&mut self, worker: &mut Worker<'_>) -> Next {
+        let was_authorised = self.link.is_authorised();
         for _ in 1..TURNS {
             match self.turn(|stage, link| stage.advance(link, worker)) {
+                ControlFlow::Break(Next::Close) => return Next::Close,
+                _ if self.link.is_authorised() != was_authorised => return Next::Classified,
                 ControlFlow::Continue(()) => {}
                 // The poller does not report bytes that were there before.
                 ControlFlow::Break(Next::Wait(Interest::Readable)) if self.link.session.may_be_readable() => {
@@ -199,7 +203,7 @@ impl Stage {
             Stage::Idle => head::await_request(link, worker),
             Stage::Head(parser) => head::receive_head(parser, link, worker),
             Stage::Body(body) => body.receive(link, worker),
-            Stage::Answer(sending) => sending.send(link, worker),
+            Stage::Answer(answer) => answer.send(link, worker),
             Stage::Linger(linger) => linger.discard(link),
         }
     }
@@ -213,9 +217,11 @@ impl Stage {
         match self {
             Stage::Head(parser) if !link.input.is_empty() => {
                 let error = HttpError::timed_out("the head came too slowly");
-                head::reject_head(&parser, error, link, worker).go_on()
+                head::reject_head(&parser, error, link, worker).send(link, worker)
             }
-            Stage::Body(body) => body.reject(HttpError::timed_out("the body came too slowly"), link, worker).go_on(),
+            Stage::Body(body) => {
+                body.reject(HttpError::timed_out("the body came too slowly"), link, worker).send(link, worker)
+            }
             Stage::Answer(sending) => sending.next_period(link, worker),
             Stage::Head(_) | Stage::Idle => self.close_politely(link),
             Stage::Handshake | Stage::Linger(_) => self.close(),
@@ -257,10 +263,6 @@ impl Stage {
 
     fn wait(self, interest: Interest) -> Turn {
         (self, ControlFlow::Break(Next::Wait(interest)))
-    }
-
-    fn classified(self) -> Turn {
-        (self, ControlFlow::Break(Next::Classified))
     }
 
     fn close(self) -> Turn {

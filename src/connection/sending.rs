@@ -49,7 +49,7 @@ pub(super) struct Asked {
 const QUICK_FAREWELL: u64 = 8 * 1024;
 
 impl Sending {
-    pub(super) fn send(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+    pub(super) fn send(mut self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         let context = worker.context;
         let begun = worker.now.instant;
         let blocking = self.answer.has_reader().then(|| context.concurrency.blocking(begun));
@@ -65,7 +65,7 @@ impl Sending {
                 link.deadline = self.pace.deadline;
                 link.times.heard = begun;
                 self.answer.part_with_memory(&mut worker.output);
-                Stage::Answer(self).wait(Interest::Writable)
+                Stage::Answer(Box::new(self)).wait(Interest::Writable)
             }
             Ok(Progress::Done) => {
                 self.log(None, link, worker);
@@ -88,7 +88,7 @@ impl Sending {
                     }
                 };
                 self.log(Some(&note), link, worker);
-                Stage::Answer(self).close()
+                Stage::Answer(Box::new(self)).close()
             }
         }
     }
@@ -106,8 +106,8 @@ impl Sending {
     }
 
     /// All of it is sent.
-    fn end(self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-        let Self { answer, asked, keep, client_is_done, .. } = *self;
+    fn end(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+        let Self { answer, asked, keep, client_is_done, .. } = self;
         let small = answer.sent <= QUICK_FAREWELL;
         worker.output.give_back(answer.into_memory());
         worker.fields.give_back(asked.parts.headers);
@@ -144,21 +144,13 @@ impl Sending {
 
 impl Asked {
     /// A request, with the verdict on it.
-    pub(super) fn new(head: Head, verdict: &Verdict, since: Moment) -> Self {
+    pub(super) fn new(head: Head, verdict: Verdict, since: Moment) -> Self {
         let Head { parts, keep_alive, .. } = head;
-        Self {
-            since,
-            parts,
-            keep_alive,
-            client_is_done: !keep_alive,
-            readable: true,
-            verdict: verdict.clone(),
-            request_id: None,
-        }
+        Self { since, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict, request_id: None }
     }
 
     /// For a request whose head could not be read: answered as HTTP/1.1 with this method.
-    pub(super) fn unread(method: Method, verdict: &Verdict, since: Moment) -> Self {
+    pub(super) fn unread(method: Method, verdict: Verdict, since: Moment) -> Self {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method;
         let head = Head { parts, framing: Framing::None, keep_alive: false, expects_continue: false };
@@ -170,7 +162,6 @@ impl Asked {
 fn idle(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     let context = worker.context;
     let idle = Stage::Idle.enter(link, worker);
-    link.take_plaintext();
     if !link.input.is_empty() {
         // The next request is not judged by a time that was reckoned.
         worker.look_at_the_clocks();
