@@ -4,13 +4,12 @@
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "a part of it is measured")]
 mod http1;
 
-use http::HeaderMap;
 use http1::chunked::ChunkedDecoder;
 use http1::{HeadLimits, HeadParser, encode_chunk};
 
 /// Reads a request's head, framing included: how many bytes it took.
 pub fn parse_head(bytes: &[u8]) -> usize {
-    let parsed = HeadParser::default().parse(bytes, &HeadLimits::default(), &mut HeaderMap::new());
+    let parsed = HeadParser::default().parse(bytes, &HeadLimits::default(), &mut None);
     parsed.ok().flatten().expect("a good head").1
 }
 

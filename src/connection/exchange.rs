@@ -32,8 +32,10 @@ pub(super) fn call_with_upload(
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Sending {
-    let client = Client::new(verdict, link);
+    let (remote, tls) = (link.remote, link.session.version());
     let (context, now) = (worker.context, worker.now.instant);
+    let continue_awaited = head.expects_continue;
+    let asked = Asked::new(head, verdict, worker.now);
     let has_body = !decoder.is_done();
     let mut upload = Upload {
         session: &mut link.session,
@@ -42,10 +44,10 @@ pub(super) fn call_with_upload(
         timeouts: &context.timeouts,
         pace: Pace::start(now, &context.timeouts),
         busy_since: now,
-        continue_awaited: head.expects_continue,
+        continue_awaited,
         failure: None,
     };
-    let (response, asked) = call(head, client, &mut upload, worker);
+    let response = call(&asked, remote, tls, &mut upload, worker);
     if let Some(failure) = upload.failure {
         let error = explain(failure, link, context);
         return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker);
@@ -68,7 +70,8 @@ pub(super) fn call_with_body(
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Sending {
-    let (response, asked) = call(head, Client::new(verdict, link), &mut body, worker);
+    let asked = Asked::new(head, verdict, worker.now);
+    let response = call(&asked, link.remote, link.session.version(), &mut body, worker);
     answer(asked, response, None, link, worker)
 }
 
@@ -127,35 +130,18 @@ pub(super) fn answer(
     Sending { answer, pace, keep, client_is_done, asked, status, note }
 }
 
-/// Who a handler is called for.
-struct Client {
-    verdict: Verdict,
-    remote: SocketAddr,
-    tls: TlsVersion,
-}
-
-impl Client {
-    fn new(verdict: Verdict, link: &Link) -> Self {
-        Self { verdict, remote: link.remote, tls: link.session.version() }
-    }
-}
-
 /// Calls the handler; a panic becomes a 500.
-fn call(head: Head, client: Client, body: &mut dyn Read, worker: &mut Worker<'_>) -> (Response, Asked) {
+fn call(asked: &Asked, remote: SocketAddr, tls: TlsVersion, body: &mut dyn Read, worker: &mut Worker<'_>) -> Response {
     let context = worker.context;
-    let Client { verdict, remote, tls } = client;
-    let mut asked = Asked::new(head, verdict, worker.now);
-    let mut request = Request { parts: asked.parts, verdict: &asked.verdict, remote, tls, body };
+    let mut request = Request { parts: &asked.parts, verdict: &asked.verdict, remote, tls, body };
     let blocking = context.concurrency.blocking(worker.now.instant);
-    // After a panic nothing of the request is used but its head, which the handler cannot change.
     let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
         context.observer.event(&Event::Panicked { remote, message: &message });
         pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
     });
     worker.time_has_passed();
     blocking.end(worker.now.instant);
-    asked.parts = request.parts;
-    (response, asked)
+    response
 }
 
 /// The answer to a request whose body could not be read, and the reason for the log.

@@ -26,7 +26,7 @@ pub(super) fn await_request(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
 
 /// A head has begun, or the handshake is over.
 pub(super) fn receive_head(mut parser: HeadParser, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-    match parser.parse(&link.input, &worker.context.limits.head, worker.fields.spare()) {
+    match parser.parse(&link.input, &worker.context.limits.head, worker.parts.spare()) {
         Ok(Some((head, consumed))) => {
             link.input.drain(..consumed);
             admit(head, link, worker)

@@ -11,7 +11,7 @@ use super::{Stage, Turn};
 use crate::clock::Moment;
 use crate::deadline::{Pace, Phase};
 use crate::escape::visible;
-use crate::http1::{Framing, Head};
+use crate::http1::{Framing, Head, empty_parts};
 use crate::observer::{Access, Event};
 use crate::reactor::Interest;
 use crate::trust::Verdict;
@@ -33,7 +33,7 @@ pub(super) struct Sending {
 pub(super) struct Asked {
     /// When its head was there.
     pub(super) since: Moment,
-    pub(super) parts: http::request::Parts,
+    pub(super) parts: Box<http::request::Parts>,
     pub(super) keep_alive: bool,
     /// The client asked for the connection to be closed, and no body of it is left unread.
     pub(super) client_is_done: bool,
@@ -110,7 +110,7 @@ impl Sending {
         let Self { answer, asked, keep, client_is_done, .. } = self;
         let small = answer.sent <= QUICK_FAREWELL;
         worker.output.give_back(answer.into_memory());
-        worker.fields.give_back(asked.parts.headers);
+        worker.parts.give_back(asked.parts);
         if keep {
             return idle(link, worker);
         }
@@ -151,9 +151,9 @@ impl Asked {
 
     /// For a request whose head could not be read: answered as HTTP/1.1 with this method.
     pub(super) fn unread(method: Method, verdict: Verdict, since: Moment) -> Self {
-        let (mut parts, ()) = http::Request::new(()).into_parts();
+        let mut parts = empty_parts();
         parts.method = method;
-        let head = Head { parts, framing: Framing::None, keep_alive: false, expects_continue: false };
+        let head = Head { parts: Box::new(parts), framing: Framing::None, keep_alive: false, expects_continue: false };
         Self { client_is_done: false, readable: false, ..Self::new(head, verdict, since) }
     }
 }

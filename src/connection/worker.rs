@@ -4,10 +4,12 @@
 use std::mem;
 use std::time::{Instant, SystemTime};
 
-use http::HeaderMap;
+use http::Uri;
+use http::request::Parts;
 
 use super::context::Context;
 use crate::clock::{Moment, SecondText};
+use crate::http1::empty_parts;
 
 /// Handed down from a thread to what it does for a connection.
 pub(crate) struct Worker<'c> {
@@ -17,20 +19,22 @@ pub(crate) struct Worker<'c> {
     /// For what comes in, and for what goes out.
     pub(super) input: Buffer,
     pub(super) output: Buffer,
-    pub(super) fields: Fields,
+    pub(super) parts: SpareParts,
     date: SecondText,
 }
 
 impl<'c> Worker<'c> {
     /// Allocates at once: what is allocated during a burst may keep the burst's memory from being returned to the system.
     pub(crate) fn new(context: &'c Context) -> Self {
+        let mut parts = empty_parts();
+        parts.headers.reserve(SpareParts::USUAL_FIELDS);
         Self {
             context,
             // The clock is the application's and may fail, and nobody is judged before it is asked.
             now: Moment { instant: Instant::now(), time: SystemTime::UNIX_EPOCH },
             input: Buffer(Vec::with_capacity(Buffer::MOST)),
             output: Buffer(Vec::with_capacity(Buffer::MOST)),
-            fields: Fields(HeaderMap::with_capacity(Fields::MOST / 2)),
+            parts: SpareParts(Some(Box::new(parts))),
             date: SecondText::new(httpdate::fmt_http_date),
         }
     }
@@ -85,23 +89,27 @@ impl Buffer {
     }
 }
 
-/// Memory for the fields of a head that is used again.
-pub(super) struct Fields(HeaderMap);
+/// Memory for the head of a request that is used again.
+pub(super) struct SpareParts(Option<Box<Parts>>);
 
-impl Fields {
+impl SpareParts {
+    /// A browser sends about as many.
+    const USUAL_FIELDS: usize = 12;
+
     /// Memory for more fields is not kept.
-    const MOST: usize = 32;
+    const MOST_FIELDS: usize = 32;
 
-    /// An empty map to take.
-    pub(super) fn spare(&mut self) -> &mut HeaderMap {
+    /// To be taken; its fields are empty.
+    pub(super) fn spare(&mut self) -> &mut Option<Box<Parts>> {
         &mut self.0
     }
 
-    /// Keeps this memory for the next, unless it has better.
-    pub(super) fn give_back(&mut self, mut used: HeaderMap) {
-        if (self.0.capacity() + 1..=Self::MOST).contains(&used.capacity()) {
-            used.clear();
-            self.0 = used;
+    /// Keeps this memory for the next.
+    pub(super) fn give_back(&mut self, mut used: Box<Parts>) {
+        if used.headers.capacity() <= Self::MOST_FIELDS {
+            used.headers.clear();
+            used.uri = Uri::default();
+            self.0 = Some(used);
         }
     }
 }
@@ -116,11 +124,15 @@ mod tests {
         let mut buffer = Buffer(Vec::new());
         buffer.give_back(Vec::with_capacity(100_000));
         assert!((Buffer::MOST..=2 * Buffer::MOST).contains(&buffer.0.capacity()), "{}", buffer.0.capacity());
-        let mut fields = Fields(HeaderMap::new());
-        fields.give_back(HeaderMap::with_capacity(33));
-        assert_eq!(fields.0.capacity(), 0);
-        fields.give_back(HeaderMap::with_capacity(16));
-        assert!(fields.0.capacity() >= 16);
+        let with_room_for = |fields| {
+            let mut parts = Box::new(empty_parts());
+            parts.headers.reserve(fields);
+            let mut spare = SpareParts(None);
+            spare.give_back(parts);
+            spare.0.map(|parts| parts.headers.capacity())
+        };
+        assert!(with_room_for(20).is_some_and(|kept| (20..=32).contains(&kept)));
+        assert_eq!(with_room_for(33), None);
     }
 
     #[test]
@@ -130,11 +142,12 @@ mod tests {
         buffer.give_back(Vec::new());
         let again = buffer.take();
         assert_eq!((&again[..], again.capacity()), (&b""[..], 6));
-        let mut fields = Fields(HeaderMap::new());
-        fields.give_back(HeaderMap::from_iter([(http::header::HOST, http::HeaderValue::from_static("a"))]));
-        fields.give_back(HeaderMap::new());
-        let again = fields.spare();
-        assert!(again.is_empty() && again.capacity() > 0);
+        let (mut spare, mut used) = (SpareParts(None), Box::new(empty_parts()));
+        used.headers.insert(http::header::HOST, http::HeaderValue::from_static("a"));
+        used.uri = Uri::from_static("/secret");
+        spare.give_back(used);
+        let again = spare.0.unwrap();
+        assert!(again.headers.is_empty() && again.headers.capacity() > 0 && again.uri == "/");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::x509::identity::Identity;
 
 /// One request, the client behind it, and the body, which is read from the network as the handler reads it.
 pub struct Request<'c> {
-    pub(crate) parts: http::request::Parts,
+    pub(crate) parts: &'c http::request::Parts,
     pub(crate) verdict: &'c Verdict,
     pub(crate) remote: SocketAddr,
     pub(crate) tls: TlsVersion,
@@ -98,7 +98,7 @@ impl<'c> Request<'c> {
 
     /// The head, as a type of the `http` crate.
     pub fn parts(&self) -> &http::request::Parts {
-        &self.parts
+        self.parts
     }
 
     /// The body, to be read as it arrives; chunks are decoded. Reading waits for the client, at the pace

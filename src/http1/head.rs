@@ -3,9 +3,10 @@
 //! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, byte by byte in
 //! the order of arrival, so that the answer is the same however the bytes were split.
 
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use super::byte_set::ByteSet;
@@ -38,7 +39,7 @@ pub(super) const MOST_FIELDS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Head {
     /// The target is in origin form, its path normalised.
-    pub(crate) parts: http::request::Parts,
+    pub(crate) parts: Box<Parts>,
     pub(crate) framing: Framing,
     /// The client wants to send another request on this connection.
     pub(crate) keep_alive: bool,
@@ -59,12 +60,12 @@ pub(crate) struct HeadParser {
 
 impl HeadParser {
     /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
-    /// many bytes it took; the parser is ready for the next. `spare` is an empty map, which the head takes for its fields.
+    /// many bytes it took; the parser is ready for the next. `spare` is the memory of an earlier head, without fields.
     pub(crate) fn parse(
         &mut self,
         received: &[u8],
         limits: &HeadLimits,
-        spare: &mut HeaderMap,
+        spare: &mut Option<Box<Parts>>,
     ) -> Result<Option<(Head, usize)>, HttpError> {
         let Some(end) = self.scan(received, limits)? else { return Ok(None) };
         let head = interpret(&received[leading_line_end(received)..end], spare)?;
@@ -126,7 +127,8 @@ impl HeadParser {
         }
     }
 
-    /// Passes over bytes of which there is nothing to say: they may stand in this line, and reach no limit.
+    /// Passes over bytes of which there is nothing to say: they may stand in this line, and reach no limit. After the text that
+    /// may be a carriage return: what has to follow it is looked at next.
     fn pass_over_text(&mut self, received: &[u8], limits: &HeadLimits) {
         let (text, limit) = match self.lines {
             0 => (ASCII_VALUE, self.line + limits.max_target + LONGEST_METHOD),
@@ -135,6 +137,7 @@ impl HeadParser {
         let end = limit.min(limits.max_head).min(received.len());
         if self.scanned < end && !received[..self.scanned].ends_with(b"\r") {
             self.scanned += text.run(&received[self.scanned..end]);
+            self.scanned += usize::from(received[..end].get(self.scanned) == Some(&b'\r'));
         }
     }
 }
@@ -207,7 +210,7 @@ pub(super) fn check_method(method: &Method) -> Result<(), HttpError> {
 }
 
 /// The meaning of a whole head whose lines are well formed.
-fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
+fn interpret(head: &[u8], spare: &mut Option<Box<Parts>>) -> Result<Head, HttpError> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let parsed = request.parse_with_uninit_headers(head, &mut fields);
@@ -221,8 +224,8 @@ fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
     let version = if version == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     let target = target::parse(&method, target.as_bytes())?;
 
-    let mut headers = mem::take(spare);
-    headers.reserve(request.headers.len());
+    let mut parts = spare.take().unwrap_or_else(|| Box::new(empty_parts()));
+    parts.headers.reserve(request.headers.len());
     let mut special = Special::default();
     for field in request.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
@@ -230,19 +233,20 @@ fn interpret(head: &[u8], spare: &mut HeaderMap) -> Result<Head, HttpError> {
         let value =
             HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
         special.note(&name, field.value);
-        headers.append(name, value);
+        parts.headers.append(name, value);
     }
     check_host(special.host, version, target.authority.as_ref())?;
     let framing = framing::of_request(&method, version, special.content_length, special.transfer_encoding)?;
     let expects_continue = special.expects_continue(version)?;
     let keep_alive = special.keep_alive(version);
 
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = method;
-    parts.uri = target.uri;
-    parts.version = version;
-    parts.headers = headers;
+    (parts.method, parts.uri, parts.version) = (method, target.uri, version);
     Ok(Head { parts, framing, keep_alive, expects_continue })
+}
+
+/// Those of a GET for `/`, without fields.
+pub(crate) fn empty_parts() -> Parts {
+    http::Request::new(()).into_parts().0
 }
 
 /// RFC 9112, section 3.2: exactly one `Host`, equal to the host of an absolute target. In HTTP/1.0 it may be missing.

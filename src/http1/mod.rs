@@ -22,6 +22,6 @@ pub(crate) use fields::number;
 pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
 pub(crate) use head::seen_path;
-pub(crate) use head::{Head, HeadLimits, HeadParser, is_head_request};
+pub(crate) use head::{Head, HeadLimits, HeadParser, empty_parts, is_head_request};
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;

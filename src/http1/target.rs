@@ -61,14 +61,16 @@ pub(crate) fn normal_path(path: &str) -> Result<String, &'static str> {
 
 impl<'t> Authority<'t> {
     /// Reads `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host is an address or a name, and must not be empty (RFC 9110,
-    /// section 4.2.2); a port that is empty or missing is 443 (RFC 3986, section 3.2.3).
+    /// section 4.2.2); a port that is empty or missing is 443 (RFC 3986, section 3.2.3). Encoded characters in a name are refused:
+    /// programs read such names in different ways.
     pub(super) fn parse(value: &'t [u8]) -> Result<Self, HttpError> {
-        let (host, port) = match value.iter().position(|byte| *byte == b']') {
-            Some(bracket) => value.split_at(bracket + 1),
-            None => value.split_at(NAME.run(value)),
+        let length = match NAME.run(value) {
+            0 => ip_literal(value).unwrap_or_default(),
+            length => length,
         };
+        let (host, port) = value.split_at(length);
         match read_port(port) {
-            Some(port) if is_host(host) => Ok(Self { host, port }),
+            Some(port) if !host.is_empty() => Ok(Self { host, port }),
             _ if value.contains(&b'@') => Err(HttpError::bad("user information in a host")),
             _ => Err(HttpError::bad("not a valid host")),
         }
@@ -90,13 +92,13 @@ fn read_port(port: &[u8]) -> Option<u16> {
     }
 }
 
-/// `IP-literal / IPv4address / reg-name` (RFC 3986, section 3.2.2), but without encoded characters: programs read such names
-/// in different ways.
-fn is_host(host: &[u8]) -> bool {
-    match host {
-        [b'[', address @ .., b']'] => str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        name => !name.is_empty() && NAME.contains_all(name),
-    }
+/// How long the `IP-literal` is that comes first (RFC 3986, section 3.2.2). Zones, which mean something only to one machine, are
+/// not addresses.
+fn ip_literal(value: &[u8]) -> Option<usize> {
+    let address = value.strip_prefix(b"[")?;
+    let length = address.iter().position(|byte| *byte == b']')?;
+    str::from_utf8(&address[..length]).ok()?.parse::<Ipv6Addr>().ok()?;
+    Some(length + 2)
 }
 
 /// The authority of a target in absolute form, and what follows it.

@@ -8,13 +8,11 @@ mod reference;
 mod responses;
 mod targets;
 
-use http::HeaderMap;
-
 use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::*;
 
 fn parse_with(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Head, usize)>, HttpError> {
-    HeadParser::default().parse(bytes, limits, &mut HeaderMap::new())
+    HeadParser::default().parse(bytes, limits, &mut None)
 }
 
 fn parse(text: &str) -> Result<Option<(Head, usize)>, HttpError> {

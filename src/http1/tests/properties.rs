@@ -8,7 +8,7 @@ use super::*;
 /// was asked with HEAD.
 fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<(HttpError, Option<bool>)>) {
     let limits = HeadLimits { max_head: 300, max_fields: 6, max_target: 60 };
-    let (mut parser, mut spare) = (HeadParser::default(), HeaderMap::new());
+    let (mut parser, mut spare) = (HeadParser::default(), None);
     let (mut buffer, mut heads) = (Vec::new(), Vec::new());
     let mut rest = bytes;
     let mut sizes = pieces.iter().copied().cycle();
@@ -17,8 +17,8 @@ fn feed(bytes: &[u8], pieces: &[usize]) -> (Vec<String>, Option<(HttpError, Opti
             Ok(Some((head, consumed))) => {
                 heads.push(format!("{head:?}"));
                 // What is used again shows nothing of what it was used for.
-                spare = head.parts.headers;
-                spare.clear();
+                spare = Some(head.parts);
+                spare.iter_mut().for_each(|parts| parts.headers.clear());
                 buffer.drain(..consumed);
                 continue;
             }

@@ -133,7 +133,7 @@ fn interpret(head: &[u8]) -> Result<Head, HttpError> {
     parts.uri = target.uri;
     parts.version = version;
     parts.headers = headers;
-    Ok(Head { parts, framing, keep_alive, expects_continue })
+    Ok(Head { parts: Box::new(parts), framing, keep_alive, expects_continue })
 }
 
 fn check_host(fields: &HeaderMap, version: Version, target: Option<&Authority<'_>>) -> Result<(), HttpError> {
