@@ -42,10 +42,38 @@ impl ByteSet {
 
     /// How many bytes of this set come first.
     pub(super) fn run(&self, bytes: &[u8]) -> usize {
-        bytes.iter().position(|byte| !self.contains(*byte)).unwrap_or(bytes.len())
+        let mut length = 0;
+        // Eight at a time, with one question for all of them; then those that are left.
+        while let Some(eight) = bytes[length..].first_chunk::<8>()
+            && eight.iter().fold(true, |all, byte| all & self.contains(*byte))
+        {
+            length += 8;
+        }
+        while bytes.get(length).is_some_and(|byte| self.contains(*byte)) {
+            length += 1;
+        }
+        length
     }
 
     pub(super) fn contains_all(&self, bytes: &[u8]) -> bool {
         self.run(bytes) == bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_before_the_first_byte_that_is_not_in_the_set() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert_eq!(ByteSet::ALPHANUMERIC.run(&bytes), length);
+            for at in (0..length).rev() {
+                bytes[at] = b'-';
+                assert_eq!(ByteSet::ALPHANUMERIC.run(&bytes), at);
+                assert!(!ByteSet::ALPHANUMERIC.contains_all(&bytes));
+            }
+        }
     }
 }
