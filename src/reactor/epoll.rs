@@ -43,6 +43,12 @@ impl Poller {
         Ok(true)
     }
 
+    /// Adds a socket, watched: see [`watch`](Self::watch).
+    pub(crate) fn add_watched(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
+        epoll::add(&self.epoll, socket, EventData::new_u64(token), BYTES | EventFlags::ET)?;
+        Ok(true)
+    }
+
     /// Forgets a socket, which may live on.
     pub(crate) fn remove(&self, socket: impl AsFd, _token: u64) {
         // It fails if the socket is not there.

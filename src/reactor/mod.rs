@@ -165,6 +165,22 @@ mod tests {
                 }
 
                 #[test]
+                fn a_socket_is_watched_from_the_first_on() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, mut server) = pair();
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    let watched = poller.add_watched(&server, 7).unwrap();
+                    for _ in 0..3 {
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        server.read_exact(&mut [0]).unwrap();
+                        assert!(watched || !poller.watch(&server, 7).unwrap());
+                        client.write_all(b"x").unwrap();
+                    }
+                }
+
+                #[test]
                 fn bytes_and_room_that_are_there_already_are_reported() {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();

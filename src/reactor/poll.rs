@@ -52,6 +52,10 @@ impl Poller {
         Ok(false)
     }
 
+    pub(crate) fn add_watched(&self, socket: impl AsFd, token: u64) -> io::Result<bool> {
+        self.watch(socket, token)
+    }
+
     pub(crate) fn remove(&self, _socket: impl AsFd, token: u64) {
         lock(&self.armed).remove(&token);
     }

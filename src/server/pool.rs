@@ -214,13 +214,16 @@ impl Pool {
 
     /// Has the poller report when the connection can go on.
     fn arm(&self, connection: &mut Connection, token: Token, interest: Interest) -> io::Result<()> {
-        // Most likely a client that was answered sends another request.
-        let is_idle = connection.phase() == Phase::Idle && interest == Interest::Readable;
+        // Then hardly anything comes while the connection is driven: its client waits for our flight, or for an answer.
+        let is_client_quiet = interest == Interest::Readable
+            && matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
         let (link, token) = (&mut connection.link, token.as_u64());
         let socket = &link.session;
-        link.polled = match (link.polled, is_idle) {
+        link.polled = match (link.polled, is_client_quiet) {
             (Polled::Watched, true) => Polled::Watched,
-            (Polled::Never, _) => {
+            (Polled::Never, true) if self.poller.add_watched(socket, token)? => Polled::Watched,
+            (Polled::Never, true) => Polled::Armed,
+            (Polled::Never, false) => {
                 self.poller.add(socket, token)?;
                 if interest == Interest::Writable {
                     self.poller.arm(socket, token, interest)?;
