@@ -23,6 +23,8 @@ pub(crate) struct Session {
     readable: bool,
     /// The client has closed its side, so there is an end to be read too.
     hung_up: bool,
+    /// Bytes were read since something was last written, which would have acknowledged them.
+    unacknowledged: bool,
 }
 
 /// What one read brought.
@@ -52,7 +54,8 @@ impl Session {
     pub(crate) fn new(tls: &Tls, socket: TcpStream) -> Result<Self, rustls::Error> {
         let tls = tls.config().and_then(ServerConnection::new)?;
         // The first bytes may have come already.
-        Ok(Self { tls, socket, first: FirstBytes::default(), readable: true, hung_up: false })
+        let first = FirstBytes::default();
+        Ok(Self { tls, socket, first, readable: true, hung_up: false, unacknowledged: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -117,7 +120,7 @@ impl Session {
         let mut tap = Tap { socket: &self.socket, first: &mut self.first, filled: false };
         match self.tls.read_tls(&mut tap) {
             Ok(0) => return Ok(Received::End),
-            Ok(_) => {}
+            Ok(_) => self.unacknowledged = true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 return Ok(Received::Nothing);
@@ -128,10 +131,12 @@ impl Session {
             }
             Err(_) => return Err(Broken::Network),
         }
-        // A step of the handshake takes so long that more may have come meanwhile.
-        self.readable = tap.filled || self.hung_up || self.tls.is_handshaking();
+        self.readable = tap.filled || self.hung_up;
+        let was_handshaking = self.tls.is_handshaking();
         match self.tls.process_new_packets() {
             Ok(state) => {
+                // To check the client's signature takes so long that its first request may have come meanwhile.
+                self.readable |= was_handshaking && !self.tls.is_handshaking();
                 // After its close_notify the client may do nothing more that the poller would report: the next read says `End`.
                 self.readable |= state.peer_has_closed();
                 match state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 {
@@ -188,7 +193,7 @@ impl Session {
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Records(&self.socket)) {
-                Ok(_) => {}
+                Ok(_) => self.unacknowledged = false,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -230,7 +235,7 @@ impl Session {
 
     /// While handshaking: see [`reactor::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
-        if !self.is_silent() {
+        if self.unacknowledged {
             reactor::acknowledge_at_once(&self.socket);
         }
     }

@@ -9,7 +9,9 @@ use mtls_min::{Body, Request, Response};
 use rcgen::CustomExtension;
 use rustls::StreamOwned;
 
-use crate::support::client::{GET, PATIENCE, TLS13, Tls, config, connect, eventually, exchange, get, read_to_end};
+use crate::support::client::{
+    GET, PATIENCE, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
+};
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_with, trust};
 use crate::support::wire::{SLOW_CLIENTS, client_hello, sent};
@@ -25,7 +27,7 @@ fn d3_costs_before_authorisation_are_bounded() {
     let weight = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![0; 70_000]);
     let heavy = ca.client_with("mallory", |params| params.custom_extensions = vec![weight]);
     let start = Instant::now();
-    for version in crate::support::client::VERSIONS {
+    for version in VERSIONS {
         assert_eq!(get(running.addr, Some(&hundred), version).unwrap().status, 401);
         assert!(get(running.addr, Some(&heavy), version).is_err());
     }
@@ -237,6 +239,34 @@ fn d10_who_is_being_answered_is_not_given_up() {
     // There is, once one of them leaves.
     drop(busy.pop());
     assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
+}
+
+/// A client that leaves Nagle's algorithm on holds its request back until its last flight is acknowledged, and the second half of
+/// its request until the first is. If the system delays that, it is by 40 ms each.
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_that_leave_nagles_algorithm_on_do_not_wait_for_acknowledgements() {
+    let ca = Ca::new("ca");
+    let alice = ca.client("alice");
+    let running = start(trust(&ca));
+    for version in VERSIONS {
+        let took = || {
+            let mut stream = connect(running.addr, config(Some(&alice), version));
+            stream.sock.set_nodelay(false).unwrap();
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+            }
+            let asked = Instant::now();
+            for part in ["GET / HTTP/1.1\r\n", "Host: a\r\n", "\r\n"] {
+                stream.write_all(part.as_bytes()).unwrap();
+                stream.flush().unwrap();
+            }
+            assert_eq!(read_reply(&mut stream).unwrap().status, 200);
+            asked.elapsed()
+        };
+        let quickest = (0..10).map(|_| took()).min().unwrap();
+        assert!(quickest < Duration::from_millis(35), "{quickest:?}");
+    }
 }
 
 /// As much as a thousand frames may need.
