@@ -115,7 +115,7 @@ impl Sending {
             return idle(link, worker);
         }
         // The client will get all of it, unless it has sent bytes that nobody reads: they would make the system reset the connection.
-        match client_is_done && small && link.input.is_empty() && link.session.has_nothing_unread() {
+        match client_is_done && small && link.input.is_empty() && link.session.discard_farewell() {
             true => Stage::Idle.close(),
             false => half_close(link, worker),
         }

@@ -233,6 +233,21 @@ impl Session {
         Received::Bytes
     }
 
+    /// Throws away a last word of the client, such as its close_notify. `true`: the socket holds no unread bytes now, though some
+    /// may be arriving at this moment.
+    pub(crate) fn discard_farewell(&mut self) -> bool {
+        let mut scratch = [0; 256];
+        for _ in 0..2 {
+            match (&self.socket).read(&mut scratch) {
+                Ok(0) => return true,
+                Ok(n) if n < scratch.len() => {}
+                Ok(_) => return false,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+        false
+    }
+
     /// While handshaking: see [`reactor::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
         if self.unacknowledged {

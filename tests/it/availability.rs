@@ -2,7 +2,8 @@
 //! clients do not keep each other out.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use mtls_min::{Body, Request, Response};
@@ -269,6 +270,34 @@ fn clients_that_leave_nagles_algorithm_on_do_not_wait_for_acknowledgements() {
     }
 }
 
+/// Bytes that nobody reads make the system reset a connection that is closed.
+#[test]
+fn a_farewell_that_comes_before_the_last_answer_does_not_destroy_it() {
+    let ca = Ca::new("ca");
+    static ASKED: Barrier = Barrier::new(2);
+    static FAREWELL: Barrier = Barrier::new(2);
+    let handler = |_: &mut Request<'_>| {
+        ASKED.wait();
+        FAREWELL.wait();
+        Response::new("bye".into())
+    };
+    let running = start_with(trust(&ca), |builder| builder, handler);
+    for closes in [false, true] {
+        let mut stream = connect(running.addr, config(Some(&ca.client("alice")), &TLS13));
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        ASKED.wait();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        if closes {
+            stream.sock.shutdown(Shutdown::Write).unwrap();
+        }
+        FAREWELL.wait();
+        assert_eq!(read_reply(&mut stream).unwrap().body, "bye");
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "a close_notify");
+        assert_eq!(stream.sock.read(&mut [0]).unwrap(), 0, "no reset");
+    }
+}
+
 /// As much as a thousand frames may need.
 #[test]
 fn handlers_have_as_much_stack_as_was_asked_for() {
@@ -318,7 +347,7 @@ fn d5_what_is_not_tls_does_no_harm() {
         let mut socket = TcpStream::connect(running.addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let _ = socket.write_all(&input);
-        let _ = socket.shutdown(std::net::Shutdown::Write);
+        let _ = socket.shutdown(Shutdown::Write);
         read_to_end(&mut socket).unwrap();
     }
     assert_eq!(get(running.addr, Some(&alice), &TLS13).unwrap().status, 200);
