@@ -204,22 +204,31 @@ pub(crate) fn natural(content: &[u8]) -> Result<u32, NotDer> {
 /// The content of an OBJECT IDENTIFIER with dots: `2.5.29.15`. If an arc has more than 128 bits, it is shown as `#` and
 /// hexadecimal digits, so that no two have the same text.
 pub(crate) fn dotted(content: &[u8]) -> String {
-    let mut arcs = Vec::new();
+    let mut text = String::new();
     let mut arc: u128 = 0;
     for octet in content {
         let Some(next) = arc.checked_mul(128) else { return hexadecimal(content) };
         arc = next | u128::from(octet & 0x7f);
         if *octet < 0x80 {
-            if arcs.is_empty() {
+            if text.is_empty() {
                 let first = (arc / 40).min(2);
-                arcs.push(first.to_string());
+                push_decimal(first, &mut text);
                 arc -= first * 40;
             }
-            arcs.push(arc.to_string());
+            text.push('.');
+            push_decimal(arc, &mut text);
             arc = 0;
         }
     }
-    arcs.join(".")
+    text
+}
+
+fn push_decimal(number: u128, text: &mut String) {
+    // Each certificate has dozens of arcs, and almost all have one digit.
+    match number {
+        0..=9 => text.push(char::from(b'0' + number as u8)),
+        _ => text.push_str(&number.to_string()),
+    }
 }
 
 /// `#` and hexadecimal digits.

@@ -1,5 +1,7 @@
 //! Names of subjects and issuers: how they are read, and when two are equal (RFC 5280, section 7.1).
 
+use std::mem;
+
 use super::der::{Element, NotDer, Reader, dotted, hexadecimal, tag};
 
 /// The attribute types that have a short name: those of RFC 4514, section 3, and two that are widely used.
@@ -176,15 +178,27 @@ fn text_of(value: Element<'_>) -> Option<String> {
 
 /// RFC 4518, sections 2.2 (with case folding, as RFC 5280, section 7.1 requires) and 2.6.1.
 fn prepared(text: &str) -> String {
-    let mapped: String = text.chars().filter(|c| !is_dropped(*c)).flat_map(mapped).collect();
-    let words: Vec<_> = mapped.split(' ').filter(|word| !word.is_empty()).collect();
-    words.join(" ")
+    let mut prepared = String::with_capacity(text.len());
+    let mut after_blank = false;
+    for c in text.chars().filter(|c| !is_dropped(*c)) {
+        // Every kind of space becomes a space, one between two words.
+        if is_blank(c) {
+            after_blank = !prepared.is_empty();
+            continue;
+        }
+        if mem::take(&mut after_blank) {
+            prepared.push(' ');
+        }
+        match c.is_ascii() {
+            true => prepared.push(c.to_ascii_lowercase()),
+            false => prepared.extend(folded(c)),
+        }
+    }
+    prepared
 }
 
-/// Every kind of space becomes a space, and letters lose their case: `ẞ`, `ß`, `SS` and `ss` are equal, and so are `Σ`, `σ`
-/// and `ς`.
-fn mapped(c: char) -> impl Iterator<Item = char> {
-    let c = if is_blank(c) { ' ' } else { c };
+/// Letters lose their case: `ẞ`, `ß`, `SS` and `ss` are equal, and so are `Σ`, `σ` and `ς`.
+fn folded(c: char) -> impl Iterator<Item = char> {
     // Case folding is the lower case of the upper case, except for the dotless i, which is a letter of its own.
     let keep = (c == 'ı').then_some(c);
     let fold = c.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
@@ -208,7 +222,8 @@ fn is_dropped(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::x509::der::element;
-    use crate::x509::distinguished_name::{exact_form_of, normal_form, read};
+    use crate::x509::distinguished_name::{exact_form_of, folded, is_blank, is_dropped, normal_form, prepared, read};
+    use proptest::prelude::*;
 
     const CN: &[u8] = &[0x55, 4, 3];
     const O: &[u8] = &[0x55, 4, 10];
@@ -240,6 +255,20 @@ mod tests {
         assert_eq!(form(&[&[(CN, 30, b"\0Z\0o\0\xeb")]]), utf8);
         for tag in [18, PRINTABLE, 22, 26] {
             assert_eq!(form(&[&[(CN, tag, b"Example CA")]]), common_name("Example CA"), "tag {tag}");
+        }
+    }
+
+    /// The steps of RFC 4518, one after another.
+    fn prepared_step_by_step(text: &str) -> String {
+        let spaced = text.chars().filter(|c| !is_dropped(*c)).map(|c| if is_blank(c) { ' ' } else { c });
+        let mapped: String = spaced.flat_map(folded).collect();
+        mapped.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_prepared_as_by_the_steps_of_the_rfc(text in "[ \\t\\x00-\\x7f]{0,12}\\PC{0,4}[\u{a0}\u{ad}\u{2003}ßẞΣıİA ]{0,8}.{0,6}") {
+            prop_assert_eq!(prepared(&text), prepared_step_by_step(&text));
         }
     }
 

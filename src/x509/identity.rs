@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
 pub use super::distinguished_name::Attribute;
-use super::distinguished_name::{exact_form_of, normal_form, read};
+use super::distinguished_name::{exact_form_of, normal_form_of, read};
 use super::rfc4514;
 use crate::error::Error;
 use crate::escape::visible;
@@ -258,6 +258,7 @@ impl Identity {
 impl Facts {
     fn of(certificate: &Certificate<'_>) -> Self {
         let subject = read(certificate.subject);
+        let normal_subject = subject.as_deref().map(normal_form_of);
         let exact_subject = subject.as_deref().map(exact_form_of);
         let subject = subject.unwrap_or_default();
         let names = certificate.alternative_names();
@@ -265,7 +266,7 @@ impl Facts {
         Self {
             der: certificate.der.into(),
             subject: rfc4514::write(&subject).into(),
-            normal_subject: normal_form(certificate.subject),
+            normal_subject,
             exact_subject,
             issuer: name_text(certificate.issuer).into(),
             serial: hex(certificate.serial).into(),
