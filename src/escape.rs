@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::byte_set::ByteSet;
+
 /// A value for people to read: control characters and those that change the direction of text are shown as a backslash and two digits, byte by
 /// byte, as in names (RFC 4514, section 2.4).
 pub(crate) fn visible(value: &str) -> String {
@@ -72,42 +74,23 @@ pub(crate) fn shell(word: &str) -> String {
     }
 }
 
-/// For each byte, whether it is a character that stays as it is.
-type Plain = [bool; 256];
+/// Characters that stay as they are; all of them are ASCII.
+const PRINTABLE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~');
+const IN_QUOTES: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').without(b"\"\\");
+const IN_HTML: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').without(b"&<>\"'");
 
-const PRINTABLE: &Plain = &printable_but("");
-const IN_QUOTES: &Plain = &printable_but("\"\\");
-const IN_HTML: &Plain = &printable_but("&<>\"'");
-
-/// The printable characters of ASCII, without some.
-const fn printable_but(special: &str) -> Plain {
-    let mut plain = [false; 256];
-    let mut byte = b' ';
-    while byte <= b'~' {
-        plain[byte as usize] = true;
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < special.len() {
-        plain[special.as_bytes()[at] as usize] = false;
-        at += 1;
-    }
-    plain
-}
-
-fn replaced(value: &str, plain: &Plain, replace: impl Fn(char, &mut String)) -> String {
+fn replaced(value: &str, plain: &ByteSet, replace: impl Fn(char, &mut String)) -> String {
     let mut out = String::with_capacity(value.len());
     push_replacing(value, plain, &mut out, replace);
     out
 }
 
 /// Copies what is plain, in runs, and asks `replace` to write each other character.
-fn push_replacing(value: &str, plain: &Plain, out: &mut String, replace: impl Fn(char, &mut String)) {
+fn push_replacing(value: &str, plain: &ByteSet, out: &mut String, replace: impl Fn(char, &mut String)) {
     let mut rest = value;
     loop {
-        let run = rest.bytes().position(|byte| !plain[usize::from(byte)]).unwrap_or(rest.len());
         // Plain bytes are ASCII, so a character begins behind them.
-        let (copied, other) = rest.split_at(run);
+        let (copied, other) = rest.split_at(plain.run(rest.as_bytes()));
         out.push_str(copied);
         let mut others = other.chars();
         let Some(c) = others.next() else { return };

@@ -66,6 +66,7 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-rs` (the default) or `ring`");
 
+mod byte_set;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

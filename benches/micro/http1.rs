@@ -1,5 +1,8 @@
 //! The HTTP layer of mtls-min, from its own source, for the benchmarks.
 
+#[path = "../../src/byte_set.rs"]
+#[allow(dead_code, reason = "a part of it is measured")]
+mod byte_set;
 #[path = "../../src/http1/mod.rs"]
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "a part of it is measured")]
 mod http1;

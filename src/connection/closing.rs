@@ -38,9 +38,8 @@ impl Stage {
     pub(super) fn halt(self, halt: Halt, link: &mut Link, worker: &Worker<'_>) -> Turn {
         match halt {
             Halt::Wait(interest) => {
-                // The client may wait for its last flight to be acknowledged before it sends more. Between requests the answer
-                // acknowledges.
-                if interest == Interest::Readable && matches!(self, Stage::Handshake | Stage::Head(_)) {
+                // The client may wait for what it sent to be acknowledged before it sends the rest.
+                if interest == Interest::Readable {
                     link.session.acknowledge_at_once();
                 }
                 self.wait(interest)

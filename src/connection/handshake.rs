@@ -13,6 +13,8 @@ pub(super) fn shake_hands(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         ControlFlow::Continue(false) => Stage::Handshake.go_on(),
         ControlFlow::Continue(true) => {
             link.identify(worker);
+            // To check signatures took its time.
+            worker.look_at_the_clocks();
             Stage::Head(HeadParser::default()).enter(link, worker).go_on()
         }
         ControlFlow::Break(halt) => Stage::Handshake.halt(halt, link, worker),

@@ -1,7 +1,7 @@
 //! What header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
 
-use super::byte_set::ByteSet;
 use super::error::HttpError;
+use crate::byte_set::ByteSet;
 
 /// The characters of a token. Methods, field names and codings are tokens.
 pub(super) const TOKEN: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"!#$%&'*+-.^_`|~");

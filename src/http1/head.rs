@@ -1,6 +1,6 @@
 //! The head of a request: request line and fields (RFC 9112, sections 2 to 5).
 //!
-//! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, byte by byte in
+//! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, in
 //! the order of arrival, so that the answer is the same however the bytes were split.
 
 use std::mem::MaybeUninit;
@@ -9,11 +9,11 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderV
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
-use super::byte_set::ByteSet;
 use super::error::HttpError;
 use super::fields::{Sole, TOKEN, VALUE, check_field_line, members};
 use super::framing::{self, Framing};
 use super::target::{self, Authority};
+use crate::byte_set::ByteSet;
 
 /// How large a head may be.
 #[derive(Debug, Clone)]

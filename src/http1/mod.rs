@@ -4,7 +4,6 @@
 //! two programs read differently.
 
 mod body;
-mod byte_set;
 pub(crate) mod chunked;
 mod error;
 mod fields;

@@ -74,7 +74,7 @@ pub(crate) fn write_head(
     write_field("date", context.date.as_bytes(), out);
     if let Some(length) = content_length(parts.status, body, announced, context) {
         out.extend_from_slice(b"content-length: ");
-        write_number(length, out);
+        out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     if transfer == Transfer::Chunked || (context.head_request && would_be_chunked(parts.status, body, context)) {
@@ -147,12 +147,4 @@ fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
-}
-
-/// In decimal digits.
-fn write_number(number: u64, out: &mut Vec<u8>) {
-    if number >= 10 {
-        write_number(number / 10, out);
-    }
-    out.push(b'0' + (number % 10) as u8);
 }

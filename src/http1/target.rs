@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 use http::Method;
 use http::uri::{PathAndQuery, Uri};
 
-use super::byte_set::ByteSet;
 use super::error::HttpError;
+use crate::byte_set::ByteSet;
 
 /// A target that was read.
 pub(super) struct Target<'t> {

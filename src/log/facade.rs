@@ -29,7 +29,7 @@ impl Observer for Facade {
     fn request(&self, access: &Access<'_>) {
         let level = if access.refusal().is_some() { Level::Warn } else { Level::Info };
         if ::log::log_enabled!(target: ACCESS, level) {
-            let line = alone(|lines| access::line(Format::Text.into(), access, &LeftOut::default(), lines));
+            let line = alone(access::line(Format::Text.into(), access, &LeftOut::default()));
             ::log::log!(target: ACCESS, level, "{}", after(&line, " "));
         }
     }

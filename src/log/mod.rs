@@ -166,7 +166,7 @@ impl Observer for AccessLog {
         if let Some(requests) = log.requests()
             && let Some(left_out) = log.turn(access::stranger(access), access.request_id)
         {
-            requests.line(|lines| access::line(log.style, access, &left_out, lines));
+            requests.line(access::line(log.style, access, &left_out));
         }
     }
 

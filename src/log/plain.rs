@@ -17,15 +17,7 @@ impl Plain for &str {
 
 impl Plain for u64 {
     fn push(self, out: &mut String) {
-        // Most numbers have at most three digits.
-        if self >= 1000 {
-            (self / 1000).push(out);
-        }
-        for unit in [100, 10, 1] {
-            if self >= unit || unit == 1 {
-                out.push(char::from(b'0' + (self / unit % 10) as u8));
-            }
-        }
+        out.push_str(itoa::Buffer::new().format(self));
     }
 }
 

@@ -135,7 +135,7 @@ impl LineWriter {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is consistent at any moment: whole lines only.
+        // The state is consistent at any moment: whole lines only, since what makes them does not panic.
         lock(&self.state)
     }
 

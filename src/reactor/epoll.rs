@@ -93,8 +93,9 @@ const HUNG_UP: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(Event
 
 /// Acknowledges at once what was just received, instead of after a delay of up to 40 ms.
 ///
-/// A client without TCP_NODELAY holds its request back until the flight with its certificate is acknowledged, and in TLS 1.3
-/// the server has nothing to send that would carry the acknowledgement. The kernel resets the option, so it is set each time.
+/// A client without TCP_NODELAY holds back what does not fill a packet until all that it sent before is acknowledged: its request
+/// until its flight is, in TLS 1.3, and the second part of a record until the first is. The server has nothing to send then that
+/// would carry the acknowledgement. The kernel resets the option, so it is set each time.
 pub(crate) fn acknowledge_at_once(socket: impl AsFd) {
     // A failure costs only time.
     let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);

@@ -248,7 +248,7 @@ impl Session {
         false
     }
 
-    /// While handshaking: see [`reactor::acknowledge_at_once`].
+    /// Unless something was written since, which acknowledged it: see [`reactor::acknowledge_at_once`].
     pub(crate) fn acknowledge_at_once(&self) {
         if self.unacknowledged {
             reactor::acknowledge_at_once(&self.socket);

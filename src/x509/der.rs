@@ -212,23 +212,15 @@ pub(crate) fn dotted(content: &[u8]) -> String {
         if *octet < 0x80 {
             if text.is_empty() {
                 let first = (arc / 40).min(2);
-                push_decimal(first, &mut text);
+                text.push_str(itoa::Buffer::new().format(first));
                 arc -= first * 40;
             }
             text.push('.');
-            push_decimal(arc, &mut text);
+            text.push_str(itoa::Buffer::new().format(arc));
             arc = 0;
         }
     }
     text
-}
-
-fn push_decimal(number: u128, text: &mut String) {
-    // Each certificate has dozens of arcs, and almost all have one digit.
-    match number {
-        0..=9 => text.push(char::from(b'0' + number as u8)),
-        _ => text.push_str(&number.to_string()),
-    }
 }
 
 /// `#` and hexadecimal digits.

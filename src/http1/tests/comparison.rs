@@ -1,4 +1,4 @@
-//! Heads are read as they were before there were tables and runs: the same ones, with the same meaning, and the others refused
+//! Heads are read as in the plainest way: the same ones, with the same meaning, and the others refused
 //! for the same reason.
 
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! How heads were read before there were tables and runs: byte by byte, and one question at a time. `comparison.rs` has both
-//! read the same bytes. What both ways do alike is not repeated.
+//! The plainest way to read a head: byte by byte, and one question at a time. `comparison.rs` has it read the same bytes as the
+//! quick way. What both do alike is not repeated.
 
 use std::net::Ipv6Addr;
 

@@ -1,24 +1,24 @@
 //! Which bytes may stand where: one look into a table for each.
 
 /// A set of bytes.
-pub(super) struct ByteSet([bool; 256]);
+pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
-    pub(super) const EMPTY: Self = Self([false; 256]);
+    pub(crate) const EMPTY: Self = Self([false; 256]);
 
     /// `ALPHA` and `DIGIT` (RFC 5234, appendix B.1).
-    pub(super) const ALPHANUMERIC: Self = Self::EMPTY.with_all(b'0', b'9').with_all(b'A', b'Z').with_all(b'a', b'z');
+    pub(crate) const ALPHANUMERIC: Self = Self::EMPTY.with_all(b'0', b'9').with_all(b'A', b'Z').with_all(b'a', b'z');
 
-    pub(super) const fn with(self, bytes: &[u8]) -> Self {
+    pub(crate) const fn with(self, bytes: &[u8]) -> Self {
         self.set(bytes, true)
     }
 
-    pub(super) const fn without(self, bytes: &[u8]) -> Self {
+    pub(crate) const fn without(self, bytes: &[u8]) -> Self {
         self.set(bytes, false)
     }
 
     /// With all bytes from `first` to `last`.
-    pub(super) const fn with_all(mut self, first: u8, last: u8) -> Self {
+    pub(crate) const fn with_all(mut self, first: u8, last: u8) -> Self {
         let mut at = first as usize;
         while at <= last as usize {
             self.0[at] = true;
@@ -36,12 +36,12 @@ impl ByteSet {
         self
     }
 
-    pub(super) fn contains(&self, byte: u8) -> bool {
+    pub(crate) fn contains(&self, byte: u8) -> bool {
         self.0[usize::from(byte)]
     }
 
     /// How many bytes of this set come first.
-    pub(super) fn run(&self, bytes: &[u8]) -> usize {
+    pub(crate) fn run(&self, bytes: &[u8]) -> usize {
         let mut length = 0;
         // Eight at a time, with one question for all of them; then those that are left.
         while let Some(eight) = bytes[length..].first_chunk::<8>()
@@ -55,7 +55,7 @@ impl ByteSet {
         length
     }
 
-    pub(super) fn contains_all(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn contains_all(&self, bytes: &[u8]) -> bool {
         self.run(bytes) == bytes.len()
     }
 }
