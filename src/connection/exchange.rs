@@ -53,7 +53,7 @@ pub(super) fn call_with_upload(
         return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker);
     }
     // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
-    // found. (A client that waits for 100 Continue may never send it.)
+    // found. (A client that waits for 100 Continue may never send it.) What has arrived behind the body is taken too.
     if has_body {
         link.take_plaintext();
     }
@@ -82,13 +82,9 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mu
     let status = why.code().status();
     let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
     let page = context.refusal_page.as_ref();
+    let respond = || refusal::respond(page, &refused);
     // The application's page should not block, but might.
-    let blocking = page.map(|_| context.concurrency.blocking(since.instant));
-    let (response, failure) = refusal::respond(page, &refused);
-    if let Some(blocking) = blocking {
-        worker.time_has_passed();
-        blocking.end(worker.now.instant);
-    }
+    let (response, failure) = if page.is_some() { worker.may_block(respond) } else { respond() };
     if let Some(reason) = failure {
         context.observer.event(&Event::RefusalPageFailed { remote: link.remote, reason: &reason });
     }
@@ -134,14 +130,12 @@ pub(super) fn answer(
 fn call(asked: &Asked, remote: SocketAddr, tls: TlsVersion, body: &mut dyn Read, worker: &mut Worker<'_>) -> Response {
     let context = worker.context;
     let mut request = Request { parts: &asked.parts, verdict: &asked.verdict, remote, tls, body };
-    let blocking = context.concurrency.blocking(worker.now.instant);
-    let response = caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
-        context.observer.event(&Event::Panicked { remote, message: &message });
-        pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
-    });
-    worker.time_has_passed();
-    blocking.end(worker.now.instant);
-    response
+    worker.may_block(|| {
+        caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
+            context.observer.event(&Event::Panicked { remote, message: &message });
+            pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
+        })
+    })
 }
 
 /// The answer to a request whose body could not be read, and the reason for the log.

@@ -31,7 +31,7 @@ pub(super) struct Sending {
 
 /// A request, for the response and for the log.
 pub(super) struct Asked {
-    /// When its head was there.
+    /// When its connection was taken up to read the end of its head.
     pub(super) since: Moment,
     pub(super) parts: Box<http::request::Parts>,
     pub(super) keep_alive: bool,
@@ -52,12 +52,15 @@ impl Sending {
     pub(super) fn send(mut self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         let context = worker.context;
         let begun = worker.now.instant;
-        let blocking = self.answer.has_reader().then(|| context.concurrency.blocking(begun));
-        let advanced = self.answer.advance(&mut link.session, !self.keep);
-        worker.time_has_passed();
-        if let Some(blocking) = blocking {
-            blocking.end(worker.now.instant);
-        }
+        let has_reader = self.answer.has_reader();
+        let mut advance = || self.answer.advance(&mut link.session, !self.keep);
+        let advanced = if has_reader {
+            worker.may_block(advance)
+        } else {
+            let advanced = advance();
+            worker.time_has_passed();
+            advanced
+        };
         match advanced {
             Ok(Progress::Blocked | Progress::Paused) => {
                 // The body's reader may have taken its time.
@@ -88,7 +91,7 @@ impl Sending {
                     }
                 };
                 self.log(Some(&note), link, worker);
-                Stage::Answer(Box::new(self)).close()
+                Stage::Idle.close()
             }
         }
     }

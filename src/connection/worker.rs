@@ -49,6 +49,15 @@ impl<'c> Worker<'c> {
         self.now = self.now.later();
     }
 
+    /// Does what may block, such as code of the application; another worker may take this one's place meanwhile.
+    pub(super) fn may_block<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        let blocking = self.context.concurrency.blocking(self.now.instant);
+        let done = work();
+        self.time_has_passed();
+        blocking.end(self.now.instant);
+        done
+    }
+
     /// The value of `Date` as of now (RFC 9110, section 6.6.1).
     pub(super) fn date(&mut self) -> &str {
         self.date.at(self.now.time)
