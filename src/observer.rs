@@ -36,7 +36,7 @@ impl Observer for Silent {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Access<'a> {
-    /// When the head of the request was complete.
+    /// When the server began to read the end of the head of the request.
     pub time: SystemTime,
     /// The client's address.
     pub remote: SocketAddr,
@@ -50,7 +50,7 @@ pub struct Access<'a> {
     pub status: u16,
     /// Bytes of the response handed to TLS, head included.
     pub bytes: u64,
-    /// From the complete head of the request to the last byte handed to the system.
+    /// From then to the last byte handed to the system.
     pub duration: Duration,
     /// The verdict on the client. Even if it is a refusal, the request may have been served: see [`refusal`](Self::refusal).
     pub verdict: &'a Verdict,
