@@ -1,6 +1,7 @@
 //! Which bytes may stand where: one look into a table for each.
 
 /// A set of bytes.
+#[derive(Clone, Copy)]
 pub(crate) struct ByteSet([bool; 256]);
 
 impl ByteSet {
@@ -8,6 +9,9 @@ impl ByteSet {
 
     /// `ALPHA` and `DIGIT` (RFC 5234, appendix B.1).
     pub(crate) const ALPHANUMERIC: Self = Self::EMPTY.with_all(b'0', b'9').with_all(b'A', b'Z').with_all(b'a', b'z');
+
+    /// `SP` and `VCHAR` (RFC 5234, appendix B.1).
+    pub(crate) const PRINTABLE: Self = Self::EMPTY.with_all(b' ', b'~');
 
     pub(crate) const fn with(self, bytes: &[u8]) -> Self {
         self.set(bytes, true)

@@ -67,17 +67,17 @@ pub(crate) fn html(value: &str) -> String {
 /// One word of a POSIX shell.
 #[cfg(feature = "cli")]
 pub(crate) fn shell(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
-    match !word.is_empty() && word.bytes().all(plain) {
+    const PLAIN: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"/._-+,:@%=");
+    match !word.is_empty() && PLAIN.contains_all(word.as_bytes()) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
 /// Characters that stay as they are; all of them are ASCII.
-const PRINTABLE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~');
-const IN_QUOTES: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').without(b"\"\\");
-const IN_HTML: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').without(b"&<>\"'");
+const PRINTABLE: &ByteSet = &ByteSet::PRINTABLE;
+const IN_QUOTES: &ByteSet = &ByteSet::PRINTABLE.without(b"\"\\");
+const IN_HTML: &ByteSet = &ByteSet::PRINTABLE.without(b"&<>\"'");
 
 fn replaced(value: &str, plain: &ByteSet, replace: impl Fn(char, &mut String)) -> String {
     let mut out = String::with_capacity(value.len());

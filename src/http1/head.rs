@@ -32,6 +32,13 @@ impl Default for HeadLimits {
     }
 }
 
+impl HeadLimits {
+    /// No request line that is longer can be acceptable: method, target and version are looked at one by one once it is complete.
+    fn max_unfinished_request_line(&self) -> usize {
+        self.max_target + LONGEST_METHOD
+    }
+}
+
 /// There is room on the stack for this many fields.
 pub(super) const MOST_FIELDS: usize = 100;
 
@@ -120,7 +127,7 @@ impl HeadParser {
                         self.lines += 1;
                     }
                 }
-            } else if self.lines == 0 && at - self.line > limits.max_target + LONGEST_METHOD {
+            } else if self.lines == 0 && at - self.line > limits.max_unfinished_request_line() {
                 // The request line is not complete, but too long already.
                 return Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long"));
             }
@@ -131,7 +138,7 @@ impl HeadParser {
     /// may be a carriage return: what has to follow it is looked at next.
     fn pass_over_text(&mut self, received: &[u8], limits: &HeadLimits) {
         let (text, limit) = match self.lines {
-            0 => (ASCII_VALUE, self.line + limits.max_target + LONGEST_METHOD),
+            0 => (ASCII_VALUE, self.line + limits.max_unfinished_request_line()),
             _ => (VALUE, limits.max_head),
         };
         let end = limit.min(limits.max_head).min(received.len());
@@ -143,7 +150,7 @@ impl HeadParser {
 }
 
 /// What may stand in a request line.
-const ASCII_VALUE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', b'~').with(b"\t");
+const ASCII_VALUE: &ByteSet = &ByteSet::PRINTABLE.with(b"\t");
 
 /// A method is no longer than this; the longest registered one has 17 letters.
 pub(super) const LONGEST_METHOD: usize = 32;

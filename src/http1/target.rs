@@ -43,6 +43,7 @@ pub(super) fn parse<'t>(method: &Method, target: &'t [u8]) -> Result<Target<'t>,
         _ => Cow::Owned([b"/", rest].concat()),
     };
     let path_and_query = match &*normalise(&rest)? {
+        // The usual one, without an allocation.
         b"/" => Ok(PathAndQuery::from_static("/")),
         normal => PathAndQuery::try_from(normal),
     };
@@ -218,7 +219,7 @@ pub(super) fn decode(after_percent: &[u8]) -> Result<(u8, &[u8]), HttpError> {
 pub(super) const NAME: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"-._~").with(b"!$&'()*+,;=");
 
 /// `pchar` without `pct-encoded`, and `/` (RFC 3986, section 3.3).
-pub(super) const PATH: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"-._~").with(b"!$&'()*+,;=").with(b":@/");
+pub(super) const PATH: &ByteSet = &NAME.with(b":@/");
 
 /// What stays in a query as it is.
 pub(super) const QUERY: &ByteSet = &ByteSet::EMPTY.with_all(b'!', b'~').without(b"#\"<>");
