@@ -225,7 +225,7 @@ impl Log {
 
     /// Each of them once. The events come last, since one may say that requests cannot be written.
     fn writers(&self) -> impl Iterator<Item = &LineWriter> {
-        let own = self.requests().filter(|_| matches!(self.requests, Requests::To(_)));
+        let own = if let Requests::To(writer) = &self.requests { Some(writer) } else { None };
         own.into_iter().chain([&self.events])
     }
 
@@ -239,9 +239,10 @@ impl Log {
     fn write_counts(&self, counts: &[(Key, LeftOut)]) {
         let now = SystemTime::now();
         for (key, left_out) in counts {
-            match self.requests().filter(|_| key.kind.is_request) {
-                Some(requests) => requests.line(|lines| access::left_out(self.style, now, key, left_out, lines)),
-                None => self.events.line(|lines| events::left_out(self.style, now, key, left_out, lines)),
+            if !key.kind.is_request {
+                self.events.line(|lines| events::left_out(self.style, now, key, left_out, lines));
+            } else if let Some(requests) = self.requests() {
+                requests.line(|lines| access::left_out(self.style, now, key, left_out, lines));
             }
         }
     }
