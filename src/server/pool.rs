@@ -219,10 +219,11 @@ impl Pool {
             && matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
         let (link, token) = (&mut connection.link, token.as_u64());
         let socket = &link.session;
+        let watched = |is_watched| if is_watched { Polled::Watched } else { Polled::Armed };
         link.polled = match (link.polled, is_client_quiet) {
             (Polled::Watched, true) => Polled::Watched,
-            (Polled::Never, true) if self.poller.add_watched(socket, token)? => Polled::Watched,
-            (Polled::Never, true) => Polled::Armed,
+            (Polled::Never, true) => watched(self.poller.add_watched(socket, token)?),
+            (Polled::Armed, true) => watched(self.poller.watch(socket, token)?),
             (Polled::Never, false) => {
                 self.poller.add(socket, token)?;
                 if interest == Interest::Writable {
@@ -230,9 +231,7 @@ impl Pool {
                 }
                 Polled::Armed
             }
-            (_, true) if self.poller.watch(socket, token)? => Polled::Watched,
-            (_, true) => Polled::Armed,
-            (_, false) => {
+            (Polled::Watched | Polled::Armed, false) => {
                 self.poller.arm(socket, token, interest)?;
                 Polled::Armed
             }
