@@ -1,9 +1,9 @@
 """The measurements. Each starts the servers it compares, asks them in turn, round by round, and notes what the kernel's
 accounting and the clients say."""
-import json, statistics, subprocess, sys, threading
+import json, statistics, subprocess, threading
 
 from . import counting
-from .machine import PEERS, SMALLEST, OURS, say
+from .machine import PEERS, SMALLEST, OURS, fail, say
 from .servers import (ALL, BODIES, EACH, HYPER, MTLS_MIN, NGINX_PEER, NGINX_QUIET, QUIET, RESUMING, SMALL,
                       HAPROXY_PEER, Peer, Server, free_port, ours)
 from .trust import CLIENTS, authorised_clients, policy, revocation_list
@@ -49,7 +49,7 @@ def load(*words, may_fail=False):
     command = [str(PEERS / "load"), *map(str, words)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if ran.returncode and not may_fail:
-        sys.exit(f"compare: {' '.join(command)} failed: {ran.stderr}")
+        fail(f"{' '.join(command)} failed: {ran.stderr}")
     return None if ran.returncode else json.loads(ran.stdout)
 
 
@@ -59,9 +59,9 @@ def handshakes_with(server, keys, number, clients, *options):
     seen = load("handshakes", server.address, keys, number, clients, *options)
     figures = figures_of(seen, server.cpu() - before)
     if seen["unauthorised" if "stranger" in options else "ok"] != number and server.peer.asks_for_certificates:
-        sys.exit(f"compare: {server.peer.name} did not answer as it should: {seen}")
+        fail(f"{server.peer.name} did not answer as it should: {seen}")
     if seen["tickets"] and not server.peer.tickets:
-        sys.exit(f"compare: {server.peer.name} hands out tickets: {seen}")
+        fail(f"{server.peer.name} hands out tickets: {seen}")
     return figures
 
 
@@ -156,7 +156,7 @@ class Held:
         line = self.process.stdout.readline()
         if not line:
             self.watchdog.cancel()
-            sys.exit(f"compare: {self.server.peer.name}: the load generator ended early")
+            fail(f"{self.server.peer.name}: the load generator ended early")
         return line.strip()
 
     def close(self):
@@ -181,7 +181,7 @@ def resumed(bench):
         held.close()
         # One that comes before the ticket of the one before it is not, with Caddy, which gives one at a time.
         if held.seen["resumed"] < 0.95 * number:
-            sys.exit(f"compare: {server.peer.name}: only {held.seen['resumed']} of {number} handshakes were resumed")
+            fail(f"{server.peer.name}: only {held.seen['resumed']} of {number} handshakes were resumed")
         return figures
     with_servers(bench, RESUMING, "P-256", lambda servers: alternate(bench, "resumed handshake", servers, measure))
 

@@ -1,6 +1,7 @@
 """What a server does for one operation, counted, not timed: the difference between a run with many and a run with few."""
-import re, subprocess, sys, threading
+import re, subprocess, threading
 
+from .machine import fail
 from .servers import Peer, Server
 
 FEW, MANY = 200, 1200
@@ -37,7 +38,7 @@ def counted(peer, keys, work, tool, pattern, visit, times=3):
         with Server(under, keys, work) as server:
             visit(server, operations)
         text = result.read_text() if result.exists() else ""
-        found = re.search(pattern, text) or sys.exit(f"{peer.name}: {tool(result)[0]} counted nothing: {text}")
+        found = re.search(pattern, text) or fail(f"{peer.name}: {tool(result)[0]} counted nothing: {text}")
         return int(found[1].replace(",", ""))
 
     few, many = (min(run(operations) for _ in range(times)) for operations in [FEW, MANY])
@@ -61,10 +62,10 @@ def ask(server, requests):
             while not received.endswith(ANSWER):
                 some = client.stdout.read1(65536)
                 if not some:
-                    sys.exit(f"{server.peer.name}: request {number} of {requests} got no answer, but {received!r}")
+                    fail(f"{server.peer.name}: request {number} of {requests} got no answer, but {received!r}")
                 received += some
     except BrokenPipeError:
-        sys.exit(f"{server.peer.name}: closed before request {number} of {requests}")
+        fail(f"{server.peer.name}: closed before request {number} of {requests}")
     finally:
         watchdog.cancel()
         client.kill()

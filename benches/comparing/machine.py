@@ -1,6 +1,7 @@
 """The machine: what has to be installed and built, and the versions of it."""
 import os, pathlib, platform, re, resource, shutil, subprocess, sys
 
+PROGRAM = pathlib.Path(sys.argv[0]).name
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PEERS = ROOT / "benches/peers/target/release"
 OURS = ROOT / "target/release/mtls-min"
@@ -18,7 +19,7 @@ def prepare():
     say("building")
     # Debian's package of express does not go with a node that is not Debian's.
     if subprocess.run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=EXPRESS).returncode:
-        sys.exit("compare: npm cannot install express")
+        fail("npm cannot install express")
     cargo("build", "--release")
     cargo("build", "--release", "--manifest-path", str(ROOT / "benches/peers/Cargo.toml"))
     cargo("smallest", "--target", TARGET)
@@ -35,7 +36,7 @@ def install(*programs):
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in [["apt-get", "update", "-qq"], install]:
         if not shutil.which("apt-get") or subprocess.run(command, env=environment, stdout=subprocess.DEVNULL).returncode:
-            sys.exit(f"compare: install these first: {' '.join(missing)}")
+            fail(f"install these first: {' '.join(missing)}")
     # What the packages start by themselves is not what is measured.
     for service in {"nginx", "haproxy", "caddy"} & set(missing):
         subprocess.run(["service", service, "stop"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -44,7 +45,7 @@ def install(*programs):
 def cargo(*arguments):
     command = ["cargo", *arguments, "--locked", "--quiet"]
     if subprocess.run(command, cwd=ROOT).returncode:
-        sys.exit(f"compare: {' '.join(command)} failed")
+        fail(f"{' '.join(command)} failed")
 
 
 def versions():
@@ -78,4 +79,8 @@ def processor():
 
 
 def say(text):
-    print(f"compare: {text}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM}: {text}", file=sys.stderr, flush=True)
+
+
+def fail(text):
+    sys.exit(f"{PROGRAM}: {text}")

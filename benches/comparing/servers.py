@@ -1,9 +1,9 @@
 """The servers: each with the same certificates, the same answers, and 401 for who shows no valid certificate, if it can. The
 cipher suite and the key exchange are the choice of the client, which offers one. Session tickets are off where sessions are not
 resumed; OpenSSL, which sends two even if it is told by the old switch to send none, has another one."""
-import json, os, pathlib, re, signal, socket, subprocess, sys, time
+import json, os, pathlib, re, signal, socket, subprocess, time
 
-from .machine import EXPRESS, OURS, PEERS, SMALLEST
+from .machine import EXPRESS, OURS, PEERS, SMALLEST, fail
 
 # Below those that the kernel gives to clients.
 PORTS = iter(range(20_000, 32_000))
@@ -184,7 +184,7 @@ class Server:
         while not self.listens():
             if time.monotonic() - begun > 60 or self.process.poll() is not None:
                 self.log.seek(0)
-                sys.exit(f"{self.peer.name} did not start: {' '.join(self.arguments)}\n{self.log.read()}")
+                fail(f"{self.peer.name} did not start: {' '.join(self.arguments)}\n{self.log.read()}")
             time.sleep(0.005)
         self.started_after = time.monotonic() - begun
 
@@ -244,4 +244,4 @@ def free_port():
                 return port
             except OSError:
                 continue
-    sys.exit("compare: no port is free")
+    fail("no port is free")
