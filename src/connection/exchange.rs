@@ -167,8 +167,11 @@ impl Written {
         let (parts, Body(content)) = response.into_parts();
         let length = match &content {
             Content::Bytes(bytes) => BodyLength::Known(bytes.len() as u64),
-            Content::Reader { length: Some(length), .. } => BodyLength::Known(*length),
-            Content::Reader { length: None, .. } => BodyLength::Unknown,
+            Content::Reader { length: Some(length), .. } | Content::Arriving { length: Some(length), .. } => {
+                BodyLength::Known(*length)
+            }
+            Content::Reader { length: None, .. } | Content::Arriving { length: None, .. } => BodyLength::Unknown,
+            Content::Awaited(_) | Content::Tunnel(_) => BodyLength::Known(0),
         };
         let mut head = worker.output.take();
         let response_context = ResponseContext {

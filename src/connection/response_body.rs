@@ -70,7 +70,9 @@ impl Answer {
     /// `head` is the serialised head, `transfer` how the body goes with it.
     pub(crate) fn new(mut head: Vec<u8>, body: Content, transfer: Transfer) -> Self {
         let rest = match (body, transfer) {
-            (_, Transfer::None) => Rest::Nothing,
+            (_, Transfer::None) | (Content::Awaited(_) | Content::Arriving { .. } | Content::Tunnel(_), _) => {
+                Rest::Nothing
+            }
             (Content::Bytes(bytes), _) if bytes.len() <= SMALL => {
                 head.extend_from_slice(&bytes);
                 Rest::Nothing

@@ -5,6 +5,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::upstream::{Arriving, Awaited, Tunnel};
+
 /// The body of a response: bytes in memory, or something to read from.
 ///
 /// ```
@@ -18,7 +20,19 @@ pub struct Body(pub(crate) Content);
 
 pub(crate) enum Content {
     Bytes(Cow<'static, [u8]>),
-    Reader { reader: Box<dyn Read + Send>, length: Option<u64> },
+    Reader {
+        reader: Box<dyn Read + Send>,
+        length: Option<u64>,
+    },
+    /// The whole response is still to come. Fields that the handler sets meanwhile are set in it.
+    Awaited(Box<dyn Awaited>),
+    /// It arrives on a socket.
+    Arriving {
+        body: Box<dyn Arriving>,
+        length: Option<u64>,
+    },
+    /// Behind the head of a `101 Switching Protocols`.
+    Tunnel(Box<Tunnel>),
 }
 
 impl Default for Content {
@@ -77,6 +91,9 @@ impl fmt::Debug for Body {
             Content::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Content::Reader { length: Some(length), .. } => write!(f, "Body(reader of {length} bytes)"),
             Content::Reader { length: None, .. } => f.write_str("Body(reader)"),
+            Content::Awaited(_) => f.write_str("Body(awaited)"),
+            Content::Arriving { .. } => f.write_str("Body(arriving)"),
+            Content::Tunnel(_) => f.write_str("Body(tunnel)"),
         }
     }
 }
