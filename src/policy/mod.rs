@@ -151,8 +151,24 @@ impl Policy {
     }
 
     /// What this policy says about a request; `identity` if the client's certificate is valid.
+    ///
+    /// Some applications take `/admin;x` for `/admin`, others for another path (RFC 3986, section 3.3). So a path with semicolons
+    /// is looked up as it is and also without what follows them, and both have to allow the request.
     pub fn permission<'a>(&'a self, method: &Method, path: &'a str, identity: Option<&'a Identity>) -> Permission<'a> {
-        let (who, place) = match self.line(method, path) {
+        let as_it_is = self.permission_by(self.line(method, path), path, identity);
+        match without_parameters(path) {
+            Some(plain) => as_it_is.and(self.permission_by(self.line(method, &plain), path, identity)),
+            None => as_it_is,
+        }
+    }
+
+    fn permission_by<'a>(
+        &'a self,
+        line: Option<&'a Line>,
+        path: &'a str,
+        identity: Option<&'a Identity>,
+    ) -> Permission<'a> {
+        let (who, place) = match line {
             Some(line) => (Some(&line.who), line.place.as_str()),
             None => (self.everywhere.as_ref(), self.place_of_everywhere),
         };
@@ -248,6 +264,12 @@ impl Policy {
     }
 }
 
+/// The path without the parameters of its segments, if it has any.
+fn without_parameters(path: &str) -> Option<String> {
+    let name = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
+    path.contains(';').then(|| path.split('/').map(name).collect::<Vec<_>>().join("/"))
+}
+
 fn of_method<'l>(lines: &'l [Line], method: &Method) -> Option<&'l Line> {
     let of = |method: Option<&Method>| lines.iter().find(|line| line.method.as_ref() == method);
     // Whoever may GET may also HEAD (RFC 9110, section 9.3.2).
@@ -297,6 +319,37 @@ mod tests {
             ("HEAD /m", "7"),
         ] {
             assert_eq!(place(&policy, request), line, "{request}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_parameters_is_allowed_only_if_it_is_with_and_without_them() {
+        let policy = Policy::parse("/ anyone\n/admin any\n/open;x any\n/a anyone\n/a/b any\n", "p").unwrap();
+        for (path, is_for_anyone) in [
+            ("/x;y", true),
+            ("/admin;x", false),
+            ("/admin;x/y", false),
+            ("/admin;", false),
+            ("/admin/y;x", false),
+            ("/adminx;y", true),
+            ("/open", true),
+            ("/open;x", false),
+            ("/open;x/y", false),
+            ("/a;1/b", false),
+            ("/a;1/b;2", false),
+            ("/a;1/c;2", true),
+        ] {
+            let permission = policy.permission(&Method::GET, path, None);
+            assert_eq!(matches!(permission, Permission::Anyone), is_for_anyone, "{path}");
+        }
+        let some = Policy::parse("/a any\n/b;c any\n", "p").unwrap();
+        let client = authority("a", &key());
+        for (path, said) in [
+            ("/a/x;y", "any, p, line 1"),
+            ("/b;c", "no line of the policy is for /b;c"),
+            ("/a;x", "no line of the policy is for /a;x"),
+        ] {
+            assert_eq!(some.permission(&Method::GET, path, Some(&client)).to_string(), said, "{path}");
         }
     }
 

@@ -53,6 +53,16 @@ impl<'a> Permission<'a> {
     pub(super) fn denied(ground: Ground<'a>) -> Self {
         Self::Denied(Grounds(ground))
     }
+
+    /// The one that allows less.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (&self, &other) {
+            (Self::Denied(_), _)
+            | (Self::Granted(_), Self::Anyone | Self::Granted(_))
+            | (Self::Anyone, Self::Anyone) => self,
+            (_, Self::Denied(_)) | (Self::Anyone, Self::Granted(_)) => other,
+        }
+    }
 }
 
 impl fmt::Display for Permission<'_> {

@@ -102,6 +102,10 @@ fn h5_there_is_no_way_around_a_rule_by_spelling_a_path_differently() {
         "/admin%2f",
         "/admin%2Fx",
         "/admin?x",
+        "/admin;x",
+        "/admin%3bx",
+        "/admin;/x",
+        "/u;y/@admin+x;z",
         "https://localhost/admin",
         "https://localhost//admin",
     ] {
