@@ -4,11 +4,14 @@ import json, statistics, subprocess, threading
 
 from . import counting
 from .machine import PEERS, SMALLEST, OURS, fail, say
-from .servers import (ALL, BODIES, EACH, HYPER, MTLS_MIN, NGINX_PEER, NGINX_QUIET, QUIET, RESUMING, SMALL,
-                      HAPROXY_PEER, Peer, Server, free_port, ours)
+from .servers import (ALL, APPLICATION_PEER, BODIES, EACH, HYPER, MTLS_MIN, NGINX_PEER, NGINX_QUIET, QUIET, RESUMING, SMALL,
+                      HAPROXY_PEER, Peer, Server, forwarding, free_port, ours, serving)
 from .trust import CLIENTS, authorised_clients, policy, revocation_list
 
 MEGABYTES_16 = 16_000_000
+
+# Of the files, each named after its own.
+SIZES = [10_000, 1_000_000, MEGABYTES_16, 100_000_000]
 
 ASKING = [peer for peer in ALL if peer.asks_for_certificates]
 
@@ -234,6 +237,39 @@ def bodies(bench):
             bench.note(f"body {direction}, 16 MB", None, "AES-128-GCM alone", mb_per_cpu_s=seen["bytes"] / 1e6 / seen["seconds"])
 
 
+def forwarded(bench):
+    """What the application costs is not counted."""
+    with bench.start(APPLICATION_PEER) as application:
+        peers = forwarding(application.port)
+        small_and_large(bench, "forwarded", peers, [("a small answer", "/", 40_000), ("1 MB", "/1000000", 1000)])
+
+
+def files(bench):
+    peers = serving(bench.work / "files")
+    small_and_large(bench, "file", peers, [("10 kB", "/10000", 40_000)])
+    times = bench.count(10, 1)
+    say("file, 100 MB")
+
+    def measure(server):
+        before = server.cpu()
+        seen = load("down", server.address, bench.keys["P-256"], 100_000_000, times)
+        return {"mb_per_cpu_s": seen["bytes"] / 1e6 / (server.cpu() - before), "mb_per_s": seen["bytes"] / 1e6 / seen["seconds"]}
+    with_servers(bench, peers, "P-256", lambda servers: alternate(bench, "file, 100 MB", servers, measure))
+
+
+def small_and_large(bench, case, peers, answers):
+    """Each from 64 kept connections."""
+    for name, path, number in answers:
+        say(f"{case}, {name}")
+
+        def measure(server):
+            held = held_open(server, bench.keys["P-256"], bench.count(64), bench.count(number, 200), path)
+            figures = held.ask()
+            held.close()
+            return figures
+        with_servers(bench, peers, "P-256", lambda servers: alternate(bench, f"{case}, {name}", servers, measure))
+
+
 def idle(bench):
     for number, peers in [(1000, EACH), (10_000, [MTLS_MIN, NGINX_PEER, HYPER])]:
         connections = bench.count(number)
@@ -324,4 +360,4 @@ def busy_trust(bench):
 
 
 CASES = {"handshakes": handshakes, "stall": stall, "resumed": resumed, "kept": kept, "refused": refused, "counts": counts,
-         "bodies": bodies, "idle": idle, "growth": growth, "cold": cold, "footprint": footprint, "trust": busy_trust}
+         "bodies": bodies, "forwarded": forwarded, "files": files, "idle": idle, "growth": growth, "cold": cold, "footprint": footprint, "trust": busy_trust}

@@ -29,6 +29,9 @@ GOALS = [
     ("refused, no certificate", "mtls-min", "cpu_us", 0.7, ("handshake, one client", "mtls-min"), "≤"),
     *[("body down, 16 MB", "mtls-min, library", "mb_per_cpu_s", *goal, "≥") for goal in [(3, "nginx, log off"), (1, "hyper")]],
     *[("body up, 16 MB", "mtls-min, library", "mb_per_cpu_s", *goal, "≥") for goal in [(1.7, "nginx, log off"), (1, "hyper")]],
+    *[(case, "mtls-min, log off", metric, 1, "nginx, log off", "≤") for metric in ["cpu_us", "p99_us"] for case in [
+        "forwarded, a small answer", "forwarded, 1 MB", "file, 10 kB"]],
+    ("file, 100 MB", "mtls-min, log off", "mb_per_cpu_s", 2, "nginx, log off", "≥"),
     ("idle connections, 1000", "mtls-min", "kb_each", 9.2, None, "≤"),
     ("idle connections, 1000", "mtls-min", "kb_each", 0.35, "nginx", "≤"),
     ("idle connections, 10000", "mtls-min", "kb_each", 7.5, None, "≤"),

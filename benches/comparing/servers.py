@@ -26,17 +26,52 @@ http {{
   access_log {log}; client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
   uwsgi_temp_path {work}/u; scgi_temp_path {work}/s; client_max_body_size 0;
   keepalive_requests 100000000; keepalive_timeout 300;
+  upstream application {{ server 127.0.0.1:{application}; keepalive 128; keepalive_requests 100000000; }}
   server {{
     listen 127.0.0.1:{port} ssl; ssl_certificate {keys}/server-crt.pem; ssl_certificate_key {keys}/server-key.pem;
     ssl_client_certificate {keys}/ca.pem; ssl_verify_client optional; ssl_session_cache off;
     ssl_session_tickets {on_or_off}; ssl_conf_command NumTickets {tickets};
     ssl_protocols TLSv1.2 TLSv1.3;
     default_type text/plain; root {work}/../files;
-    location / {{ if ($ssl_client_verify != SUCCESS) {{ return 401 "User is not authorized\\n"; }} try_files $uri @hello; }}
-    location = / {{ if ($ssl_client_verify != SUCCESS) {{ return 401 "User is not authorized\\n"; }} return 200 "hello world\\n"; }}
-    location @hello {{ return 200 "hello world\\n"; }}
+    {locations}
   }}
 }}
+"""
+
+# What is forwarded to, as an application that answers at once.
+APPLICATION = """
+daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off; client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
+  uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
+  keepalive_requests 100000000; keepalive_timeout 300;
+  server {{
+    listen 127.0.0.1:{port}; default_type text/plain; root {work}/../files;
+    location = / {{ return 200 "hello world\\n"; }}
+  }}
+}}
+"""
+
+# Beside what every nginx has: connections to the application are kept, and it is told who the client is.
+NGINX_FORWARDING = """
+    location / {
+      if ($ssl_client_verify != SUCCESS) { return 401 "User is not authorized\\n"; }
+      proxy_pass http://application; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+      proxy_set_header Client-Cert $ssl_client_escaped_cert; proxy_set_header X-Client-Subject $ssl_client_s_dn;
+      proxy_set_header X-Client-Sha256 $ssl_client_fingerprint; proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host $host; proxy_set_header Forwarded "for=$remote_addr";
+    }
+"""
+
+NGINX_HELLO = """
+    location / { if ($ssl_client_verify != SUCCESS) { return 401 "User is not authorized\\n"; } try_files $uri @hello; }
+    location = / { if ($ssl_client_verify != SUCCESS) { return 401 "User is not authorized\\n"; } return 200 "hello world\\n"; }
+    location @hello { return 200 "hello world\\n"; }
+"""
+
+NGINX_FILES = """
+    location / { if ($ssl_client_verify != SUCCESS) { return 401 "User is not authorized\\n"; } sendfile on; }
 """
 
 HAPROXY = """
@@ -74,11 +109,18 @@ CADDY = """
     }}
   }}
   @strangers expression `{{http.request.tls.client.subject}} == null || {{http.request.tls.client.subject}} == ""`
-  respond @strangers "User is not authorized
+  handle @strangers {{
+    respond "User is not authorized
 " 401
-  respond "hello world
-"
+  }}
+  handle {{
+    {answer}
+  }}
 }}
+"""
+
+CADDY_HELLO = """respond "hello world
+"
 """
 
 
@@ -99,9 +141,10 @@ def ours(*options, binary=OURS):
     return command
 
 
-def nginx(log="/dev/null", tickets=0):
+def nginx(log="/dev/null", tickets=0, locations=NGINX_HELLO, application=9):
     def command(keys, work, port):
-        values = {"log": log, "tickets": tickets, "on_or_off": "on" if tickets else "off"}
+        values = {"log": log, "tickets": tickets, "on_or_off": "on" if tickets else "off",
+                  "locations": locations, "application": application}
         return ["nginx", "-c", write(work / "nginx.conf", NGINX, keys=keys, work=work, port=port, **values)]
     return command
 
@@ -121,9 +164,13 @@ def express(tickets=0):
     return command
 
 
-def caddy(tickets=0):
+def application(keys, work, port):
+    return ["nginx", "-c", write(work / "nginx.conf", APPLICATION, work=work, port=port)]
+
+
+def caddy(tickets=0, answer=CADDY_HELLO):
     def command(keys, work, port):
-        file = write(work / "Caddyfile", CADDY, keys=keys, port=port)
+        file = write(work / "Caddyfile", CADDY, keys=keys, port=port, answer=answer)
         adapted = subprocess.run(["caddy", "adapt", "--config", file], capture_output=True, text=True, check=True).stdout
         config = json.loads(adapted)
         # Which a Caddyfile cannot say.
@@ -155,6 +202,28 @@ NODE = Peer("node", express())
 HYPER = Peer("hyper", built("hyper-peer"))
 # An old rustls hands out tickets and cannot be told not to.
 TINY_HTTP = Peer("tiny_http", built("tiny-http-peer"), asks_for_certificates=False, tickets=True)
+
+APPLICATION_PEER = Peer("the application", application)
+
+
+def forwarding(port):
+    """Those that can have an application behind them, which listens on this port."""
+    # Caddy has no words for the certificate as such; it sends its subject and its fingerprint.
+    by_caddy = f"""reverse_proxy 127.0.0.1:{port} {{
+      header_up X-Client-Subject {{tls_client_subject}}
+      header_up X-Client-Sha256 {{tls_client_fingerprint}}
+    }}"""
+    return [Peer("mtls-min, log off", ours("--log", "off", "--forward", f"http://127.0.0.1:{port}")),
+            Peer("nginx, log off", nginx(log="off", locations=NGINX_FORWARDING, application=port)),
+            Peer("caddy", caddy(answer=by_caddy))]
+
+
+def serving(folder):
+    """Those that serve a folder."""
+    return [Peer("mtls-min, log off", ours("--log", "off", "--files", folder)),
+            Peer("nginx, log off", nginx(log="off", locations=NGINX_FILES)),
+            Peer("caddy", caddy(answer=f"root * {folder}\n file_server"))]
+
 
 ALL = [MTLS_MIN, QUIET, NGINX_PEER, NGINX_QUIET, HAPROXY_PEER, NODE, HYPER, CADDY_PEER, TINY_HTTP]
 # One of each, as it comes.

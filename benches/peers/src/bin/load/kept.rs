@@ -10,7 +10,7 @@ use peers::Failed;
 use rustix::event::epoll;
 use rustls::ClientConfig;
 
-use super::{GET, Head, Tls, connect, percentile, print, read_response, wait_for_line};
+use super::{Head, Tls, connect, percentile, print, read_response, wait_for_line};
 
 /// Threads that ask. The machine has few processors, and the server needs some.
 const THREADS: usize = 2;
@@ -20,12 +20,13 @@ pub(super) fn run(
     configs: &[Arc<ClientConfig>],
     connections: usize,
     requests: usize,
+    request: &[u8],
 ) -> Result<(), Failed> {
     let mut streams = Vec::new();
     for number in 0..connections {
         let mut stream = connect(address, &configs[number % configs.len()], true)
             .map_err(|error| format!("connection {number}: {error}"))?;
-        stream.write_all(GET)?;
+        stream.write_all(request)?;
         match read_response(&mut stream)? {
             200 => streams.push(stream),
             status => return Err(format!("connection {number} was answered {status}").into()),
@@ -38,7 +39,7 @@ pub(super) fn run(
     let chunks: Vec<_> = streams.chunks_mut(each).collect();
     let share = requests / chunks.len();
     let mut times = thread::scope(|scope| {
-        let askers: Vec<_> = chunks.into_iter().map(|streams| scope.spawn(move || ask(streams, share))).collect();
+        let askers: Vec<_> = chunks.into_iter().map(|streams| scope.spawn(move || ask(streams, share, request))).collect();
         let joined = askers.into_iter().map(|asker| asker.join().map_err(|_| "an asker panicked")?);
         joined.collect::<Result<Vec<_>, Failed>>()
     })?
@@ -56,14 +57,14 @@ pub(super) fn run(
 }
 
 /// Has `requests` answered over all of `streams`.
-fn ask(streams: &mut [Tls], requests: usize) -> Result<Vec<Duration>, Failed> {
+fn ask(streams: &mut [Tls], requests: usize, request: &[u8]) -> Result<Vec<Duration>, Failed> {
     let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut times = Vec::with_capacity(requests);
     let mut asked = Vec::new();
     for (number, stream) in streams.iter_mut().enumerate().take(requests) {
         stream.sock.set_nonblocking(true)?;
         epoll::add(&poller, &stream.sock, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
-        stream.write_all(GET)?;
+        stream.write_all(request)?;
         asked.push((Instant::now(), Vec::new()));
     }
     let mut left = requests - asked.len();
@@ -83,27 +84,27 @@ fn ask(streams: &mut [Tls], requests: usize) -> Result<Vec<Duration>, Failed> {
             if left > 0 {
                 left -= 1;
                 *since = Instant::now();
-                stream.write_all(GET)?;
+                stream.write_all(request)?;
             }
         }
     }
     Ok(times)
 }
 
-/// Reads what is there; whether the response is complete.
+/// Reads all that is there; whether the response is complete.
 fn is_answered(stream: &mut Tls, received: &mut Vec<u8>) -> Result<bool, Failed> {
-    let mut buffer = [0; 4096];
-    match stream.read(&mut buffer) {
-        Ok(0) => Err("the connection was closed".into()),
-        Ok(read) => {
-            received.extend_from_slice(&buffer[..read]);
-            let Some(head) = Head::read(received) else { return Ok(false) };
-            match head.status {
-                200 => Ok(received.len() >= head.end + head.length),
-                status => Err(format!("answered {status}").into()),
-            }
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err("the connection was closed".into()),
+            Ok(read) => received.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error.into()),
+        match Head::read(received) {
+            Some(head) if head.status != 200 => return Err(format!("answered {}", head.status).into()),
+            Some(head) if received.len() >= head.end + head.length => return Ok(true),
+            _ => {}
+        }
     }
 }

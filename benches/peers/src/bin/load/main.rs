@@ -1,7 +1,7 @@
 //! The load generator. Each mode prints one line of JSON on stdout.
 //!
 //!     load handshakes ADDRESS DIRECTORY COUNT CLIENTS [stranger|everyone] [post-quantum] [resume] [nagle]
-//!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS [everyone]
+//!     load kept       ADDRESS DIRECTORY CONNECTIONS REQUESTS [everyone] [/PATH]
 //!     load down|up    ADDRESS DIRECTORY BYTES COUNT
 //!     load cold       ADDRESS DIRECTORY PROGRAM [ARGUMENT ...]
 //!     load burst      ADDRESS DIRECTORY CLIENTS MILLISECONDS
@@ -62,7 +62,9 @@ fn main() -> Result<(), Failed> {
             let connections = connections.parse()?;
             let different = clients_of(options, connections);
             let configs = peers::clients(directory.as_ref(), who(options), Exchange::Classic, false, different)?;
-            kept::run(address.parse()?, &configs, connections, requests.parse()?)
+            let path = options.iter().find(|option| option.starts_with('/')).unwrap_or(&"/");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            kept::run(address.parse()?, &configs, connections, requests.parse()?, request.as_bytes())
         }
         [direction @ ("down" | "up"), address, directory, bytes, count] => {
             let config = peers::client(directory.as_ref(), Who::Client1)?;
