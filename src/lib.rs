@@ -37,6 +37,7 @@
 //! | stop, on SIGTERM for example | [`Server::shutdown_handle`] |
 //! | judge a certificate without a server | [`judge()`] |
 //! | make certificates | [`pki`] |
+//! | keep the responses of a program that was written for tiny_http | `response::from_tiny_http` (feature `tiny_http`) |
 //!
 //! The examples, in the folder `examples`:
 //!
@@ -50,6 +51,7 @@
 //! | `signals` | SIGTERM finishes the running answers |
 //! | `observer` | an observer of one's own, beside the log |
 //! | `gate_open` | the handler decides who is let in |
+//! | `from_tiny_http` | a program that was written for tiny_http, old lines beside new ones |
 //!
 //! # Good to know
 //! - Trust is judged anew for every request, so a revocation also takes effect on open connections.
@@ -62,6 +64,7 @@
 //! - `pki` (default): making, renewing and revoking certificates, and PKCS#12 files ([`pki`]).
 //! - `cli` (default): the command `mtls-min`.
 //! - `log`: an observer for the `log` crate (`log::Facade`).
+//! - `tiny_http`: responses of the `tiny_http` crate (`response::from_tiny_http`).
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-rs` (the default) or `ring`");

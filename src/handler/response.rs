@@ -163,6 +163,33 @@ pub fn file(request: &Request<'_>, file: File, content_type: &str) -> io::Result
     Ok(response)
 }
 
+/// A response of the crate `tiny_http`, as one of this server: what makes the responses of a program can stay as it is. The example
+/// `from_tiny_http` moves one over. (With the feature `tiny_http`.)
+///
+/// ```
+/// use mtls_min::{Request, Response, response};
+///
+/// fn answer(_: &mut Request<'_>) -> Response {
+///     response::from_tiny_http(tiny_http::Response::from_string("hello").with_status_code(201))
+/// }
+/// # let _ = answer;
+/// ```
+/// Status, fields and data are taken over. This server decides on the framing: a length that is known is announced, whatever the
+/// threshold for chunks. It has to be true: a reader is cut there, and if it ends early, so is the connection.
+///
+/// tiny_http sends what it is given. Here a field that is not valid, such as a value with a line break in it, makes the whole
+/// response a `500`, and so does a status that is none: a response without one of its fields could say something else.
+#[cfg(feature = "tiny_http")]
+pub fn from_tiny_http<R: io::Read + Send + 'static>(response: tiny_http::Response<R>) -> Response {
+    let mut ours = http::Response::builder().status(response.status_code().0);
+    for header in response.headers() {
+        ours = ours.header(header.field.as_str().as_bytes(), header.value.as_bytes());
+    }
+    let length = response.data_length().map(|length| length as u64);
+    let body = Body::from_reader(response.into_reader(), length);
+    ours.body(body).unwrap_or_else(|_| status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
 /// Ranges are for GET only (RFC 9110, section 14.2).
 fn selection(request: &Request<'_>, validators: &Validators, length: u64) -> Selection {
     match *request.method() == Method::GET && validators.allow_range(request.headers()) {
@@ -233,6 +260,69 @@ mod tests {
                 (response.status(), &response.headers()[header::CONTENT_TYPE]),
                 (StatusCode::ACCEPTED, &HeaderValue::from_static(kind))
             );
+        }
+    }
+    #[cfg(feature = "tiny_http")]
+    mod of_tiny_http {
+        use super::*;
+        use tiny_http::Header;
+
+        fn field(name: &str, value: &str) -> Header {
+            Header::from_bytes(name, value).unwrap()
+        }
+
+        /// The length that is announced, if any.
+        fn length(response: Response) -> Option<u64> {
+            match response.into_body() {
+                Body(Content::Reader { length, .. }) => length,
+                body => panic!("{body:?}"),
+            }
+        }
+
+        #[test]
+        fn status_fields_and_length_are_taken_over() {
+            let theirs = tiny_http::Response::from_string("hello")
+                .with_status_code(299)
+                .with_header(field("X-A", "1"))
+                .with_header(field("x-a", "2\t "));
+            let ours = from_tiny_http(theirs);
+            assert_eq!(ours.status(), 299);
+            assert_eq!(ours.headers()["content-type"], "text/plain; charset=UTF-8");
+            assert_eq!(ours.headers().get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2\t "]);
+            assert_eq!((ours.headers().len(), length(ours)), (3, Some(5)));
+        }
+
+        #[test]
+        fn the_length_is_what_the_program_said_last() {
+            let said = |length| tiny_http::Response::new(200.into(), Vec::new(), io::repeat(b'x'), length, None);
+            assert_eq!(length(from_tiny_http(said(None))), None);
+            assert_eq!(length(from_tiny_http(said(Some(100_000)).with_chunked_threshold(0))), Some(100_000));
+            let field = said(None).with_header(field("Content-Length", "7"));
+            assert_eq!(length(from_tiny_http(field)), Some(7));
+        }
+
+        #[test]
+        fn what_is_not_valid_is_a_500_as_a_whole() {
+            let with = |name, value| {
+                let theirs = tiny_http::Response::from_string("secret").with_header(field("X-A", "1"));
+                from_tiny_http(theirs.with_header(field(name, value)))
+            };
+            for (name, value) in [
+                ("X-B", "1\r\nSet-Cookie: x"),
+                ("X-B", "1\n"),
+                ("X-B", "\0"),
+                ("X B", "1"),
+                ("X-B: 1\r\nSet-Cookie", "x"),
+                ("", "1"),
+            ] {
+                let ours = with(name, value);
+                assert_eq!(ours.status(), 500, "{name:?}: {value:?}");
+                assert!(!ours.headers().contains_key("x-a"));
+                assert!(matches!(ours.body(), Body(Content::Bytes(text)) if **text == *b"Internal Server Error\n"));
+            }
+            for code in [0, 99, 1000, 65_535] {
+                assert_eq!(from_tiny_http(tiny_http::Response::empty(code)).status(), 500, "{code}");
+            }
         }
     }
 }

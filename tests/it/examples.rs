@@ -97,7 +97,8 @@ fn observer_counts_by_code_and_writes_the_log_too() {
 /// A server that refuses in silence cannot be set up.
 #[test]
 fn every_example_logs_whom_it_refuses() {
-    for name in ["hello", "whoami", "gate_open", "upload", "observer", "json_api", "files", "signals"] {
+    let names = ["hello", "whoami", "gate_open", "upload", "observer", "json_api", "files", "signals"];
+    for name in names.into_iter().chain(cfg!(feature = "tiny_http").then_some("from_tiny_http")) {
         let (dir, _) = site();
         let serving = Serving::start(&example(name), dir.path(), &["127.0.0.1:0"]);
         get(serving.addr, None, &TLS13).unwrap();
@@ -246,4 +247,23 @@ fn signals_finishes_what_it_is_answering() {
     drop(stream);
     assert_eq!(serving.exit_code(), Some(0));
     eventually(|| serving.stderr().contains("stopped\n"));
+}
+
+#[cfg(feature = "tiny_http")]
+#[test]
+fn from_tiny_http_keeps_a_guest_book() {
+    let (dir, ca) = site();
+    let serving = Serving::start(&example("from_tiny_http"), dir.path(), &["127.0.0.1:0"]);
+    let mut alice = client(&serving, Some(&ca.client("alice")));
+    let mut bob = client(&serving, Some(&ca.client("bob")));
+    let reply = request(&mut alice, "POST /", "", "good day");
+    assert_eq!((reply.status, reply.field("location")), (303, Some("/")));
+    assert_eq!(request(&mut bob, "POST /", "", "und tschüs").status, 303);
+    let reply = request(&mut bob, "GET /", "", "");
+    assert_eq!((reply.status, reply.body.as_str()), (200, "alice: good day\nbob: und tschüs\n"));
+    let reply = request(&mut bob, "GET /ca", "", "");
+    assert_eq!(reply.field("content-type"), Some("application/x-pem-file"));
+    assert_eq!(reply.body, fs::read_to_string(dir.path().join("certs/ca.pem")).unwrap());
+    assert_eq!(request(&mut bob, "GET /other", "", "").status, 404);
+    assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
 }

@@ -70,6 +70,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ),
         ("signal_hook::", &["src/cli/serve.rs"]),
         ("::log::log", &["src/log/facade.rs"]),
+        ("tiny_http::", &["src/handler/response.rs"]),
         ("rcgen::", &["src/pki/authority.rs", "src/pki/key.rs"]),
         ("pem::EncodeConfig", &["src/pki/authority.rs"]),
         ("p12_keystore::", &["src/pki/pkcs12.rs", "src/pki/pkcs12_read.rs"]),

@@ -68,5 +68,7 @@ mod shape;
 mod slow_clients;
 mod stopping;
 mod support;
+#[cfg(feature = "tiny_http")]
+mod tiny_http;
 mod tls_failures;
 mod trust;
