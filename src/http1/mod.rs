@@ -13,6 +13,7 @@ mod response;
 mod target;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub(crate) use body::BodyDecoder;
 pub(crate) use chunked::{LAST_CHUNK, encode_chunk};
@@ -24,3 +25,4 @@ pub(crate) use head::seen_path;
 pub(crate) use head::{Head, HeadLimits, HeadParser, empty_parts, is_head_request};
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;
+pub(crate) use upgrade::{takes_trailers, write_interim, write_last_chunk, write_switching};

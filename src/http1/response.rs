@@ -53,11 +53,7 @@ pub(crate) fn write_head(
         return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler answered with an interim status"));
     }
     out.reserve(256);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(parts.status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(parts.status.canonical_reason().unwrap_or_default().as_bytes());
-    out.extend_from_slice(b"\r\n");
+    write_status_line(parts.status, out);
     let mut announced = Sole::None;
     let mut asks_to_close = false;
     for (name, value) in &parts.headers {
@@ -142,7 +138,15 @@ fn is_ours(name: &HeaderName) -> bool {
         || name.as_str() == "keep-alive"
 }
 
-fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

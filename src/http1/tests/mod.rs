@@ -7,6 +7,7 @@ mod properties;
 mod reference;
 mod responses;
 mod targets;
+mod upgrades;
 
 use crate::http1::chunked::ChunkedDecoder;
 use crate::http1::*;
