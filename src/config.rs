@@ -135,6 +135,8 @@ pub(crate) struct Timeouts {
     pub(crate) drain: Duration,
     /// Bodies, up and down: the period in which enough has to move.
     pub(crate) transfer: Duration,
+    /// Without a byte in a tunnel, or in a body that another program still makes.
+    pub(crate) tunnel: Duration,
 }
 
 impl Default for Timeouts {
@@ -146,6 +148,7 @@ impl Default for Timeouts {
             linger: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             transfer: Duration::from_secs(30),
+            tunnel: Duration::from_secs(600),
         }
     }
 }
@@ -154,10 +157,10 @@ impl Timeouts {
     /// The same, each short enough to be added to a time. What is cut would not have ended anyway.
     pub(crate) fn limited(self) -> Self {
         const LONGEST: Duration = days(10 * 365);
-        let Self { handshake, head, idle, linger, drain, transfer } = self;
-        let [handshake, head, idle, linger, drain, transfer] =
-            [handshake, head, idle, linger, drain, transfer].map(|time| time.min(LONGEST));
-        Self { handshake, head, idle, linger, drain, transfer }
+        let Self { handshake, head, idle, linger, drain, transfer, tunnel } = self;
+        let [handshake, head, idle, linger, drain, transfer, tunnel] =
+            [handshake, head, idle, linger, drain, transfer, tunnel].map(|time| time.min(LONGEST));
+        Self { handshake, head, idle, linger, drain, transfer, tunnel }
     }
 
     /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
@@ -240,6 +243,12 @@ mod tests {
             ("request head, in all", "--head-timeout", "head_timeout", timeouts.head),
             ("between two requests", "--idle-timeout", "idle_timeout", timeouts.idle),
             ("running answers after SIGTERM", "--drain-timeout", "drain_timeout", timeouts.drain),
+            (
+                "without a byte in a tunnel, or in an answer still being made",
+                "--tunnel-timeout",
+                "tunnel_timeout",
+                timeouts.tunnel,
+            ),
         ] {
             assert_eq!(row(what), seconds(time));
             let help = help(option);

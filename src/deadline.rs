@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Timeouts;
 
-/// The phase of a connection's life in which it waits for its client.
+/// The phase of a connection's life in which it waits: for its client, or for another program that makes the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -16,8 +16,12 @@ pub enum Phase {
     Head,
     /// While the request body arrives.
     Body,
+    /// While another program makes the response, and nothing of it is there that the client could take.
+    Upstream,
     /// While the client takes the response.
     Answer,
+    /// After an upgrade, while bytes go both ways.
+    Tunnel,
     /// Between two requests.
     Idle,
     /// After the last response, until the client has closed too.
@@ -31,7 +35,9 @@ impl Phase {
             Phase::Handshake => "handshake",
             Phase::Head => "head",
             Phase::Body => "body",
+            Phase::Upstream => "upstream",
             Phase::Answer => "answer",
+            Phase::Tunnel => "tunnel",
             Phase::Idle => "idle",
             Phase::Linger => "linger",
         }
@@ -58,6 +64,11 @@ impl Pace {
         Self { deadline: now + timeouts.transfer, moved: 0 }
     }
 
+    /// Begins anew: what is there to be taken has only just come. `moved` is how many bytes have moved in all.
+    pub(crate) fn restart(&mut self, moved: u64, now: Instant, timeouts: &Timeouts) {
+        *self = Self { deadline: now + timeouts.transfer, moved };
+    }
+
     /// Adds the time for which the server itself was busy.
     pub(crate) fn excuse(&mut self, time: Duration) {
         self.deadline += time;
@@ -66,7 +77,7 @@ impl Pace {
     /// At the end of a period: begins the next one. `moved` is how many bytes have moved in all. `false`: too few in this period.
     pub(crate) fn next_period(&mut self, moved: u64, now: Instant, timeouts: &Timeouts) -> bool {
         let enough = moved.saturating_sub(self.moved) >= timeouts.least_transfer();
-        *self = Self { deadline: now + timeouts.transfer, moved };
+        self.restart(moved, now, timeouts);
         enough
     }
 }

@@ -117,6 +117,9 @@ struct CommandLine {
     /// seconds for running answers after SIGTERM (default 10)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     drain_timeout: Option<std::time::Duration>,
+    /// seconds without a byte in a tunnel, or in an answer that an application still makes (default 600)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    tunnel_timeout: Option<std::time::Duration>,
     /// access log on stdout as text or json, or off (default text)
     #[argh(option, arg_name = "form", from_str_fn(log_form))]
     log: Option<LogForm>,

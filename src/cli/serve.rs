@@ -77,6 +77,9 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     if let Some(timeout) = line.drain_timeout {
         builder = builder.drain_timeout(timeout);
     }
+    if let Some(timeout) = line.tunnel_timeout {
+        builder = builder.tunnel_timeout(timeout);
+    }
     let server = builder.build()?;
     let handle = signals.handle();
     // Until now these signals end the process as usual.

@@ -83,14 +83,24 @@ impl Judged {
 
     /// Judges again, unless trust is unchanged and no date has passed. Returns the trust that the verdict is by.
     pub(super) fn renew(&mut self, chain: &[CertificateDer<'_>], now: SystemTime, context: &Context) -> Arc<Trust> {
-        let is_time = |until| (self.since..until).contains(&now);
-        let stands = !self.is_by_another(context) && self.judgement.valid_until.is_none_or(is_time);
-        if stands && let Some(trust) = self.trust.upgrade() {
+        if self.stands(now, context)
+            && let Some(trust) = self.trust.upgrade()
+        {
             return trust;
         }
         let (judged, trust) = Self::reach(chain, now, context);
         *self = judged;
         trust
+    }
+
+    /// Whether trust is unchanged and no date has passed.
+    pub(super) fn stands(&self, now: SystemTime, context: &Context) -> bool {
+        !self.is_by_another(context) && self.is_for(now)
+    }
+
+    /// Whether no date has passed.
+    pub(super) fn is_for(&self, now: SystemTime) -> bool {
+        self.judgement.valid_until.is_none_or(|until| (self.since..until).contains(&now))
     }
 
     /// Whether trust has changed since.

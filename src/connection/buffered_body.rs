@@ -26,7 +26,7 @@ impl BufferedBody {
     pub(super) fn receive(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self.collect(link) {
             ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
-            ControlFlow::Continue(Ok(true)) => self.call(link, worker).send(link, worker),
+            ControlFlow::Continue(Ok(true)) => self.call(link, worker),
             ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).send(link, worker),
             ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
@@ -47,10 +47,10 @@ impl BufferedBody {
         ControlFlow::Continue(decoded)
     }
 
-    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
+    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         // The client is judged once more: the body may have taken a while.
         match link.admit(&self.head.parts, worker) {
-            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, worker),
+            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, worker).send(link, worker),
             (verdict, Admission::Client | Admission::Stranger) => {
                 exchange::call_with_body(self.head, &self.body, verdict, link, worker)
             }

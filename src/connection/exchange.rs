@@ -6,19 +6,21 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
+use super::awaited::Awaiting;
 use super::context::Context;
 use super::link::Link;
 use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
 use super::worker::Worker;
+use super::{Turn, tunnel};
 use crate::deadline::{Pace, Phase};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::pages;
 use crate::handler::refusal::{self, RefusedRequest};
 use crate::handler::request::Request;
-use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, write_head};
+use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, takes_trailers, write_head};
 use crate::observer::Event;
 use crate::panic::caught;
 use crate::tls::session::TlsVersion;
@@ -31,7 +33,7 @@ pub(super) fn call_with_upload(
     verdict: Verdict,
     link: &mut Link,
     worker: &mut Worker<'_>,
-) -> Sending {
+) -> Turn {
     let (remote, tls) = (link.remote, link.session.version());
     let (context, now) = (worker.context, worker.now.instant);
     let continue_awaited = head.expects_continue;
@@ -50,7 +52,7 @@ pub(super) fn call_with_upload(
     let response = call(&asked, remote, tls, &mut upload, worker);
     if let Some(failure) = upload.failure {
         let error = explain(failure, link, context);
-        return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker);
+        return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker).send(link, worker);
     }
     // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
     // found. (A client that waits for 100 Continue may never send it.) What has arrived behind the body is taken too.
@@ -59,7 +61,7 @@ pub(super) fn call_with_upload(
     }
     let complete = matches!(decoder.decode_all(&mut link.input, None), Ok(true));
     let last = (!complete).then_some("the body was not read to its end");
-    answer(asked, response, last, link, worker)
+    respond(asked, response, last, link, worker)
 }
 
 /// Lets the handler answer a request whose body is there.
@@ -69,10 +71,30 @@ pub(super) fn call_with_body(
     verdict: Verdict,
     link: &mut Link,
     worker: &mut Worker<'_>,
-) -> Sending {
+) -> Turn {
     let asked = Asked::new(head, verdict, worker.now);
     let response = call(&asked, link.remote, link.session.version(), &mut body, worker);
-    answer(asked, response, None, link, worker)
+    respond(asked, response, None, link, worker)
+}
+
+/// What follows from a response: it is sent, or it is still to come, or the connection becomes a tunnel. `last`: why no further
+/// request can be read on this connection.
+pub(super) fn respond(
+    asked: Asked,
+    response: Response,
+    last: Option<&'static str>,
+    link: &mut Link,
+    worker: &mut Worker<'_>,
+) -> Turn {
+    let (parts, Body(content)) = response.into_parts();
+    match content {
+        Content::Awaited(awaited) => Awaiting::new(awaited, parts.headers, asked, last).proceed(link, worker),
+        Content::Tunnel(tunnel) => tunnel::open(*tunnel, &parts, asked, last, link, worker),
+        content => {
+            let response = Response::from_parts(parts, Body(content));
+            answer(asked, response, last, link, worker).send(link, worker)
+        }
+    }
 }
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
@@ -123,7 +145,7 @@ pub(super) fn answer(
     let client_is_done = asked.client_is_done && last.is_none();
     let pace = Pace::start(worker.now.instant, &worker.context.timeouts);
     link.begin(worker.now.instant, worker.context.timeouts.transfer);
-    Sending { answer, pace, keep, client_is_done, asked, status, note }
+    Sending { answer, pace, keep, client_is_done, asked, status, note, starved: None }
 }
 
 /// Calls the handler; a panic becomes a 500.
@@ -171,6 +193,7 @@ impl Written {
                 BodyLength::Known(*length)
             }
             Content::Reader { length: None, .. } | Content::Arriving { length: None, .. } => BodyLength::Unknown,
+            // These are no bodies.
             Content::Awaited(_) | Content::Tunnel(_) => BodyLength::Known(0),
         };
         let mut head = worker.output.take();
@@ -181,6 +204,8 @@ impl Written {
             date: worker.date(),
         };
         let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;
-        Ok(Self { answer: Answer::new(head, content, transfer), keep, status: parts.status.as_u16() })
+        let takes_trailers = matches!(content, Content::Arriving { .. }) && takes_trailers(&asked.parts);
+        let answer = Answer::new(head, content, transfer, takes_trailers);
+        Ok(Self { answer, keep, status: parts.status.as_u16() })
     }
 }

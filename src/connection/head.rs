@@ -59,21 +59,20 @@ fn receive_more(stage: Stage, link: &mut Link, worker: &mut Worker<'_>) -> Turn 
 /// The head is complete.
 fn admit(head: Head, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     let (verdict, admission) = link.admit(&head.parts, worker);
-    let answer = match admission {
-        Admission::Refused(refusal) => exchange::refuse(head, refusal, link, worker),
+    match admission {
+        Admission::Refused(refusal) => exchange::refuse(head, refusal, link, worker).send(link, worker),
         Admission::Client => match BodyDecoder::new(head.framing, worker.context.limits.body) {
             Ok(decoder) => exchange::call_with_upload(head, decoder, verdict, link, worker),
-            Err(error) => exchange::reject(head, error, link, worker),
+            Err(error) => exchange::reject(head, error, link, worker).send(link, worker),
         },
         Admission::Stranger => match BodyDecoder::new(head.framing, worker.context.limits.unauthenticated_body) {
             Ok(decoder) => {
                 if head.expects_continue && !decoder.is_done() {
                     link.session.send(CONTINUE);
                 }
-                return Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, worker).go_on();
+                Stage::Body(Box::new(BufferedBody::new(head, decoder))).enter(link, worker).go_on()
             }
-            Err(error) => exchange::reject(head, error, link, worker),
+            Err(error) => exchange::reject(head, error, link, worker).send(link, worker),
         },
-    };
-    answer.send(link, worker)
+    }
 }

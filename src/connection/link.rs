@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::{Admission, Judged};
 use super::context::Context;
+use super::sending::Asked;
 use super::worker::Worker;
 use super::{Next, Polled};
 use crate::deadline::Phase;
 use crate::observer::Event;
-use crate::reactor::Interest;
 use crate::reactor::eviction::Times;
+use crate::reactor::{Interest, Signal};
 use crate::tls::session::{Broken, Received, Session};
 use crate::trust::Verdict;
 
@@ -31,6 +32,11 @@ pub(crate) struct Link {
     /// What it waits for while it is parked.
     pub(super) interest: Interest,
     pub(crate) polled: Polled,
+    /// What its other socket is armed for, if the poller is sure to report it: not after an event of it, and not after it may have
+    /// been replaced by another.
+    pub(crate) other_armed: Option<Interest>,
+    /// When the client was last judged for what has no end in sight.
+    pub(crate) looked_at: Instant,
 }
 
 /// Why a stage cannot go on now, or at all.
@@ -55,6 +61,18 @@ impl Link {
             spared: false,
             interest: Interest::Readable,
             polled: Polled::Never,
+            other_armed: None,
+            looked_at: since,
+        }
+    }
+
+    /// Notes what the poller reports.
+    pub(crate) fn notice(&mut self, signal: Signal) {
+        if signal.client {
+            self.session.notice(signal);
+        }
+        if signal.other {
+            self.other_armed = None;
         }
     }
 
@@ -139,6 +157,23 @@ impl Link {
     /// The verdict on the client for this request, and what follows from it.
     pub(super) fn admit(&mut self, parts: &http::request::Parts, worker: &Worker<'_>) -> (Verdict, Admission) {
         self.judged.admit(self.session.peer_chain(), parts, worker.now.time, worker.context)
+    }
+
+    /// Whether the client may still make the request that it made, for which it was judged as it says there: asked again and
+    /// again while the answer has no end in sight.
+    pub(super) fn still_admits(&mut self, asked: &Asked, now: SystemTime, context: &Context) -> bool {
+        if self.judged.stands(now, context) {
+            return true;
+        }
+        let (verdict, admission) = self.judged.admit(self.session.peer_chain(), &asked.parts, now, context);
+        let is_same =
+            |verdict| matches!((&asked.verdict, verdict), (_, Verdict::Authorised(_)) | (Verdict::Refused(_), _));
+        !matches!(admission, Admission::Refused(_)) && is_same(verdict)
+    }
+
+    /// Whether a date has passed since the client was judged, or the clock was set back.
+    pub(crate) fn is_judged_for_another_time(&self, now: SystemTime) -> bool {
+        !self.judged.is_for(now)
     }
 
     /// Judges the client by the trust in force. `true`: it was let in before, and no longer is.

@@ -1,9 +1,11 @@
 //! The life of one connection: handshake, head, judgement, handler, answer; then the next request, or the end.
 //!
 //! A worker drives a connection as far as the bytes that are there carry it. Where it would have to wait for its
-//! client it returns, and is parked. Only a handler (and what it reads of a body) holds the worker.
+//! client, or for a program that makes the answer, it returns, and is parked. Only a handler (and what it reads of a body) holds
+//! the worker.
 
 mod admission;
+mod awaited;
 mod buffered_body;
 mod closing;
 pub(crate) mod context;
@@ -14,12 +16,14 @@ mod link;
 mod request_body;
 mod response_body;
 mod sending;
+mod tunnel;
 pub(crate) mod worker;
 
 use std::mem;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::deadline::Phase;
 use crate::http1::{HeadParser, HttpError};
@@ -29,10 +33,12 @@ use crate::reactor::{self, Interest};
 use crate::tls::session::Session;
 use context::Context;
 
+use awaited::Awaiting;
 use buffered_body::BufferedBody;
 use closing::Linger;
 use link::Link;
-use sending::Sending;
+use sending::{Asked, NO_LONGER_LET_IN, Sending};
+use tunnel::Tunnelling;
 use worker::Worker;
 
 /// One accepted connection.
@@ -49,8 +55,12 @@ enum Stage {
     Idle,
     /// The body of a client that is not authorised, behind an open gate.
     Body(Box<BufferedBody>),
-    /// The client takes the answer more slowly than it is given.
+    /// The response is made by another program, and has not come.
+    Awaited(Box<Awaiting>),
+    /// The client takes the answer more slowly than it is given, or more of it is still to come.
     Answer(Box<Sending>),
+    /// The connection was upgraded: bytes go both ways.
+    Tunnel(Box<Tunnelling>),
     /// Everything is said; the client may still be talking.
     Linger(Linger),
 }
@@ -109,11 +119,19 @@ impl Connection {
         }
     }
 
-    /// Called instead of `drive` when trust has changed: ends an idle connection if its client was let in and no longer is.
-    /// Where a request is under way, it gets its answer.
+    /// Called instead of `drive` when trust has changed: ends an idle connection, and an answer without an end in sight, if its
+    /// client was let in and no longer is. Where any other request is under way, it gets its answer.
     pub(crate) fn judge_again(&mut self, context: &Context) -> Next {
+        let (now, link) = (context.clock.now(), &mut self.link);
+        link.looked_at = Instant::now();
+        if let Some(asked) = self.stage.request_without_end() {
+            return match link.still_admits(asked, now, context) {
+                true => Next::Wait(link.interest),
+                false => self.end(NO_LONGER_LET_IN, context),
+            };
+        }
         let is_idle = self.phase() == Phase::Idle && self.link.input.is_empty();
-        match self.link.is_refused_by(context.clock.now(), context) && is_idle {
+        match self.link.is_refused_by(now, context) && is_idle {
             true => {
                 context.count_idle_closed();
                 self.close_politely()
@@ -128,6 +146,29 @@ impl Connection {
         Next::Close
     }
 
+    /// The same when the server stops.
+    pub(crate) fn close_for_good(&mut self, context: &Context) -> Next {
+        self.end(tunnel::STOPPING, context)
+    }
+
+    fn end(&mut self, why: &str, context: &Context) -> Next {
+        match self.turn(|stage, link| stage.end(why, link, context)) {
+            ControlFlow::Continue(()) => Next::Close,
+            ControlFlow::Break(next) => next,
+        }
+    }
+
+    /// Whether a date has passed since its client was judged, unless it was judged again since `tick`. `now` is not known if the
+    /// clock of the application failed.
+    pub(crate) fn is_judged_for_another_time(&self, tick: Instant, now: Option<SystemTime>) -> bool {
+        self.link.looked_at < tick && now.is_none_or(|now| self.link.is_judged_for_another_time(now))
+    }
+
+    /// The other socket that it waits for, and what for.
+    pub(crate) fn other(&self) -> Option<(BorrowedFd<'_>, Interest)> {
+        self.stage.other()
+    }
+
     /// What it waits for.
     pub(crate) fn phase(&self) -> Phase {
         self.stage.phase()
@@ -135,7 +176,8 @@ impl Connection {
 
     /// How it waits: what it counts for meanwhile, since when, and until when it may.
     pub(crate) fn waiting(&self) -> Waiting {
-        Waiting { standing: self.standing(), times: self.link.times, deadline: self.link.deadline }
+        let has_no_end_in_sight = self.stage.request_without_end().is_some();
+        Waiting { standing: self.standing(), times: self.link.times, deadline: self.link.deadline, has_no_end_in_sight }
     }
 
     /// Whether no bytes of its client wait to be read.
@@ -154,11 +196,17 @@ impl Connection {
         }
     }
 
-    /// If the client acted before the deadline and no worker has noticed yet, the stage gets its time again. Only once, or a
-    /// client that sends a byte now and then would never be too late.
+    /// If the client, or whoever else it waits for, acted before the deadline and no worker has noticed yet, the stage gets its
+    /// time again. Only once, or a client that sends a byte now and then would never be too late.
     fn is_spared(&mut self, worker: &Worker<'_>) -> bool {
+        // It looks itself whether its response has come.
+        if self.link.spared || matches!(self.stage, Stage::Awaited(_)) {
+            return false;
+        }
+        let is_ready = |ready| matches!(ready, Ok(true));
+        let other = self.stage.other().map(|(socket, interest)| reactor::wait_for(socket, interest, Duration::ZERO));
         let link = &mut self.link;
-        if link.spared || !matches!(reactor::wait_for(&link.session, link.interest, Duration::ZERO), Ok(true)) {
+        if !other.is_some_and(is_ready) && !is_ready(reactor::wait_for(&link.session, link.interest, Duration::ZERO)) {
             return false;
         }
         link.spared = true;
@@ -203,7 +251,9 @@ impl Stage {
             Stage::Idle => head::await_request(link, worker),
             Stage::Head(parser) => head::receive_head(parser, link, worker),
             Stage::Body(body) => body.receive(link, worker),
+            Stage::Awaited(awaiting) => awaiting.proceed(link, worker),
             Stage::Answer(answer) => answer.send(link, worker),
+            Stage::Tunnel(tunnelling) => tunnelling.pump(link, worker),
             Stage::Linger(linger) => linger.discard(link),
         }
     }
@@ -222,9 +272,39 @@ impl Stage {
             Stage::Body(body) => {
                 body.reject(HttpError::timed_out("the body came too slowly"), link, worker).send(link, worker)
             }
+            Stage::Awaited(awaiting) => awaiting.expire(link, worker),
             Stage::Answer(sending) => sending.next_period(link, worker),
+            Stage::Tunnel(tunnelling) => tunnelling.close("nothing moved for too long", link, worker.context),
             Stage::Head(_) | Stage::Idle => self.close_politely(link),
             Stage::Handshake | Stage::Linger(_) => self.close(),
+        }
+    }
+
+    /// Ends this stage before its end.
+    fn end(self, why: &str, link: &mut Link, context: &Context) -> Turn {
+        match self {
+            Stage::Answer(sending) => sending.cut(why, Instant::now(), link, context),
+            Stage::Tunnel(tunnelling) => tunnelling.close(why, link, context),
+            stage => stage.close_politely(link),
+        }
+    }
+
+    /// The request, if its answer has no end in sight.
+    fn request_without_end(&self) -> Option<&Asked> {
+        match self {
+            Stage::Answer(sending) => sending.has_no_end_in_sight().then_some(&sending.asked),
+            Stage::Tunnel(tunnelling) => Some(tunnelling.asked()),
+            _ => None,
+        }
+    }
+
+    /// The socket of the program that makes the answer, if that is waited for.
+    fn other(&self) -> Option<(BorrowedFd<'_>, Interest)> {
+        match self {
+            Stage::Awaited(awaiting) => Some((awaiting.response.as_fd(), Interest::Readable)),
+            Stage::Answer(sending) => sending.source().map(|socket| (socket, Interest::Readable)),
+            Stage::Tunnel(tunnelling) => tunnelling.other(),
+            _ => None,
         }
     }
 
@@ -240,7 +320,10 @@ impl Stage {
             Stage::Head(_) => Phase::Head,
             Stage::Idle => Phase::Idle,
             Stage::Body(_) => Phase::Body,
+            Stage::Awaited(_) => Phase::Upstream,
+            Stage::Answer(sending) if sending.starved.is_some() => Phase::Upstream,
             Stage::Answer(_) => Phase::Answer,
+            Stage::Tunnel(_) => Phase::Tunnel,
             Stage::Linger(_) => Phase::Linger,
         }
     }
@@ -252,7 +335,9 @@ impl Stage {
             Stage::Handshake => timeouts.handshake,
             Stage::Head(_) => timeouts.head,
             Stage::Idle => timeouts.idle,
+            Stage::Answer(sending) if sending.starved.is_some() => timeouts.tunnel,
             Stage::Body(_) | Stage::Answer(_) => timeouts.transfer,
+            Stage::Awaited(_) | Stage::Tunnel(_) => timeouts.tunnel,
             Stage::Linger(_) => timeouts.linger,
         }
     }

@@ -116,7 +116,7 @@ impl Upload<'_> {
                     }
                 }
                 Ok(true) => {
-                    self.session.notice(Signal::default());
+                    self.session.notice(Signal { client: true, ..Signal::default() });
                     return Ok(());
                 }
                 Ok(false) => {}

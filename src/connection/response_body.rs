@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 
 use super::worker::Buffer;
 use crate::handler::body::Content;
-use crate::http1::{LAST_CHUNK, Transfer, encode_chunk};
+use crate::handler::upstream::Arriving;
+use crate::http1::{LAST_CHUNK, Transfer, encode_chunk, write_last_chunk};
 use crate::panic::caught;
 use crate::tls::session::Session;
 
@@ -30,9 +32,11 @@ enum Rest {
     Nothing,
     Bytes { bytes: Cow<'static, [u8]>, offset: usize },
     Reader { reader: Box<dyn Read + Send>, left: Left, buffer: Vec<u8> },
+    Arriving { body: Box<dyn Arriving>, left: Left, takes_trailers: bool },
 }
 
-/// What is still to come from a reader.
+/// What is still to come from a reader, or from a socket.
+#[derive(Clone, Copy)]
 enum Left {
     Bytes(u64),
     Chunks,
@@ -48,6 +52,8 @@ pub(crate) enum Progress {
     Blocked,
     /// The client takes all it is given, but it is the turn of other connections.
     Paused,
+    /// The client has taken all that has arrived of the body, and there will be more.
+    Starved,
 }
 
 /// How many bytes are sent in a turn.
@@ -67,25 +73,23 @@ pub(crate) enum GivenUp {
 }
 
 impl Answer {
-    /// `head` is the serialised head, `transfer` how the body goes with it.
-    pub(crate) fn new(mut head: Vec<u8>, body: Content, transfer: Transfer) -> Self {
+    /// `head` is the serialised head, `transfer` how the body goes with it, and whether trailers may follow it.
+    pub(crate) fn new(mut head: Vec<u8>, body: Content, transfer: Transfer, takes_trailers: bool) -> Self {
+        let left = match transfer {
+            Transfer::Length(length) => Left::Bytes(length),
+            Transfer::Chunked => Left::Chunks,
+            Transfer::None | Transfer::UntilClose => Left::UntilEnd,
+        };
         let rest = match (body, transfer) {
-            (_, Transfer::None) | (Content::Awaited(_) | Content::Arriving { .. } | Content::Tunnel(_), _) => {
-                Rest::Nothing
-            }
+            // The last two have no body: what follows them is not sent by an answer.
+            (_, Transfer::None) | (Content::Awaited(_) | Content::Tunnel(_), _) => Rest::Nothing,
             (Content::Bytes(bytes), _) if bytes.len() <= SMALL => {
                 head.extend_from_slice(&bytes);
                 Rest::Nothing
             }
             (Content::Bytes(bytes), _) => Rest::Bytes { bytes, offset: 0 },
-            (Content::Reader { reader, .. }, transfer) => {
-                let left = match transfer {
-                    Transfer::Length(length) => Left::Bytes(length),
-                    Transfer::Chunked => Left::Chunks,
-                    Transfer::None | Transfer::UntilClose => Left::UntilEnd,
-                };
-                Rest::Reader { reader, left, buffer: Vec::new() }
-            }
+            (Content::Reader { reader, .. }, _) => Rest::Reader { reader, left, buffer: Vec::new() },
+            (Content::Arriving { body, .. }, _) => Rest::Arriving { body, left, takes_trailers },
         };
         Self { pending: head, offset: 0, body: rest, sent: 0 }
     }
@@ -95,8 +99,27 @@ impl Answer {
         matches!(self.body, Rest::Reader { .. })
     }
 
-    /// Sends as much as the client takes. With `last`, the end of the stream follows the last byte, in the same write.
-    pub(crate) fn advance(&mut self, session: &mut Session, last: bool) -> Result<Progress, GivenUp> {
+    /// Whether nobody knows how much of it will arrive.
+    pub(super) fn has_no_end_in_sight(&self) -> bool {
+        matches!(self.body, Rest::Arriving { left: Left::Chunks | Left::UntilEnd, .. })
+    }
+
+    /// The socket on which the rest of it arrives.
+    pub(super) fn source(&self) -> Option<BorrowedFd<'_>> {
+        match &self.body {
+            Rest::Arriving { body, .. } => Some(body.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// Sends as much as the client takes. With `last`, the end of the stream follows the last byte, in the same write. What
+    /// arrives on a socket passes through `scratch`.
+    pub(crate) fn advance(
+        &mut self,
+        session: &mut Session,
+        last: bool,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Progress, GivenUp> {
         let pause = self.sent + TURN;
         loop {
             if self.sent >= pause {
@@ -117,6 +140,16 @@ impl Answer {
                 Rest::Reader { .. } => {
                     self.read_on()?;
                     continue;
+                }
+                Rest::Arriving { .. } => {
+                    if self.take_on(scratch)? {
+                        continue;
+                    }
+                    // Bytes go out as they come.
+                    return match session.flush().map_err(|_| GivenUp::Network)? {
+                        true => Ok(Progress::Starved),
+                        false => Ok(Progress::Blocked),
+                    };
                 }
                 Rest::Nothing | Rest::Bytes { .. } => {
                     if last {
@@ -156,42 +189,85 @@ impl Answer {
         let Rest::Reader { reader, left, buffer } = &mut self.body else { return Ok(()) };
         self.pending.clear();
         self.offset = 0;
-        let wanted = match left {
-            Left::Bytes(left) => usize::try_from(*left).unwrap_or(READ_AHEAD).min(READ_AHEAD),
-            Left::Chunks | Left::UntilEnd => READ_AHEAD,
-        };
-        buffer.resize(wanted, 0);
-        let n = if wanted == 0 { 0 } else { read_caught(reader, buffer)? };
-        match left {
-            Left::Bytes(left) => {
-                if n == 0 && *left > 0 {
-                    return Err(GivenUp::Reader(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the response body ended before its announced length",
-                    )));
-                }
-                *left -= n as u64;
-                self.pending.extend_from_slice(&buffer[..n]);
-                if *left == 0 {
-                    self.body = Rest::Nothing;
-                }
-            }
-            Left::Chunks if n == 0 => {
+        buffer.resize(left.next_read(), 0);
+        // A reader of the application gets memory that no other answer uses.
+        let n = if buffer.is_empty() { 0 } else { read_caught(|buffer| reader.read(buffer), buffer)? };
+        if !left.frame(&buffer[..n], &mut self.pending)? {
+            if matches!(left, Left::Chunks) {
                 self.pending.extend_from_slice(LAST_CHUNK);
-                self.body = Rest::Nothing;
             }
-            Left::Chunks => encode_chunk(&buffer[..n], &mut self.pending),
-            Left::UntilEnd if n == 0 => self.body = Rest::Nothing,
-            Left::UntilEnd => self.pending.extend_from_slice(&buffer[..n]),
+            self.body = Rest::Nothing;
         }
         Ok(())
     }
+
+    /// Takes the next piece of the body that has arrived into `pending`. `false`: nothing has.
+    fn take_on(&mut self, scratch: &mut Vec<u8>) -> Result<bool, GivenUp> {
+        let Rest::Arriving { body, left, takes_trailers } = &mut self.body else { return Ok(true) };
+        self.pending.clear();
+        self.offset = 0;
+        if scratch.len() < READ_AHEAD {
+            scratch.resize(READ_AHEAD, 0);
+        }
+        let scratch = &mut scratch[..left.next_read()];
+        let n = match scratch.is_empty() {
+            true => 0,
+            false => match read_caught(|buffer| body.read(buffer), scratch) {
+                Err(GivenUp::Reader(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                read => read?,
+            },
+        };
+        if !left.frame(&scratch[..n], &mut self.pending)? {
+            if matches!(left, Left::Chunks) {
+                let trailers = match takes_trailers {
+                    true => caught(|| body.trailers()).map_err(GivenUp::Panicked)?,
+                    false => None,
+                };
+                write_last_chunk(&trailers.unwrap_or_default(), &mut self.pending);
+            }
+            self.body = Rest::Nothing;
+        }
+        Ok(true)
+    }
 }
 
-fn read_caught(reader: &mut Box<dyn Read + Send>, buffer: &mut [u8]) -> Result<usize, GivenUp> {
+impl Left {
+    /// How many bytes to read at most.
+    fn next_read(self) -> usize {
+        match self {
+            Left::Bytes(left) => usize::try_from(left).unwrap_or(READ_AHEAD).min(READ_AHEAD),
+            Left::Chunks | Left::UntilEnd => READ_AHEAD,
+        }
+    }
+
+    /// Appends what was read to `out`, as it is sent; nothing was read at the end. `false`: no more comes.
+    fn frame(&mut self, read: &[u8], out: &mut Vec<u8>) -> Result<bool, GivenUp> {
+        match self {
+            Left::Bytes(left) if read.is_empty() && *left > 0 => Err(GivenUp::Reader(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the response body ended before its announced length",
+            ))),
+            Left::Bytes(left) => {
+                *left -= read.len() as u64;
+                out.extend_from_slice(read);
+                Ok(*left > 0)
+            }
+            Left::Chunks => {
+                encode_chunk(read, out);
+                Ok(!read.is_empty())
+            }
+            Left::UntilEnd => {
+                out.extend_from_slice(read);
+                Ok(!read.is_empty())
+            }
+        }
+    }
+}
+
+fn read_caught(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>, buffer: &mut [u8]) -> Result<usize, GivenUp> {
     loop {
         // After a panic the reader is not used again.
-        return match caught(|| reader.read(buffer)) {
+        return match caught(|| read(buffer)) {
             Ok(Ok(n)) => Ok(n.min(buffer.len())),
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
             Ok(Err(error)) => Err(GivenUp::Reader(error)),

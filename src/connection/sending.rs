@@ -1,9 +1,14 @@
 //! A response on its way, until it is logged; then the next request, or the end.
 
+use std::mem;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
 use http::Method;
 use http::uri::PathAndQuery;
 
 use super::closing::half_close;
+use super::context::Context;
 use super::link::Link;
 use super::response_body::{Answer, GivenUp, Progress};
 use super::worker::Worker;
@@ -27,6 +32,17 @@ pub(super) struct Sending {
     pub(super) status: u16,
     /// Why the server itself answers.
     pub(super) note: Option<&'static str>,
+    /// Since when the client has had all that has arrived of the body, and more is waited for.
+    pub(super) starved: Option<Instant>,
+}
+
+/// How a request was answered, for the log.
+pub(super) struct Done<'a> {
+    pub(super) now: Instant,
+    pub(super) status: u16,
+    /// Handed to TLS.
+    pub(super) bytes: u64,
+    pub(super) note: Option<&'a str>,
 }
 
 /// A request, for the response and for the log.
@@ -48,12 +64,27 @@ pub(super) struct Asked {
 /// in one flight.
 const QUICK_FAREWELL: u64 = 8 * 1024;
 
+const CLIENT_LEFT: &str = "the client left before the response's end";
+
+/// Why an answer without an end in sight ends all the same.
+pub(super) const NO_LONGER_LET_IN: &str = "the client is no longer let in";
+
 impl Sending {
     pub(super) fn send(mut self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         let context = worker.context;
         let begun = worker.now.instant;
+        if self.has_no_end_in_sight() && !link.still_admits(&self.asked, worker.now.time, context) {
+            return self.cut(NO_LONGER_LET_IN, begun, link, context);
+        }
+        if self.starved.is_some() && link.session.has_left() {
+            return self.cut(CLIENT_LEFT, begun, link, context);
+        }
+        // It comes from a socket that may be replaced by another.
+        link.other_armed = None;
+        let sent = self.answer.sent;
         let has_reader = self.answer.has_reader();
-        let mut advance = || self.answer.advance(&mut link.session, !self.keep);
+        let mut scratch = mem::take(&mut worker.scratch);
+        let mut advance = || self.answer.advance(&mut link.session, !self.keep, &mut scratch);
         let advanced = if has_reader {
             worker.may_block(advance)
         } else {
@@ -61,27 +92,32 @@ impl Sending {
             worker.time_has_passed();
             advanced
         };
+        worker.scratch = scratch;
         match advanced {
+            Ok(Progress::Starved) => self.starve(sent, link, worker),
             Ok(Progress::Blocked | Progress::Paused) => {
-                // The body's reader may have taken its time.
-                self.pace.excuse(worker.now.instant - begun);
+                match self.starved.take() {
+                    Some(_) => self.pace.restart(sent, worker.now.instant, &context.timeouts),
+                    // The body's reader may have taken its time.
+                    None => self.pace.excuse(worker.now.instant - begun),
+                }
                 link.deadline = self.pace.deadline;
                 link.times.heard = begun;
                 self.answer.part_with_memory(&mut worker.output);
                 Stage::Answer(Box::new(self)).wait(Interest::Writable)
             }
             Ok(Progress::Done) => {
-                self.log(None, link, worker);
+                self.log(None, worker.now.instant, link, context);
                 self.end(link, worker)
             }
             Err(given_up) => {
                 let note = match given_up {
                     GivenUp::Tls => {
                         // The note says so already, and the alert is on its way; let it arrive.
-                        self.log(None, link, worker);
+                        self.log(None, worker.now.instant, link, context);
                         return half_close(link, worker);
                     }
-                    GivenUp::Network => "the client left before the response's end".to_owned(),
+                    GivenUp::Network => CLIENT_LEFT.to_owned(),
                     GivenUp::Reader(error) => {
                         format!("the reader of the response's body failed: {}", visible(&error.to_string()))
                     }
@@ -90,22 +126,52 @@ impl Sending {
                         "the reader of the response's body panicked".to_owned()
                     }
                 };
-                self.log(Some(&note), link, worker);
-                Stage::Idle.close()
+                self.cut(&note, worker.now.instant, link, context)
             }
         }
     }
 
+    /// The client has had all that has arrived of the body. `sent`: what it had before.
+    fn starve(mut self, sent: u64, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+        let now = worker.now.instant;
+        let nothing_came = self.answer.sent == sent;
+        let since = self.starved.filter(|_| nothing_came).unwrap_or(now);
+        self.starved = Some(since);
+        link.deadline = since + worker.context.timeouts.tunnel;
+        link.spared &= nothing_came;
+        self.answer.part_with_memory(&mut worker.output);
+        Stage::Answer(Box::new(self)).wait(Interest::End)
+    }
+
+    /// Ends the connection before the end of the answer, so that the client notices.
+    pub(super) fn cut(&self, why: &str, now: Instant, link: &Link, context: &Context) -> Turn {
+        self.log(Some(why), now, link, context);
+        Stage::Idle.close()
+    }
+
+    /// The socket that it waits for.
+    pub(super) fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.starved.and_then(|_| self.answer.source())
+    }
+
+    /// Whether it may go on for as long as whoever makes it likes, so that the client has to be judged meanwhile.
+    pub(super) fn has_no_end_in_sight(&self) -> bool {
+        self.answer.has_no_end_in_sight() || self.starved.is_some()
+    }
+
     /// At the end of a period: the next one begins if the client has taken enough of the answer.
     pub(super) fn next_period(mut self: Box<Self>, link: &mut Link, worker: &Worker<'_>) -> Turn {
+        if self.starved.is_some() {
+            let why = "nothing came of the response's body for too long";
+            return self.cut(why, worker.now.instant, link, worker.context);
+        }
         if self.pace.next_period(self.answer.sent, worker.now.instant, &worker.context.timeouts) {
             link.deadline = self.pace.deadline;
             // A worker has to go on: what follows the answer may be a handler.
             return Stage::Answer(self).wait(Interest::Writable);
         }
         link.report_timeout(Phase::Answer, worker.context);
-        self.log(Some("the client took the response too slowly"), link, worker);
-        Stage::Answer(self).close()
+        self.cut("the client took the response too slowly", worker.now.instant, link, worker.context)
     }
 
     /// All of it is sent.
@@ -124,24 +190,9 @@ impl Sending {
         }
     }
 
-    /// Writes the access log's line.
-    fn log(&self, given_up: Option<&str>, link: &Link, worker: &Worker<'_>) {
-        let asked = &self.asked;
-        // It was read from a path and a query.
-        let target = asked.parts.uri.path_and_query().filter(|_| asked.readable);
-        worker.context.observer.request(&Access {
-            time: asked.since.time,
-            remote: link.remote,
-            tls: link.session.version(),
-            method: if target.is_some() { asked.parts.method.as_str() } else { "-" },
-            target: target.map_or("-", PathAndQuery::as_str),
-            status: self.status,
-            bytes: self.answer.sent,
-            duration: worker.now.instant.saturating_duration_since(asked.since.instant),
-            verdict: &asked.verdict,
-            request_id: asked.request_id.as_deref(),
-            note: given_up.or(self.note),
-        });
+    fn log(&self, given_up: Option<&str>, now: Instant, link: &Link, context: &Context) {
+        let note = given_up.or(self.note);
+        self.asked.log(Done { now, status: self.status, bytes: self.answer.sent, note }, link, context);
     }
 }
 
@@ -158,6 +209,25 @@ impl Asked {
         parts.method = method;
         let head = Head { parts: Box::new(parts), framing: Framing::None, keep_alive: false, expects_continue: false };
         Self { client_is_done: false, readable: false, ..Self::new(head, verdict, since) }
+    }
+
+    /// Writes the access log's line.
+    pub(super) fn log(&self, done: Done<'_>, link: &Link, context: &Context) {
+        // It was read from a path and a query.
+        let target = self.parts.uri.path_and_query().filter(|_| self.readable);
+        context.observer.request(&Access {
+            time: self.since.time,
+            remote: link.remote,
+            tls: link.session.version(),
+            method: if target.is_some() { self.parts.method.as_str() } else { "-" },
+            target: target.map_or("-", PathAndQuery::as_str),
+            status: done.status,
+            bytes: done.bytes,
+            duration: done.now.saturating_duration_since(self.since.instant),
+            verdict: &self.verdict,
+            request_id: self.request_id.as_deref(),
+            note: done.note,
+        });
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Worker<'c> {
     pub(super) input: Buffer,
     pub(super) output: Buffer,
     pub(super) parts: SpareParts,
+    /// For bytes that pass through: whoever reads into it uses only what it has read. Empty until it is first needed.
+    pub(super) scratch: Vec<u8>,
     date: SecondText,
 }
 
@@ -35,6 +37,7 @@ impl<'c> Worker<'c> {
             input: Buffer(Vec::with_capacity(Buffer::MOST)),
             output: Buffer(Vec::with_capacity(Buffer::MOST)),
             parts: SpareParts(Some(Box::new(parts))),
+            scratch: Vec::new(),
             date: SecondText::new(httpdate::fmt_http_date),
         }
     }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
 
+use super::socket::Socket;
 use super::upstream::{Arriving, Awaited, Tunnel};
 
 /// The body of a response: bytes in memory, or something to read from.
@@ -77,6 +79,43 @@ impl Body {
     pub(super) fn part_of(mut file: File, first: u64, length: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(first))?;
         Ok(Self::from_reader(file, Some(length)))
+    }
+
+    /// Streams what arrives on a stream socket (a `TcpStream` or a `UnixStream`), until its other end is closed. While nothing
+    /// arrives, it holds no thread, and what has arrived is sent at once: for server-sent events and long answers, whose bytes come
+    /// one by one. Another thread writes to the other end:
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use mtls_min::http::{HeaderValue, header};
+    /// use mtls_min::{Body, Request, Response};
+    ///
+    /// fn ticks(_: &mut Request<'_>) -> Response {
+    ///     let (mut events, socket) = UnixStream::pair().expect("a file descriptor is left");
+    ///     // A real program has one thread for all that listen.
+    ///     std::thread::spawn(move || {
+    ///         // It ends when the client has left.
+    ///         while events.write_all(b"data: tick\n\n").is_ok() {
+    ///             std::thread::sleep(std::time::Duration::from_secs(1));
+    ///         }
+    ///     });
+    ///     let mut response = Response::new(Body::from_socket(socket, None).expect("it is a socket"));
+    ///     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    ///     response
+    /// }
+    /// # let _ = ticks;
+    /// ```
+    ///
+    /// For `length` see [`from_reader`](Self::from_reader). Without one, the client is judged for as long as the body lasts: if it
+    /// is no longer let in, the connection is cut within a second. It is cut too if no byte comes for
+    /// [`Builder::tunnel_timeout`](crate::Builder::tunnel_timeout).
+    ///
+    /// # Errors
+    /// It is no socket.
+    pub fn from_socket(socket: impl Into<OwnedFd>, length: Option<u64>) -> io::Result<Self> {
+        Ok(Self(Content::Arriving { body: Box::new(Socket::new(socket)?), length }))
     }
 
     /// Whether all of it is in memory, so that sending it never waits for a reader.

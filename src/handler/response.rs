@@ -18,6 +18,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,10 +26,12 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::Response;
-use super::body::Body;
+use super::body::{Body, Content};
 use super::conditional::{Precondition, Validators};
 use super::range::{Selection, select};
 use super::request::Request;
+use super::socket::Socket;
+use super::upstream::Tunnel;
 
 /// Plain text in UTF-8 (`text/plain; charset=utf-8`).
 pub fn text(status: StatusCode, body: impl Into<Body>) -> Response {
@@ -75,6 +78,40 @@ pub fn redirect(status: StatusCode, location: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// Switches to another protocol (`101 Switching Protocols`, RFC 9110, section 7.8), such as `websocket`: from then on, all bytes go
+/// both ways between the client and `socket`, a `TcpStream` or a `UnixStream` to whoever speaks that protocol.
+///
+/// ```no_run
+/// use std::net::TcpStream;
+///
+/// use mtls_min::http::StatusCode;
+/// use mtls_min::{Request, Response, response};
+///
+/// fn to_echo(_: &mut Request<'_>) -> Response {
+///     let tunnel = TcpStream::connect("127.0.0.1:7").and_then(|echo| response::tunnel("echo", echo));
+///     tunnel.unwrap_or_else(|_| response::status(StatusCode::BAD_GATEWAY))
+/// }
+/// # let _ = to_echo;
+/// ```
+/// The client has to ask for it: `Connection: upgrade` and `Upgrade` with this protocol. Otherwise it gets a 500, so look first. More
+/// fields, like `Sec-WebSocket-Accept`, can be set.
+///
+/// A tunnel holds no thread. It ends when both sides have ended, when nothing moves for
+/// [`Builder::tunnel_timeout`](crate::Builder::tunnel_timeout), when the server stops, and within a second after the client is no longer let in: its
+/// certificate was revoked or expires, or no rule lets it make this request any more.
+///
+/// # Errors
+/// [`InvalidInput`](io::ErrorKind::InvalidInput): `protocol` cannot be a field value. Or it is no socket.
+pub fn tunnel(protocol: &str, socket: impl Into<OwnedFd>) -> io::Result<Response> {
+    let protocol = HeaderValue::from_str(protocol)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a valid protocol"))?;
+    let tunnel = Tunnel { socket: Box::new(Socket::new(socket)?), received: Vec::new() };
+    let mut response = Response::new(Body(Content::Tunnel(Box::new(tunnel))));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(header::UPGRADE, protocol);
+    Ok(response)
 }
 
 /// All but the unreserved and reserved characters of RFC 3986, section 2, and the percent sign of what is already encoded.

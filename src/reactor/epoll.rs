@@ -1,6 +1,6 @@
 //! What is Linux only: epoll, accept4, and how socket options work.
 
-use super::{BACKLOG, Interest, Ready, Signal, StopSignal, wait_for};
+use super::{BACKLOG, Interest, OTHER, Ready, StopSignal, ready, wait_for};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,6 +19,9 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
+    /// Whether sockets can be watched.
+    pub(crate) const WATCHES: bool = true;
+
     pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         // Not one-shot: every worker has to see it.
@@ -49,6 +52,22 @@ impl Poller {
         Ok(true)
     }
 
+    /// Arms the other socket of the connection with this token, also one that is not here yet.
+    ///
+    /// A socket that is kept for the next connection stays in the set, disarmed by the event that was reported. So in most
+    /// cases this is one system call. If it was let go of before there was an event, that event may still come, once: to the
+    /// connection that it was armed for, which finds nothing, or to none, since no other connection ever has its token.
+    pub(crate) fn arm_other(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        let (data, events) = (EventData::new_u64(token | OTHER), once(interest));
+        match epoll::modify(&self.epoll, &socket, data, events) {
+            Err(rustix::io::Errno::NOENT) => Ok(epoll::add(&self.epoll, &socket, data, events)?),
+            armed => Ok(armed?),
+        }
+    }
+
+    /// The connection with this token no longer waits for its other socket, which may be closed, or kept for another.
+    pub(crate) fn release_other(&self, _token: u64) {}
+
     /// Forgets a socket, which may live on.
     pub(crate) fn remove(&self, socket: impl AsFd, _token: u64) {
         // It fails if the socket is not there.
@@ -73,7 +92,7 @@ impl Poller {
             let (token, flags) = (event.data.u64(), event.flags);
             return Ok(match token {
                 STOP => Ready::Stopped,
-                _ => Ready::Token(token, Signal { hung_up: flags.intersects(HUNG_UP) }),
+                _ => ready(token, flags.intersects(HUNG_UP)),
             });
         }
     }
@@ -83,6 +102,8 @@ fn once(interest: Interest) -> EventFlags {
     let wanted = match interest {
         Interest::Readable => BYTES,
         Interest::Writable => EventFlags::OUT,
+        Interest::Both => BYTES | EventFlags::OUT,
+        Interest::End => EventFlags::RDHUP,
     };
     wanted | EventFlags::ONESHOT
 }

@@ -23,34 +23,56 @@ pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, p
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
 
-/// What a parked connection waits for.
+/// What a parked connection waits for on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
     Readable,
     Writable,
+    /// Whichever comes first.
+    Both,
+    /// The peer hangs up. Bytes that come are left where they are.
+    End,
 }
 
 /// Why a poller's `wait` returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The socket with this token can go on.
+    /// What has this token can go on.
     Token(u64, Signal),
     /// The stop signal was raised: no wait blocks any more.
     Stopped,
 }
 
-/// What an event says of a socket besides that it is ready to be read or written (which may turn out wrong).
+/// What events say of the sockets of a connection. (That one is ready to be read or written may turn out wrong.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Signal {
-    /// The peer sends nothing more, or the connection is broken: reading comes to an end.
+    /// The client's socket is ready.
+    pub(crate) client: bool,
+    /// The client sends nothing more, or the connection is broken: reading comes to an end.
     pub(crate) hung_up: bool,
+    /// The other socket is ready.
+    pub(crate) other: bool,
 }
 
 impl Signal {
     /// Combines two events.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { hung_up: self.hung_up || other.hung_up }
+        Self {
+            client: self.client || other.client,
+            hung_up: self.hung_up || other.hung_up,
+            other: self.other || other.other,
+        }
     }
+}
+
+/// A connection may wait for a second socket, that of the program which makes its answer. It is registered with the token of the
+/// connection and this bit, which no token has: it is the highest of an index of slots.
+const OTHER: u64 = 1 << 31;
+
+/// An event of a socket that was registered with `token`.
+fn ready(token: u64, hung_up: bool) -> Ready {
+    let is_other = token & OTHER != 0;
+    Ready::Token(token & !OTHER, Signal { client: !is_other, hung_up: hung_up && !is_other, other: is_other })
 }
 
 /// A signal that is raised once and wakes every thread that waits on it.
@@ -114,6 +136,9 @@ fn flags(interest: Interest) -> PollFlags {
     match interest {
         Interest::Readable => PollFlags::IN,
         Interest::Writable => PollFlags::OUT,
+        Interest::Both => PollFlags::IN | PollFlags::OUT,
+        // Always reported.
+        Interest::End => PollFlags::empty(),
     }
 }
 
@@ -123,7 +148,8 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
-    const BYTES: Signal = Signal { hung_up: false };
+    const BYTES: Signal = Signal { client: true, hung_up: false, other: false };
+    const OTHER_BYTES: Signal = Signal { client: false, hung_up: false, other: true };
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -206,6 +232,88 @@ mod tests {
                     assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
                     stop.raise();
                     assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                }
+
+                #[test]
+                fn either_socket_of_a_connection_is_reported_under_its_token() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let ((mut client, server), (mut application, other)) = (pair(), pair());
+                    poller.add(&server, 7).unwrap();
+                    poller.arm_other(&other, 7, Interest::Readable).unwrap();
+                    application.write_all(b"x").unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    client.write_all(b"x").unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    // Its end is no hang-up of the client.
+                    drop(application);
+                    poller.arm_other(&other, 7, Interest::Both).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    poller.arm_other(&other, 7, Interest::Readable).unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                }
+
+                #[test]
+                fn a_kept_socket_is_reported_to_the_connection_that_has_it_now() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut application, mut other) = pair();
+                    for token in [7, 8, 9] {
+                        poller.arm_other(&other, token, Interest::Readable).unwrap();
+                        application.write_all(b"x").unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(token, OTHER_BYTES));
+                        other.read_exact(&mut [0]).unwrap();
+                        poller.release_other(token);
+                    }
+                    // While nobody has it, nothing is reported, not even its end.
+                    application.write_all(b"x").unwrap();
+                    drop(application);
+                    assert!(wait_for(&other, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    stop.raise();
+                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                }
+
+                #[test]
+                fn another_socket_can_take_the_place_of_one_that_was_closed() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    // The number of the descriptor is used again.
+                    for _ in 0..3 {
+                        let (mut application, other) = pair();
+                        poller.arm_other(&other, 7, Interest::Readable).unwrap();
+                        application.write_all(b"x").unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                        poller.arm_other(&other, 7, Interest::Writable).unwrap();
+                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    }
+                    let (mut client, server) = pair();
+                    let (mut application, other) = pair();
+                    poller.arm_other(&server, 7, Interest::Readable).unwrap();
+                    drop(server);
+                    poller.arm_other(&other, 7, Interest::Readable).unwrap();
+                    let _ = client.write_all(b"x");
+                    application.write_all(b"x").unwrap();
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    assert_eq!((&other).read(&mut [0; 2]).unwrap(), 1, "it is the one that takes its place");
+                }
+
+                /// A connection would else be kept open by the poller.
+                #[test]
+                fn a_released_socket_that_is_closed_is_closed_for_its_peer() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut application, other) = pair();
+                    std::thread::scope(|scope| {
+                        let waiting = scope.spawn(|| poller.wait().unwrap());
+                        poller.arm_other(&other, 7, Interest::Readable).unwrap();
+                        std::thread::sleep(Duration::from_millis(20));
+                        poller.release_other(7);
+                        drop(other);
+                        application.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                        assert_eq!(application.read(&mut [0]).unwrap(), 0);
+                        stop.raise();
+                        assert_eq!(waiting.join().unwrap(), Ready::Stopped);
+                    });
                 }
 
                 #[test]

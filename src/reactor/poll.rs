@@ -1,6 +1,6 @@
 //! The same as `epoll`, by poll(2), for Unix systems other than Linux. It is tested on Linux too.
 
-use super::{Interest, Ready, Signal, StopSignal, flags, poll_retrying};
+use super::{Interest, OTHER, Ready, StopSignal, flags, poll_retrying, ready};
 use crate::sync::lock;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::HashMap;
@@ -24,6 +24,9 @@ pub(crate) struct Poller {
 struct Turn(u64);
 
 impl Poller {
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const WATCHES: bool = false;
+
     pub(crate) fn new(stop: &StopSignal) -> io::Result<Self> {
         let stop = stop.as_fd().try_clone_to_owned()?;
         let changed = io::pipe()?;
@@ -41,9 +44,25 @@ impl Poller {
         // A duplicate, so that if the socket is closed, its number is not reused while it is polled.
         let socket = Arc::new(socket.as_fd().try_clone_to_owned()?);
         lock(&self.armed).insert(token, (socket, interest));
+        self.look_again()
+    }
+
+    fn look_again(&self) -> io::Result<()> {
         match (&self.changed.1).write(&[1]) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn arm_other(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        self.arm(socket, token | OTHER, interest)
+    }
+
+    /// The duplicates of the socket are closed, or its peer would not learn that it is.
+    pub(crate) fn release_other(&self, token: u64) {
+        if lock(&self.armed).remove(&(token | OTHER)).is_some() {
+            // It fails only if there is no memory; then the next change does it.
+            let _ = self.look_again();
         }
     }
 
@@ -85,13 +104,14 @@ impl Poller {
             }
             if let Some(at) = fds[2..].iter().position(|fd| !fd.revents().is_empty()) {
                 let (token, socket, _) = &armed[at];
+                let has_ended = fds[at + 2].revents().intersects(PollFlags::HUP | PollFlags::ERR);
                 let mut map = lock(&self.armed);
                 // It may have been armed again since the copy was made. Then the next round reports it.
                 if map.get(token).is_some_and(|(s, _)| Arc::ptr_eq(s, socket)) {
                     map.remove(token);
                     *turn = Turn(*token);
-                    // The end of the stream is found when it is read.
-                    return Ok(Ready::Token(*token, Signal::default()));
+                    // Any other end of the stream is found when it is read.
+                    return Ok(ready(*token, has_ended));
                 }
             }
         }

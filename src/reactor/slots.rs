@@ -46,6 +46,8 @@ pub(crate) struct Waiting {
     pub(crate) times: Times,
     /// When it is taken out even if nothing has arrived.
     pub(crate) deadline: Instant,
+    /// Its request may last for ever, so that its client has to be judged meanwhile.
+    pub(crate) has_no_end_in_sight: bool,
 }
 
 /// All connections of a server.
@@ -145,7 +147,7 @@ impl<T> Slots<T> {
             }
             None => {
                 self.slots.push(Slot { generation: 0, authorised: false, state: driven });
-                // Far fewer than 2^32 descriptors can be open.
+                // Far fewer than 2^31 descriptors can be open, so the highest bit is free for the poller.
                 Token::new(0, (self.slots.len() - 1) as u32)
             }
         }

@@ -1,4 +1,4 @@
-//! The table of connections: where they wait for their clients, without a thread each.
+//! The table of connections: where they wait for their clients, or for who makes the answer, without a thread each.
 //!
 //! A connection is *driven* by one worker or *parked* here. An event may come while it is driven; its slot remembers that, and
 //! `park` hands the connection back to be driven on.
@@ -180,8 +180,9 @@ mod tests {
 
     const TWO_AND_A_RESERVED_ONE: Capacity = Capacity { connections: 3, reserved: 1 };
 
-    const BYTES: Signal = Signal { hung_up: false };
-    const END: Signal = Signal { hung_up: true };
+    const BYTES: Signal = Signal { client: true, hung_up: false, other: false };
+    const END: Signal = Signal { client: true, hung_up: true, other: false };
+    const OTHER: Signal = Signal { client: false, hung_up: false, other: true };
 
     fn at(milliseconds: u64) -> Instant {
         // One base for all, so that the order is the one asked for.
@@ -191,7 +192,8 @@ mod tests {
 
     fn waiting(standing: Standing, since: u64) -> Waiting {
         let since = at(since);
-        Waiting { standing, times: Times { since, heard: since }, deadline: since + Duration::from_secs(1) }
+        let deadline = since + Duration::from_secs(1);
+        Waiting { standing, times: Times { since, heard: since }, deadline, has_no_end_in_sight: false }
     }
 
     fn enter<T>(table: &ConnectionTable<T>, now: u64) -> Entry<T> {
@@ -213,11 +215,11 @@ mod tests {
     fn an_event_that_comes_before_the_parking_is_not_lost() {
         let table = ConnectionTable::new(TWO_AND_A_RESERVED_ONE);
         let Entry::Admitted(token) = enter(&table, 0) else { panic!() };
-        for signal in [BYTES, END, BYTES] {
+        for signal in [BYTES, END, OTHER, BYTES] {
             assert!(table.take(token, signal).is_none(), "it is driven");
         }
         let (back, signal) = table.park(token, Box::new("a"), waiting(Silent, 0)).expect("handed back at once");
-        assert_eq!(signal, END);
+        assert_eq!(signal, Signal { client: true, hung_up: true, other: true });
         assert!(table.park(token, back, waiting(Silent, 0)).is_none(), "the events count once");
         assert_eq!(table.take(token, BYTES), Some(Box::new("a")));
     }

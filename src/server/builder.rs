@@ -114,6 +114,13 @@ impl Builder {
         self
     }
 
+    /// How long a tunnel ([`response::tunnel`](crate::response::tunnel)) may be without a byte in either direction, and a body that
+    /// arrives on a socket ([`Body::from_socket`](crate::Body::from_socket)) without a byte of it. Defaults to 600 s.
+    pub fn tunnel_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeouts.tunnel = timeout;
+        self
+    }
+
     /// The largest request head, in bytes; longer ones get 431. Defaults to 16 KiB.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.settings.limits.head.max_head = bytes;

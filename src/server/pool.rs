@@ -70,24 +70,36 @@ impl Pool {
                 self.go_on_accepting();
             }
             self.sweep(|_, waiting| waiting.deadline <= now, |connection| connection.expire(&mut worker));
+            self.judge_by_date(now);
             self.context.concurrency.compensate(|| self.poller.has_events());
         }
     }
 
     /// After a change of trust: closes the idle connections of clients that are now refused.
     pub(crate) fn judge_idle(&self) {
-        let stale = |connection: &Connection, _| {
-            matches!(connection.phase(), Phase::Head | Phase::Idle)
+        let stale = |connection: &Connection, waiting: Waiting| {
+            (matches!(connection.phase(), Phase::Head | Phase::Idle) || waiting.has_no_end_in_sight)
                 && connection.link.is_judged_by_another(&self.context)
         };
         self.sweep(stale, |connection| connection.judge_again(&self.context));
     }
 
-    /// Closes the connections that are not answering anything, with close_notify.
+    /// Ends the tunnels, and the answers without an end in sight, of clients whose time is over. Others are judged at their next
+    /// request.
+    fn judge_by_date(&self, tick: Instant) {
+        let now = caught(|| self.context.clock.now()).ok();
+        let over = |connection: &Connection, waiting: Waiting| {
+            waiting.has_no_end_in_sight && connection.is_judged_for_another_time(tick, now)
+        };
+        self.sweep(over, |connection| connection.judge_again(&self.context));
+    }
+
+    /// Closes the connections that are not answering anything, and tunnels, with close_notify.
     pub(crate) fn close_idle(&self) {
-        let idle =
-            |connection: &Connection, _| matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        self.sweep(idle, Connection::close_politely);
+        let idle = |connection: &Connection, _| {
+            matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle | Phase::Tunnel)
+        };
+        self.sweep(idle, |connection| connection.close_for_good(&self.context));
     }
 
     /// Does a step with each parked connection that is `wanted`, and parks those again that stay. It never waits and calls no
@@ -207,7 +219,7 @@ impl Pool {
     /// A parked connection can go on.
     fn go_on(&self, token: Token, signal: Signal, worker: &mut Worker<'_>) {
         if let Some(mut connection) = self.table.take(token, signal) {
-            connection.link.session.notice(signal);
+            connection.link.notice(signal);
             self.drive(token, connection, worker);
         }
     }
@@ -215,9 +227,26 @@ impl Pool {
     /// Has the poller report when the connection can go on.
     fn arm(&self, connection: &mut Connection, token: Token, interest: Interest) -> io::Result<()> {
         // Then hardly anything comes while the connection is driven: its client waits for our flight, or for an answer.
-        let is_client_quiet = interest == Interest::Readable
-            && matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle);
-        let (link, token) = (&mut connection.link, token.as_u64());
+        let is_client_quiet = match interest {
+            Interest::Readable => !matches!(connection.phase(), Phase::Body | Phase::Linger),
+            // What has come may be left unread only if the poller does not report it again and again.
+            Interest::End => Poller::WATCHES || !connection.link.session.may_be_readable(),
+            Interest::Writable | Interest::Both => false,
+        };
+        let token = token.as_u64();
+        let armed = match connection.other() {
+            Some((_, interest)) if connection.link.other_armed == Some(interest) => Some(interest),
+            Some((socket, interest)) => {
+                self.poller.arm_other(socket, token, interest)?;
+                Some(interest)
+            }
+            None => {
+                self.poller.release_other(token);
+                None
+            }
+        };
+        let link = &mut connection.link;
+        link.other_armed = armed;
         let socket = &link.session;
         let watched = |is_watched| if is_watched { Polled::Watched } else { Polled::Armed };
         link.polled = match (link.polled, is_client_quiet) {
@@ -226,7 +255,7 @@ impl Pool {
             (Polled::Armed, true) => watched(self.poller.watch(socket, token)?),
             (Polled::Never, false) => {
                 self.poller.add(socket, token)?;
-                if interest == Interest::Writable {
+                if interest != Interest::Readable {
                     self.poller.arm(socket, token, interest)?;
                 }
                 Polled::Armed
@@ -276,11 +305,12 @@ impl Pool {
     fn park(&self, token: Token, connection: Box<Connection>) -> Option<Box<Connection>> {
         let waiting = connection.waiting();
         let (mut back, signal) = self.table.park(token, connection, waiting)?;
-        back.link.session.notice(signal);
+        back.link.notice(signal);
         Some(back)
     }
 
     fn close(&self, token: Token, connection: Box<Connection>) {
+        self.poller.release_other(token.as_u64());
         self.let_go(connection);
         self.leave(token);
     }

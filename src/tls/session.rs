@@ -95,6 +95,16 @@ impl Session {
         }
     }
 
+    /// Whether the client has ended its side of the TCP connection, or vanished, as far as can be told without reading what it
+    /// has sent.
+    pub(crate) fn has_left(&self) -> bool {
+        let end = || match self.socket.peek(&mut [0]) {
+            Ok(n) => n == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        };
+        self.hung_up || (self.readable && end())
+    }
+
     /// Notes what the poller reports of the socket.
     pub(crate) fn notice(&mut self, signal: Signal) {
         self.readable = true;

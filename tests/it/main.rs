@@ -67,8 +67,10 @@ mod server_certificate;
 mod shape;
 mod slow_clients;
 mod stopping;
+mod streams;
 mod support;
 #[cfg(feature = "tiny_http")]
 mod tiny_http;
 mod tls_failures;
 mod trust;
+mod tunnels;

@@ -1,6 +1,7 @@
 //! What the tests share: a PKI that is made as the tests run, a server in this process, and a plain client.
 
 pub(crate) mod admission;
+pub(crate) mod behind;
 #[cfg(all(feature = "cli", feature = "pki"))]
 pub(crate) mod certs;
 pub(crate) mod client;

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     /// Status, then the refusal's code or the subject, for each request.
     pub(crate) requests: Mutex<Vec<(u16, String)>>,
     pub(crate) events: Mutex<Vec<String>>,
+    /// Method, target, status and note of each request.
+    pub(crate) lines: Mutex<Vec<String>>,
 }
 
 impl Seen {
@@ -53,6 +55,11 @@ impl Seen {
         self.events.lock().unwrap().clone()
     }
 
+    /// Waits until there is this line of a request.
+    pub(crate) fn wait_for_line(&self, line: &str) {
+        super::client::eventually(|| self.lines.lock().unwrap().iter().any(|known| known == line));
+    }
+
     /// Waits until there is an event that contains `text`.
     pub(crate) fn wait_for_event(&self, text: &str) {
         super::client::eventually(|| self.events().iter().any(|event| event.contains(text)));
@@ -67,6 +74,9 @@ impl Observer for Recorder {
             Verdict::Authorised(identity) => identity.subject().to_owned(),
             Verdict::Refused(refusal) => refusal.code().to_string(),
         };
+        let Access { method, target, status, note, .. } = access;
+        let line = format!("{method} {target} {status} {}", note.unwrap_or_default());
+        self.0.lines.lock().unwrap().push(line.trim_end().to_owned());
         self.0.requests.lock().unwrap().push((access.status, who));
     }
 
