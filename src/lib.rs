@@ -69,6 +69,14 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("mtls-min needs a crypto library: build with the feature `aws-lc-rs` (the default) or `ring`");
 
+// For the tests of this crate that share what those in `tests/it` use.
+#[cfg(test)]
+extern crate self as mtls_min;
+#[cfg(test)]
+#[path = "connection/tests/support.rs"]
+#[allow(dead_code)]
+mod support;
+
 mod byte_set;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

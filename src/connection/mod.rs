@@ -16,6 +16,8 @@ mod link;
 mod request_body;
 mod response_body;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 pub(crate) mod worker;
 

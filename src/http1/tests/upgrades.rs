@@ -24,7 +24,7 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 fn interim_responses_are_written_for_http_1_1_without_framing_and_never_a_101() {
     let hints =
         response(103, &[("link", "</a>"), ("content-length", "5"), ("connection", "close"), ("upgrade", "h2c")]);
-    let written = |parts, version| text(|out| write_interim(parts, version, out));
+    let written = |parts: &http::response::Parts, version| text(|out| write_interim(parts, version, out));
     assert_eq!(written(&hints, Version::HTTP_11), "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
     assert_eq!(written(&hints, Version::HTTP_10), "");
     for status in [101, 200, 500] {

@@ -1,0 +1,3 @@
+//! Connections as clients see them, with responses that only this crate can make.
+
+mod awaited;
