@@ -15,7 +15,7 @@ use crate::x509::identity::Identity;
 /// Is told of requests and events, on the threads on which they happen, so it should be quick. [`log`](crate::log) has observers
 /// that write a log. If an observer panics, that report is lost, and nothing else happens.
 pub trait Observer: Send + Sync {
-    /// A response has been sent, or given up. Does nothing by default.
+    /// A response has been sent, or given up; or a tunnel has ended. Does nothing by default.
     fn request(&self, access: &Access<'_>) {
         let _ = access;
     }
@@ -46,18 +46,19 @@ pub struct Access<'a> {
     pub method: &'a str,
     /// The target (path and query); `-` if the head could not be read.
     pub target: &'a str,
-    /// The status of the response.
+    /// The status of the response; 499 if there was none, because the client left before another program had made it.
     pub status: u16,
-    /// Bytes of the response handed to TLS, head included.
+    /// Bytes of the response handed to TLS, head included; of a tunnel, all to the client.
     pub bytes: u64,
-    /// From then to the last byte handed to the system.
+    /// From then to the last byte handed to the system, or to the end of a tunnel.
     pub duration: Duration,
     /// The verdict on the client. Even if it is a refusal, the request may have been served: see [`refusal`](Self::refusal).
     pub verdict: &'a Verdict,
     /// The id of a refused request, which the client was told (`X-Request-Id`, and on the page), so that its user can quote it.
     /// `None`: the request was not refused.
     pub request_id: Option<&'a str>,
-    /// Why the server itself answered instead of the handler, or why the response was given up.
+    /// Why the server itself answered instead of the handler, or why the response was given up, or why a tunnel ended though
+    /// neither side ended it.
     pub note: Option<&'a str>,
 }
 

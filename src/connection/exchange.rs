@@ -1,5 +1,6 @@
 //! From a request to the response: the handler, or the server itself, answers.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::handler::body::{Body, Content};
 use crate::handler::pages;
 use crate::handler::refusal::{self, RefusedRequest};
 use crate::handler::request::Request;
+use crate::handler::upstream::Note;
 use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, takes_trailers, write_head};
 use crate::observer::Event;
 use crate::panic::caught;
@@ -133,10 +135,11 @@ pub(super) fn answer(
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Sending {
+    let note = response.extensions().get::<Note>().map(|Note(note)| note.clone());
     let (written, note) = match Written::new(&asked, response, last.is_none(), worker) {
-        Ok(written) => (written, last),
+        Ok(written) => (written, last.map(Cow::Borrowed).or(note)),
         Err(error) => match Written::new(&asked, pages::rejected(error.status), false, worker) {
-            Ok(written) => (written, Some(error.reason)),
+            Ok(written) => (written, Some(error.reason.into())),
             // Our own pages are valid responses.
             Err(_) => unreachable!("a page of the server's own cannot be sent"),
         },

@@ -153,6 +153,14 @@ impl Connection {
         self.end(tunnel::STOPPING, context)
     }
 
+    /// The same in favour of another connection. If its client is authorised it was idle for a while, so its last answer has
+    /// arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
+    pub(crate) fn make_room(&mut self, context: &Context) {
+        if self.link.is_authorised() || self.stage.request_without_end().is_some() {
+            self.end("closed in favour of a new connection", context);
+        }
+    }
+
     fn end(&mut self, why: &str, context: &Context) -> Next {
         match self.turn(|stage, link| stage.end(why, link, context)) {
             ControlFlow::Continue(()) => Next::Close,

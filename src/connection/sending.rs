@@ -1,5 +1,6 @@
 //! A response on its way, until it is logged; then the next request, or the end.
 
+use std::borrow::Cow;
 use std::mem;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -30,8 +31,8 @@ pub(super) struct Sending {
     pub(super) client_is_done: bool,
     pub(super) asked: Asked,
     pub(super) status: u16,
-    /// Why the server itself answers.
-    pub(super) note: Option<&'static str>,
+    /// Why the server itself answers, or why the handler answers so.
+    pub(super) note: Option<Cow<'static, str>>,
     /// Since when the client has had all that has arrived of the body, and more is waited for.
     pub(super) starved: Option<Instant>,
 }
@@ -191,7 +192,7 @@ impl Sending {
     }
 
     fn log(&self, given_up: Option<&str>, now: Instant, link: &Link, context: &Context) {
-        let note = given_up.or(self.note);
+        let note = given_up.or(self.note.as_deref());
         self.asked.log(Done { now, status: self.status, bytes: self.answer.sent, note }, link, context);
     }
 }

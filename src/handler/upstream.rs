@@ -1,6 +1,7 @@
 //! What another program makes of a request: a response that is still to come, its body, or a tunnel. Each arrives on a socket, and
 //! waits there in the poller, without a thread.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -12,7 +13,9 @@ use http::response::Parts;
 use super::Response;
 
 /// A response that is still to come. Its methods are called on a worker, and never wait for the other program, except to
-/// connect to it once more.
+/// connect to it once more. It is dropped when the client has left, and before its response is sent.
+///
+/// A socket of which the connection has let go, here and below, may be kept for others: see `Poller::arm_other`.
 pub(crate) trait Awaited: AsFd + Send {
     /// Goes on as far as the bytes that are there carry it.
     fn advance(&mut self, now: Instant) -> Step;
@@ -23,6 +26,10 @@ pub(crate) trait Awaited: AsFd + Send {
     /// The deadline has passed: what the client gets instead.
     fn expire(&mut self) -> Response;
 }
+
+/// Why a response is not the one that was awaited: for the note of the access log. An extension of the response.
+#[derive(Debug, Clone)]
+pub(crate) struct Note(pub(crate) Cow<'static, str>);
 
 /// How far a response that is awaited has come.
 pub(crate) enum Step {

@@ -183,13 +183,10 @@ impl Pool {
         }
     }
 
-    /// Closes a connection in favour of another. If its client is authorised it was idle for a while, so its last answer has
-    /// arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
+    /// Closes a connection in favour of another.
     fn evict(&self, mut evicted: Box<Connection>) {
         self.shed(evicted.link.remote);
-        if evicted.link.is_authorised() {
-            evicted.close_politely();
-        }
+        self.guarded(evicted.link.remote, || evicted.make_room(&self.context));
         self.let_go(evicted);
     }
 

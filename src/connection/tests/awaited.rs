@@ -14,7 +14,7 @@ use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::request::Request;
 use crate::handler::response;
-use crate::handler::upstream::{Arriving, Awaited, Step, Tunnel};
+use crate::handler::upstream::{Arriving, Awaited, Note, Step, Tunnel};
 use crate::server::builder::Builder;
 use crate::support::client::{
     GET, PATIENCE, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
@@ -39,7 +39,11 @@ impl Awaited for Told {
         let mut byte = [0];
         match self.socket.read(&mut byte) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Wait,
-            Err(_) | Ok(0) => Step::Response(response::status(StatusCode::BAD_GATEWAY)),
+            Err(_) | Ok(0) => {
+                let mut response = response::status(StatusCode::BAD_GATEWAY);
+                response.extensions_mut().insert(Note("it has left".into()));
+                Step::Response(response)
+            }
             Ok(_) => match byte[0] {
                 b'i' => {
                     let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -252,6 +256,7 @@ fn a_client_is_told_what_became_of_who_makes_the_response() {
     drop(end);
     assert_eq!(read_reply(&mut client).unwrap().status, 502);
     assert_eq!(exchange(&mut client, GET).unwrap().body, "served");
+    site.running.seen.wait_for_line("GET /made 502 it has left");
 }
 
 #[test]
