@@ -141,6 +141,10 @@ impl Sending {
         link.deadline = since + worker.context.timeouts.tunnel;
         link.spared &= nothing_came;
         self.answer.part_with_memory(&mut worker.output);
+        if self.answer.has_no_end_in_sight() {
+            // It may last for days, and only method and target are looked at again.
+            self.asked.parts.headers = http::HeaderMap::new();
+        }
         Stage::Answer(Box::new(self)).wait(Interest::End)
     }
 

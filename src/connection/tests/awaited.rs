@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Told {
     socket: UnixStream,
     spare: Option<UnixStream>,
+    /// It goes on with another socket, though nothing came on this one.
+    switch: Arc<AtomicBool>,
     deadline: Instant,
     steps: Arc<AtomicUsize>,
 }
@@ -36,6 +38,9 @@ struct Told {
 impl Awaited for Told {
     fn advance(&mut self, _: Instant) -> Step {
         self.steps.fetch_add(1, Ordering::SeqCst);
+        if self.switch.swap(false, Ordering::SeqCst) {
+            self.socket = self.spare.take().unwrap();
+        }
         let mut byte = [0];
         match self.socket.read(&mut byte) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Wait,
@@ -121,6 +126,7 @@ struct Site {
     ends: Receiver<(UnixStream, UnixStream)>,
     /// How often a response was looked at.
     steps: Arc<AtomicUsize>,
+    switch: Arc<AtomicBool>,
 }
 
 /// A server whose responses are awaited, except that to `/`. `time`: for how long.
@@ -129,7 +135,8 @@ fn site_with(time: Duration, change: impl FnOnce(Builder) -> Builder) -> Site {
     let (hand_over, ends) = channel();
     let hand_over = Mutex::new(hand_over);
     let steps = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&steps);
+    let switch = Arc::new(AtomicBool::new(false));
+    let (counter, switched) = (Arc::clone(&steps), Arc::clone(&switch));
     let running = start_with(trust(&ca), change, move |request: &mut Request<'_>| {
         if request.uri().path() == "/" {
             return Response::new("served".into());
@@ -145,15 +152,15 @@ fn site_with(time: Duration, change: impl FnOnce(Builder) -> Builder) -> Site {
             own.write_all(b"sbody").unwrap();
         }
         hand_over.lock().unwrap().send((own, new)).unwrap();
-        let steps = Arc::clone(&counter);
-        let told = Told { socket, spare: Some(spare), deadline: Instant::now() + time, steps };
+        let (steps, switch) = (Arc::clone(&counter), Arc::clone(&switched));
+        let told = Told { socket, spare: Some(spare), switch, deadline: Instant::now() + time, steps };
         let mut response = Response::new(Body(Content::Awaited(Box::new(told))));
         for value in ["1", "2"] {
             response.headers_mut().append("x-set", HeaderValue::from_static(value));
         }
         response
     });
-    Site { running, alice: ca.client("alice"), ends, steps }
+    Site { running, alice: ca.client("alice"), ends, steps, switch }
 }
 
 fn site() -> Site {
@@ -338,6 +345,18 @@ fn it_may_go_on_with_another_socket() {
         drop(second);
         assert_eq!(read_reply(&mut client).unwrap().body, "body");
     }
+    client.write_all(MADE.as_bytes()).unwrap();
+    let (mut first, mut second) = site.end();
+    // Until it is parked.
+    std::thread::sleep(Duration::from_millis(50));
+    // Now it is looked at for another reason than its socket.
+    site.switch.store(true, Ordering::SeqCst);
+    client.write_all(GET.as_bytes()).unwrap();
+    assert_eq!(first.read(&mut [0]).unwrap(), 0, "it was closed");
+    std::thread::sleep(Duration::from_millis(50));
+    second.write_all(b"sbody").unwrap();
+    drop(second);
+    assert_eq!(read_reply(&mut client).unwrap().body, "body");
 }
 
 #[test]
