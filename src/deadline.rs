@@ -1,5 +1,6 @@
 //! What a connection waits for, and how long at most. Every wait belongs to a phase, so that a log line can say *what* timed
-//! out. Every deadline is a total for its phase, and single bytes do not push it back.
+//! out. Every deadline is a total for its phase, and single bytes do not push it back; only that of a tunnel is for its
+//! silence.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -21,6 +21,8 @@
 //! | answer text, HTML, JSON, a status, a redirect | [`response`] |
 //! | send a file, with ranges | [`response::file`] |
 //! | send something else that is large | [`Body::from_reader`] |
+//! | send events as they come, without a thread | [`Body::from_socket`] |
+//! | switch to another protocol, a WebSocket for example | [`response::tunnel`] |
 //! | route by method and path | `match (request.method().as_str(), request.uri().path())`, as the example `json_api` does |
 //! | read the path or the query decoded | [`Request::path_decoded`], [`Request::query`] |
 //! | read a body into memory, up to a limit | [`Request::body_bytes`] |

@@ -19,8 +19,8 @@ use crate::sync::{lock, unpoisoned};
 pub(crate) enum Entry<T> {
     /// There was room.
     Admitted(Token),
-    /// There was none, so this parked connection of another client has to be closed in favour of the new one.
-    InPlaceOf(Token, Box<T>),
+    /// There was none, so this parked connection of another client (and its token) has to be closed in favour of the new one.
+    InPlaceOf(Token, (Token, Box<T>)),
     /// There is none, and no connection may be closed: nothing is to be accepted until [`ConnectionTable::has_room_again`].
     Full,
 }
@@ -61,7 +61,7 @@ impl<T> ConnectionTable<T> {
                 self.turn_away();
                 return Entry::Full;
             };
-            evicted = table.slots.take(token, None);
+            evicted = table.slots.take(token, None).map(|connection| (token, connection));
             table.slots.leave(token);
         }
         let token = table.slots.enter();
@@ -69,7 +69,7 @@ impl<T> ConnectionTable<T> {
             self.notify(&table);
         }
         match evicted {
-            Some(connection) => Entry::InPlaceOf(token, connection),
+            Some(evicted) => Entry::InPlaceOf(token, evicted),
             None => Entry::Admitted(token),
         }
     }
@@ -229,7 +229,7 @@ mod tests {
         let table = ConnectionTable::new(TWO_AND_A_RESERVED_ONE);
         enter_and_park(&table, "shakes hands", ShakingHands, 0);
         enter_and_park(&table, "silent", Silent, 2);
-        let Entry::InPlaceOf(_, gone) = enter(&table, 1_002) else { panic!("the third may not just enter") };
+        let Entry::InPlaceOf(_, (_, gone)) = enter(&table, 1_002) else { panic!("the third may not just enter") };
         assert_eq!(*gone, "silent");
         assert_eq!(table.count(), (2, 0));
     }
@@ -243,7 +243,7 @@ mod tests {
         assert!(matches!(enter(&table, 999), Entry::Full));
         assert!(!table.has_room_again());
         assert!(table.try_again() && !table.try_again(), "it is said once");
-        let Entry::InPlaceOf(c, gone) = enter(&table, 1_000) else { panic!("a is a second old") };
+        let Entry::InPlaceOf(c, (_, gone)) = enter(&table, 1_000) else { panic!("a is a second old") };
         assert_eq!(*gone, "a");
         assert!(table.take(a, BYTES).is_none());
         assert!(matches!(enter(&table, 1_000), Entry::Full));
@@ -260,7 +260,7 @@ mod tests {
         enter_and_park(&table, "idle longer", Idle, 1);
         assert!(matches!(enter(&table, 1_000), Entry::Full));
         assert!(matches!(table.enter(at(1_001), |_| false), Entry::Full), "its client asks just now");
-        let Entry::InPlaceOf(_, gone) = enter(&table, 1_001) else { panic!() };
+        let Entry::InPlaceOf(_, (_, gone)) = enter(&table, 1_001) else { panic!() };
         assert_eq!(*gone, "idle longer");
         assert_eq!(table.count(), (3, 2));
     }
@@ -277,7 +277,7 @@ mod tests {
         }
         assert!(matches!(enter(&table, 2_500), Entry::Full));
         for (now, gone) in [(3_000, "one"), (3_001, "two")] {
-            let Entry::InPlaceOf(token, evicted) = enter(&table, now) else { panic!() };
+            let Entry::InPlaceOf(token, (_, evicted)) = enter(&table, now) else { panic!() };
             assert_eq!(*evicted, gone, "a stranger goes for a stranger");
             assert!(table.park(token, Box::new("next"), waiting(ShakingHands, now)).is_none());
         }

@@ -184,8 +184,9 @@ impl Pool {
     }
 
     /// Closes a connection in favour of another.
-    fn evict(&self, mut evicted: Box<Connection>) {
+    fn evict(&self, (token, mut evicted): (Token, Box<Connection>)) {
         self.shed(evicted.link.remote);
+        self.poller.release_other(token.as_u64());
         self.guarded(evicted.link.remote, || evicted.make_room(&self.context));
         self.let_go(evicted);
     }
