@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 
 use http::{HeaderMap, StatusCode};
 
-use super::exchange;
 use super::link::{Halt, Link};
 use super::sending::{Asked, Done};
 use super::worker::Worker;
@@ -113,7 +112,7 @@ impl Awaiting {
                 set.append(name, value);
             }
         }
-        exchange::respond(asked, response, last, link, worker)
+        Stage::respond(asked, response, last, link, worker)
     }
 
     fn send_interim(&mut self, link: &mut Link) -> ControlFlow<Halt> {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::awaited::Awaiting;
 use super::context::Context;
 use super::link::Link;
 use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
 use super::worker::Worker;
-use super::{Turn, tunnel};
+use super::{Stage, Turn};
 use crate::deadline::{Pace, Phase};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
@@ -63,7 +62,7 @@ pub(super) fn call_with_upload(
     }
     let complete = matches!(decoder.decode_all(&mut link.input, None), Ok(true));
     let last = (!complete).then_some("the body was not read to its end");
-    respond(asked, response, last, link, worker)
+    Stage::respond(asked, response, last, link, worker)
 }
 
 /// Lets the handler answer a request whose body is there.
@@ -76,27 +75,7 @@ pub(super) fn call_with_body(
 ) -> Turn {
     let asked = Asked::new(head, verdict, worker.now);
     let response = call(&asked, link.remote, link.session.version(), &mut body, worker);
-    respond(asked, response, None, link, worker)
-}
-
-/// What follows from a response: it is sent, or it is still to come, or the connection becomes a tunnel. `last`: why no further
-/// request can be read on this connection.
-pub(super) fn respond(
-    asked: Asked,
-    response: Response,
-    last: Option<&'static str>,
-    link: &mut Link,
-    worker: &mut Worker<'_>,
-) -> Turn {
-    let (parts, Body(content)) = response.into_parts();
-    match content {
-        Content::Awaited(awaited) => Awaiting::new(awaited, parts.headers, asked, last).proceed(link, worker),
-        Content::Tunnel(tunnel) => tunnel::open(*tunnel, &parts, asked, last, link, worker),
-        content => {
-            let response = Response::from_parts(parts, Body(content));
-            answer(asked, response, last, link, worker).send(link, worker)
-        }
-    }
+    Stage::respond(asked, response, None, link, worker)
 }
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.

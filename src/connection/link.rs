@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::{Admission, Judged};
 use super::context::Context;
-use super::sending::Asked;
 use super::worker::Worker;
 use super::{Next, Polled};
 use crate::deadline::Phase;
@@ -159,16 +158,22 @@ impl Link {
         self.judged.admit(self.session.peer_chain(), parts, worker.now.time, worker.context)
     }
 
-    /// Whether the client may still make the request that it made, for which it was judged as it says there: asked again and
-    /// again while the answer has no end in sight.
-    pub(super) fn still_admits(&mut self, asked: &Asked, now: SystemTime, context: &Context) -> bool {
+    /// Whether the client may still make the request that it made, for which it got this verdict: asked again and again while the
+    /// answer has no end in sight.
+    pub(super) fn still_admits(
+        &mut self,
+        parts: &http::request::Parts,
+        before: &Verdict,
+        now: SystemTime,
+        context: &Context,
+    ) -> bool {
         if self.judged.stands(now, context) {
             return true;
         }
-        let (verdict, admission) = self.judged.admit(self.session.peer_chain(), &asked.parts, now, context);
-        let is_same =
-            |verdict| matches!((&asked.verdict, verdict), (_, Verdict::Authorised(_)) | (Verdict::Refused(_), _));
-        !matches!(admission, Admission::Refused(_)) && is_same(verdict)
+        let (verdict, admission) = self.judged.admit(self.session.peer_chain(), parts, now, context);
+        // Who was let in by name is not to go on as nobody.
+        let is_same = matches!((before, verdict), (_, Verdict::Authorised(_)) | (Verdict::Refused(_), _));
+        is_same && !matches!(admission, Admission::Refused(_))
     }
 
     /// Whether a date has passed since the client was judged, or the clock was set back.

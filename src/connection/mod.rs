@@ -19,6 +19,7 @@ mod sending;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod waits;
 pub(crate) mod worker;
 
 use std::mem;
@@ -28,6 +29,8 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::deadline::Phase;
+use crate::handler::Response;
+use crate::handler::body::{Body, Content};
 use crate::http1::{HeadParser, HttpError};
 use crate::reactor::eviction::Standing;
 use crate::reactor::table::Waiting;
@@ -127,7 +130,7 @@ impl Connection {
         let (now, link) = (context.clock.now(), &mut self.link);
         link.looked_at = Instant::now();
         if let Some(asked) = self.stage.request_without_end() {
-            return match link.still_admits(asked, now, context) {
+            return match link.still_admits(&asked.parts, &asked.verdict, now, context) {
                 true => Next::Wait(link.interest),
                 false => self.end(NO_LONGER_LET_IN, context),
             };
@@ -290,6 +293,26 @@ impl Stage {
         }
     }
 
+    /// What follows from a response: it is sent, or it is still to come, or the connection becomes a tunnel. `last`: why no
+    /// further request can be read on this connection.
+    fn respond(
+        asked: Asked,
+        response: Response,
+        last: Option<&'static str>,
+        link: &mut Link,
+        worker: &mut Worker<'_>,
+    ) -> Turn {
+        let (parts, Body(content)) = response.into_parts();
+        match content {
+            Content::Awaited(awaited) => Awaiting::new(awaited, parts.headers, asked, last).proceed(link, worker),
+            Content::Tunnel(tunnel) => tunnel::open(*tunnel, &parts, asked, last, link, worker),
+            content => {
+                let response = Response::from_parts(parts, Body(content));
+                exchange::answer(asked, response, last, link, worker).send(link, worker)
+            }
+        }
+    }
+
     /// Ends this stage before its end.
     fn end(self, why: &str, link: &mut Link, context: &Context) -> Turn {
         match self {
@@ -299,57 +322,10 @@ impl Stage {
         }
     }
 
-    /// The request, if its answer has no end in sight.
-    fn request_without_end(&self) -> Option<&Asked> {
-        match self {
-            Stage::Answer(sending) => sending.has_no_end_in_sight().then_some(&sending.asked),
-            Stage::Tunnel(tunnelling) => Some(tunnelling.asked()),
-            _ => None,
-        }
-    }
-
-    /// The socket of the program that makes the answer, if that is waited for.
-    fn other(&self) -> Option<(BorrowedFd<'_>, Interest)> {
-        match self {
-            Stage::Awaited(awaiting) => Some((awaiting.response.as_fd(), Interest::Readable)),
-            Stage::Answer(sending) => sending.source().map(|socket| (socket, Interest::Readable)),
-            Stage::Tunnel(tunnelling) => tunnelling.other(),
-            _ => None,
-        }
-    }
-
     /// Begins this stage: its time runs from now on.
     fn enter(self, link: &mut Link, worker: &Worker<'_>) -> Self {
         link.begin(worker.now.instant, self.time(worker.context));
         self
-    }
-
-    fn phase(&self) -> Phase {
-        match self {
-            Stage::Handshake => Phase::Handshake,
-            Stage::Head(_) => Phase::Head,
-            Stage::Idle => Phase::Idle,
-            Stage::Body(_) => Phase::Body,
-            Stage::Awaited(_) => Phase::Upstream,
-            Stage::Answer(sending) if sending.starved.is_some() => Phase::Upstream,
-            Stage::Answer(_) => Phase::Answer,
-            Stage::Tunnel(_) => Phase::Tunnel,
-            Stage::Linger(_) => Phase::Linger,
-        }
-    }
-
-    /// How long it may take.
-    fn time(&self, context: &Context) -> Duration {
-        let timeouts = &context.timeouts;
-        match self {
-            Stage::Handshake => timeouts.handshake,
-            Stage::Head(_) => timeouts.head,
-            Stage::Idle => timeouts.idle,
-            Stage::Answer(sending) if sending.starved.is_some() => timeouts.tunnel,
-            Stage::Body(_) | Stage::Answer(_) => timeouts.transfer,
-            Stage::Awaited(_) | Stage::Tunnel(_) => timeouts.tunnel,
-            Stage::Linger(_) => timeouts.linger,
-        }
     }
 
     fn go_on(self) -> Turn {

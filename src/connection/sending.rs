@@ -74,7 +74,9 @@ impl Sending {
     pub(super) fn send(mut self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         let context = worker.context;
         let begun = worker.now.instant;
-        if self.has_no_end_in_sight() && !link.still_admits(&self.asked, worker.now.time, context) {
+        if self.has_no_end_in_sight()
+            && !link.still_admits(&self.asked.parts, &self.asked.verdict, worker.now.time, context)
+        {
             return self.cut(NO_LONGER_LET_IN, begun, link, context);
         }
         if self.starved.is_some() && link.session.has_left() {

@@ -133,7 +133,7 @@ impl Tunnelling {
         if context.is_draining() && self.sent > 0 {
             return self.close(STOPPING, link, context);
         }
-        if !link.still_admits(&self.asked, now.time, context) {
+        if !link.still_admits(&self.asked.parts, &self.asked.verdict, now.time, context) {
             return self.close(NO_LONGER_LET_IN, link, context);
         }
         let before = self.progress();
