@@ -30,7 +30,7 @@
 //! | allow only some clients | [`TrustBuilder::policy`] and [`Policy`], or a test of [`Request::peer`] in the handler |
 //! | let in single certificates without a CA | [`TrustBuilder::authorized_clients`] |
 //! | use revocation lists | [`TrustBuilder::crl_file`] |
-//! | read the files anew when they change | [`Server::watching`] and [`Files`] |
+//! | read the files anew when they change | [`Server::watching`] and [`ServerFiles`] |
 //! | replace what is trusted, from the program | [`Server::trust_handle`] |
 //! | answer 401 and 403 in JSON | [`Builder::refusal_page`]; the other statuses of the server itself stay text (`docs/responses.md` lists them) |
 //! | decide in the handler who is let in | [`Builder::open_gate`] and [`Request::peer_verdict`] |
@@ -119,7 +119,7 @@ pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Grounds, Permission, Policy};
 pub use server::builder::Builder;
 pub use server::handle::{ShutdownHandle, TrustHandle};
-pub use server::watch::{Files, Loaded};
+pub use server::watch::{Loaded, ServerFiles};
 pub use server::{Server, Stopped};
 pub use tls::failure::TlsFailure;
 pub use tls::server_certificate::ServerCertificate;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::log::{AccessLog, Format, Style, summary};
 use crate::observer::{Event, Observer};
 use crate::server::handle::{ShutdownHandle, TrustHandle};
-use crate::server::watch::Files;
+use crate::server::watch::ServerFiles;
 use crate::server::{Server, Stopped};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
@@ -35,7 +35,7 @@ pub(super) fn signals() -> Result<Signals, Error> {
 /// Serves. Once it listens, `ready` is called with the addresses.
 pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
     let addresses = addresses(&line.listen)?;
-    let files = Files::new(
+    let files = ServerFiles::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),

@@ -30,11 +30,11 @@ const SHARE: u32 = 50;
 /// valid, what was read before stays in force.
 ///
 /// ```no_run
-/// use mtls_min::{Files, Server, Trust};
+/// use mtls_min::{Server, ServerFiles, Trust};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let trust = Trust::builder().pem_file("certs/ca.pem").crl_file("certs/crl.pem");
-/// let files = Files::new(trust, "certs/server-crt.pem", "certs/server-key.pem");
+/// let files = ServerFiles::new(trust, "certs/server-crt.pem", "certs/server-key.pem");
 /// // Everything is read and checked before the port opens.
 /// let loaded = files.load()?;
 /// let listener = std::net::TcpListener::bind("127.0.0.1:4433")?;
@@ -44,13 +44,13 @@ const SHARE: u32 = 50;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Files {
+pub struct ServerFiles {
     trust: TrustBuilder,
     certificate: PathBuf,
     key: PathBuf,
 }
 
-impl Files {
+impl ServerFiles {
     /// The files that `trust` names, and those of the server's certificate chain and key.
     pub fn new(trust: TrustBuilder, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
         Self { trust, certificate: certificate.as_ref().to_owned(), key: key.as_ref().to_owned() }
@@ -78,7 +78,7 @@ impl Files {
     }
 }
 
-/// What was read from [`Files`], to be watched from now on by [`Server::watching`](crate::Server::watching).
+/// What was read from [`ServerFiles`], to be watched from now on by [`Server::watching`](crate::Server::watching).
 #[derive(Debug)]
 pub struct Loaded {
     pub(crate) watch: Watch,
@@ -104,7 +104,7 @@ impl Loaded {
 /// they lead; checking a handful of files takes microseconds.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    pub(crate) files: Files,
+    pub(crate) files: ServerFiles,
     directory: Option<Directory>,
     seen: u64,
     /// A change that may not be complete yet, and when it was first seen.
@@ -113,7 +113,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// From now on. Call this before the files are read.
-    pub(crate) fn new(files: Files) -> Self {
+    pub(crate) fn new(files: ServerFiles) -> Self {
         let directory = files.trust.directory().map(Directory::new);
         let mut watch = Self { files, directory, seen: 0, unsettled: None };
         watch.seen = watch.look();

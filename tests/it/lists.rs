@@ -300,7 +300,7 @@ fn t19_the_log_of_a_running_server_says_that_revocations_were_forgotten() {
     dir.write("server-key.pem", server.key_pem());
     let path = |name: &str| dir.path().join(name);
     let trust = Trust::builder().pem_file(path("ca.pem")).crl_file(path("crl.pem"));
-    let files = mtls_min::Files::new(trust, path("server-crt.pem"), path("server-key.pem"));
+    let files = mtls_min::ServerFiles::new(trust, path("server-crt.pem"), path("server-key.pem"));
     let running = crate::support::server::start_watching(files);
     dir.replace("crl.pem", Crl::number(2).pem(&ca));
     let serial_number = crate::support::crl::hex(&serial(&alice.chain[0]));

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mtls_min::{
-    Access, Builder, Event, Files, Handler, Observer, Request, Response, Server, ServerCertificate, ShutdownHandle,
-    Stopped, Trust, TrustHandle, Verdict,
+    Access, Builder, Event, Handler, Observer, Request, Response, Server, ServerCertificate, ServerFiles,
+    ShutdownHandle, Stopped, Trust, TrustHandle, Verdict,
 };
 
 use super::pki::Ca;
@@ -135,11 +135,11 @@ pub(crate) fn start_as(
 }
 
 /// A server that is made of these files, watches them, and answers `hello SUBJECT`.
-pub(crate) fn start_watching(files: Files) -> Running {
+pub(crate) fn start_watching(files: ServerFiles) -> Running {
     start_watching_with(files, |builder| builder)
 }
 
-pub(crate) fn start_watching_with(files: Files, change: impl FnOnce(Builder) -> Builder) -> Running {
+pub(crate) fn start_watching_with(files: ServerFiles, change: impl FnOnce(Builder) -> Builder) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let builder = Server::watching(listener, files.load().unwrap()).max_connections(4096).drain_timeout(DRAIN);
     run(change(builder), |request: &mut Request<'_>| {

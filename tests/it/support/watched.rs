@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mtls_min::{Files, Trust, TrustBuilder};
+use mtls_min::{ServerFiles, Trust, TrustBuilder};
 
 use crate::support::client::{TLS13, get};
 use crate::support::crl::Crl;
@@ -22,8 +22,8 @@ pub(crate) fn trust_in(dir: &Path) -> TrustBuilder {
     Trust::builder().pem_file(dir.join("ca.pem")).crl_file(dir.join("crl.pem"))
 }
 
-pub(crate) fn files(dir: &Path, trust: TrustBuilder) -> Files {
-    Files::new(trust, dir.join("server-crt.pem"), dir.join("server-key.pem"))
+pub(crate) fn files(dir: &Path, trust: TrustBuilder) -> ServerFiles {
+    ServerFiles::new(trust, dir.join("server-crt.pem"), dir.join("server-key.pem"))
 }
 
 pub(crate) fn watch(dir: &TempDir) -> Running {
