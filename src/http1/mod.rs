@@ -9,6 +9,7 @@ mod error;
 mod fields;
 mod framing;
 mod head;
+mod prefixes;
 mod response;
 mod target;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
 pub(crate) use head::seen_path;
 pub(crate) use head::{Head, HeadLimits, HeadParser, empty_parts, is_head_request};
+pub(crate) use prefixes::{Prefixes, read_prefix};
 pub(crate) use response::{BodyLength, CONTINUE, ResponseContext, Transfer, write_head};
 pub(crate) use target::normal_path;
 pub(crate) use upgrade::{takes_trailers, write_interim, write_last_chunk, write_switching};

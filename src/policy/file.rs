@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::error::Error;
-use crate::http1::normal_path;
+use crate::http1::read_prefix;
 
 use super::rule::Rule;
 use super::{Line, Policy, Who};
@@ -31,9 +31,6 @@ const METHODS: [&str; 18] = [
     "MKCALENDAR",
 ];
 
-/// A prefix has at most this many bytes.
-const LONGEST_PREFIX: usize = 1024;
-
 /// Who may go somewhere, besides rules.
 const WITHOUT_RULES: &str = "`any` (everyone with a valid certificate) and `anyone` (without one too)";
 
@@ -57,13 +54,12 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Policy, Error> {
         let (method, prefix, who) = split(line).map_err(wrong)?;
         let prefix = read_prefix(prefix).map_err(wrong)?;
         let who = read_who(who).map_err(wrong)?;
-        let same_prefix = policy.lines.entry(prefix.to_owned()).or_default();
+        let same_prefix = policy.lines.entry(prefix).or_default();
         if let Some(first) = same_prefix.iter().find(|line| line.method == method) {
             return Err(
                 wrong(format!("this path is in {} already", first.place)).hint("join the rules of the two with `or`")
             );
         }
-        policy.longest = policy.longest.max(prefix.len());
         same_prefix.push(Line { method, who, place: place.clone() });
     }
     if policy.lines.is_empty() {
@@ -92,24 +88,6 @@ fn split(line: &str) -> Result<(Option<Method>, &str, &str), String> {
     match who.trim() {
         "" => Err(format!("a line is a path and who may go there: rules, or {WITHOUT_RULES}")),
         who => Ok((method, prefix, who)),
-    }
-}
-
-/// The prefix without its last slash. It has to be written in the form in which requests are compared, or it would never
-/// match.
-fn read_prefix(prefix: &str) -> Result<&str, String> {
-    if prefix.len() > LONGEST_PREFIX {
-        return Err(format!("a path is longer than {LONGEST_PREFIX} bytes"));
-    }
-    if prefix.contains('*') {
-        return Err(format!(
-            "{prefix:?} can never match: a path includes everything below it, and * is not a wildcard"
-        ));
-    }
-    match normal_path(prefix) {
-        Ok(normal) if normal == prefix => Ok(prefix.strip_suffix('/').unwrap_or(prefix)),
-        Ok(normal) => Err(format!("{prefix:?} can never match: requests are seen as {normal:?}")),
-        Err(why) => Err(format!("{prefix:?} can never match: {why} is answered with 400")),
     }
 }
 
@@ -258,7 +236,7 @@ mod tests {
     #[test]
     fn a_byte_order_mark_and_crlf_are_read() {
         let policy = parse("\u{feff}/ any\r\n/a cn:b\r\n", "p").unwrap();
-        assert_eq!(policy.lines.len(), 2);
+        assert_eq!(policy.lines.values().count(), 2);
         let error = parse("/ any\n\u{feff}/a any\n", "p").unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
     }

@@ -7,11 +7,10 @@ mod permission;
 mod rule;
 mod slips;
 
-use std::collections::HashMap;
-
 use http::Method;
 
 use crate::error::Error;
+use crate::http1::Prefixes;
 use crate::x509::identity::Identity;
 
 use permission::Ground;
@@ -64,9 +63,7 @@ pub struct Policy {
     everywhere: Option<Who>,
     /// Where that is written, for messages.
     place_of_everywhere: &'static str,
-    /// By prefix without its last slash, so the key of `/` is empty.
-    lines: HashMap<String, Vec<Line>>,
-    longest: usize,
+    lines: Prefixes<Vec<Line>>,
 }
 
 #[derive(Debug, Clone)]
@@ -245,22 +242,7 @@ impl Policy {
 
     /// The line for a request: the one with the longest matching prefix.
     fn line(&self, method: &Method, path: &str) -> Option<&Line> {
-        if self.lines.is_empty() {
-            return None;
-        }
-        let mut prefix = path.strip_suffix('/').unwrap_or(path);
-        // `OPTIONS *` is about the server as a whole.
-        if prefix == "*" {
-            prefix = "";
-        }
-        loop {
-            if prefix.len() <= self.longest
-                && let Some(line) = self.lines.get(prefix).and_then(|lines| of_method(lines, method))
-            {
-                return Some(line);
-            }
-            prefix = &prefix[..prefix.rfind('/')?];
-        }
+        self.lines.of(path).find_map(|lines| of_method(lines, method))
     }
 }
 
