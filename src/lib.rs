@@ -24,6 +24,7 @@
 //! | send events as they come, without a thread | [`Body::from_socket`] |
 //! | switch to another protocol, a WebSocket for example | [`response::tunnel`] |
 //! | route by method and path | `match (request.method().as_str(), request.uri().path())`, as the example `json_api` does |
+//! | route by the beginning of the path | [`Routes`] |
 //! | read the path or the query decoded | [`Request::path_decoded`], [`Request::query`] |
 //! | read a body into memory, up to a limit | [`Request::body_bytes`] |
 //! | read a large body as it comes | [`Request::body`] |
@@ -114,6 +115,7 @@ pub use error::Error;
 pub use handler::body::Body;
 pub use handler::refusal::RefusedRequest;
 pub use handler::request::{BodyError, Request};
+pub use handler::routes::Routes;
 pub use handler::{Handler, Response, response};
 pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Grounds, Permission, Policy};

@@ -7,6 +7,7 @@ mod range;
 pub(crate) mod refusal;
 pub(crate) mod request;
 pub mod response;
+pub(crate) mod routes;
 mod socket;
 pub(crate) mod upstream;
 
