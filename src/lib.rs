@@ -20,6 +20,7 @@
 //! | know who the client is | [`Request::peer`], an [`Identity`] |
 //! | answer text, HTML, JSON, a status, a redirect | [`response`] |
 //! | send a file, with ranges | [`response::file`] |
+//! | serve a folder of files | [`Files`] |
 //! | send something else that is large | [`Body::from_reader`] |
 //! | send events as they come, without a thread | [`Body::from_socket`] |
 //! | switch to another protocol, a WebSocket for example | [`response::tunnel`] |
@@ -113,6 +114,7 @@ mod x509;
 pub use deadline::Phase;
 pub use error::Error;
 pub use handler::body::Body;
+pub use handler::files::Files;
 pub use handler::refusal::RefusedRequest;
 pub use handler::request::{BodyError, Request};
 pub use handler::routes::Routes;

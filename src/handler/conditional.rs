@@ -49,10 +49,19 @@ impl Validators {
         }
     }
 
+    /// Those of a coding of the file: they differ from the file's own, even if all of the above is equal (section 8.8.3.3).
+    pub(super) fn of_coding(mut self, coding: Option<&str>) -> Self {
+        if let Some(coding) = coding {
+            self.tag.push('-');
+            self.tag.push_str(coding);
+        }
+        self
+    }
+
     /// The fields `ETag` and `Last-Modified`.
     pub(super) fn write_to(&self, fields: &mut HeaderMap) {
         let tag = format!("{}\"{}\"", if self.is_weak { "W/" } else { "" }, self.tag);
-        // Hexadecimal digits, and a date: always valid values.
+        // Hexadecimal digits, the names of codings, and a date: always valid values.
         if let Ok(tag) = HeaderValue::try_from(tag) {
             fields.insert(header::ETAG, tag);
         }

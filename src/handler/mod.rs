@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 mod conditional;
+pub(crate) mod files;
 pub(crate) mod pages;
 mod range;
 pub(crate) mod refusal;
@@ -10,6 +11,7 @@ pub mod response;
 pub(crate) mod routes;
 mod socket;
 pub(crate) mod upstream;
+mod weight;
 
 use body::Body;
 use request::Request;

@@ -5,6 +5,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use super::Response;
 use super::response::{self, text};
+use super::weight::weighted;
 use crate::escape;
 
 /// The answer to a client that speaks HTTP without TLS to this port. The answer to HEAD has no content (RFC 9110, section 9.3.2).
@@ -45,27 +46,14 @@ pub(crate) fn rejected(status: StatusCode) -> Response {
 pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
     let mut html = 0;
     let mut plain = 0;
-    for value in headers.get_all(header::ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, per_mille);
-            if kind.eq_ignore_ascii_case("text/html") {
-                html = quality;
-            } else if kind.eq_ignore_ascii_case("text/plain") {
-                plain = quality;
-            }
+    for (kind, weight) in weighted(headers, header::ACCEPT) {
+        if kind.eq_ignore_ascii_case("text/html") {
+            html = weight;
+        } else if kind.eq_ignore_ascii_case("text/plain") {
+            plain = weight;
         }
     }
     html > plain
-}
-
-/// A quality value (`0.8`) in thousandths; 0 if it is not valid.
-fn per_mille(quality: &str) -> u32 {
-    match quality.parse::<f32>() {
-        Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1000.0) as u32,
-        _ => 0,
-    }
 }
 
 /// A page of the server's own. It loads nothing.
@@ -114,6 +102,11 @@ fn not_allowed(request_id: &str) -> String {
 
 /// A whole page; `title` and `body` are HTML.
 pub(crate) fn page(class: &str, title: &str, body: &str) -> String {
+    styled_page("", class, title, body)
+}
+
+/// The same with some style of its own.
+pub(super) fn styled_page(style: &str, class: &str, title: &str, body: &str) -> String {
     format!(
         "<!doctype html>
 <html lang=\"en\" class=\"{class}\">
@@ -121,7 +114,7 @@ pub(crate) fn page(class: &str, title: &str, body: &str) -> String {
 <meta charset=\"utf-8\">
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <title>{title}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <main>

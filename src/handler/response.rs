@@ -166,31 +166,53 @@ const NOT_IN_URIS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
 /// not a valid field value; or the file cannot be examined or read.
 pub fn file(request: &Request<'_>, file: File, content_type: &str) -> io::Result<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(response);
+        return Ok(get_and_head_only());
     }
     let content_type = HeaderValue::from_str(content_type)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a valid content type"))?;
     let metadata = file.metadata()?;
-    let (length, validators) = (metadata.len(), validators(&metadata)?);
+    representation(request, file, &metadata, content_type, None)
+}
+
+/// The answer to another method, where only a GET or a HEAD is answered.
+pub(crate) fn get_and_head_only() -> Response {
+    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// The answer to a GET or HEAD: the file, whose content type is that of what it is a coding of (RFC 9110, section 8.4).
+pub(super) fn representation(
+    request: &Request<'_>,
+    file: File,
+    metadata: &Metadata,
+    content_type: HeaderValue,
+    coding: Option<&'static str>,
+) -> io::Result<Response> {
+    let (length, validators) = (metadata.len(), validators(metadata, coding)?);
     let mut response = match validators.evaluate(request.headers()) {
         Precondition::Failed => return Ok(status(StatusCode::PRECONDITION_FAILED)),
         Precondition::NotModified => status(StatusCode::NOT_MODIFIED),
-        Precondition::Holds => match selection(request, &validators, length) {
-            Selection::Whole => content(StatusCode::OK, content_type, Body::from_file(file)?),
-            Selection::Part { first, last } => {
-                let body = Body::part_of(file, first, last - first + 1)?;
-                let mut response = content(StatusCode::PARTIAL_CONTENT, content_type, body);
-                set_content_range(&mut response, &format!("bytes {first}-{last}/{length}"));
-                response
+        Precondition::Holds => {
+            let mut response = match selection(request, &validators, length) {
+                Selection::Whole => content(StatusCode::OK, content_type, Body::part_of(file, 0, length)?),
+                Selection::Part { first, last } => {
+                    let body = Body::part_of(file, first, last - first + 1)?;
+                    let mut response = content(StatusCode::PARTIAL_CONTENT, content_type, body);
+                    set_content_range(&mut response, &format!("bytes {first}-{last}/{length}"));
+                    response
+                }
+                Selection::Unsatisfiable => {
+                    let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
+                    set_content_range(&mut response, &format!("bytes */{length}"));
+                    return Ok(response);
+                }
+            };
+            if let Some(coding) = coding {
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
             }
-            Selection::Unsatisfiable => {
-                let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
-                set_content_range(&mut response, &format!("bytes */{length}"));
-                return Ok(response);
-            }
-        },
+            response
+        }
     };
     let fields = response.headers_mut();
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -235,7 +257,7 @@ fn selection(request: &Request<'_>, validators: &Validators, length: u64) -> Sel
     }
 }
 
-fn validators(metadata: &Metadata) -> io::Result<Validators> {
+fn validators(metadata: &Metadata, coding: Option<&str>) -> io::Result<Validators> {
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
@@ -243,7 +265,7 @@ fn validators(metadata: &Metadata) -> io::Result<Validators> {
     let since_1970 = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
     let changed = since_1970.and_then(|(seconds, nanos)| UNIX_EPOCH.checked_add(Duration::new(seconds, nanos)));
     // A time that cannot be is no time to rely on: as if it had just changed.
-    Ok(Validators::new(metadata.len(), metadata.modified()?, changed.unwrap_or(now), now))
+    Ok(Validators::new(metadata.len(), metadata.modified()?, changed.unwrap_or(now), now).of_coding(coding))
 }
 
 fn set_content_range(response: &mut Response, range: &str) {

@@ -49,6 +49,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/resources.rs",
                 "src/cli/capacity.rs",
                 "src/cli/password.rs",
+                "src/handler/files/beneath.rs",
             ],
         ),
         ("sha2::", &["src/x509/identity.rs"]),
@@ -56,7 +57,16 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("humantime::", &["src/clock.rs"]),
         ("httpdate::", &["src/connection/worker.rs", "src/handler/conditional.rs"]),
         ("form_urlencoded::", &["src/handler/request.rs"]),
-        ("percent_encoding::", &["src/handler/request.rs", "src/handler/response.rs"]),
+        (
+            "percent_encoding::",
+            &[
+                "src/handler/request.rs",
+                "src/handler/response.rs",
+                "src/handler/files/mod.rs",
+                "src/handler/files/listing.rs",
+            ],
+        ),
+        ("mime_guess::", &["src/handler/files/media.rs"]),
         (
             "argh::",
             &[
@@ -109,6 +119,9 @@ fn meaning_is_made_without_io_or_clock() {
                 "src/x509/time.rs",
                 "src/handler/pages.rs",
                 "src/handler/range.rs",
+                "src/handler/weight.rs",
+                "src/handler/files/coding.rs",
+                "src/handler/files/media.rs",
             ]
             .contains(&name)
             || name.starts_with("src/policy/")
