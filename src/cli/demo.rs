@@ -48,7 +48,8 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
         line.crl = vec![in_dir("crl.pem")];
     }
-    serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref()))
+    let answer = if line.files.is_empty() { " (hello world)" } else { "" };
+    serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref(), answer))
 }
 
 #[cfg(feature = "pki")]
@@ -84,7 +85,8 @@ fn make(dir: &str) -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>) {
+/// `answer` is what a client with a certificate gets.
+fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>, answer: &str) {
     let Some(port) = addresses.first().map(SocketAddr::port) else { return };
     let password = match password {
         Some(password) => format!("its password is {password}"),
@@ -98,7 +100,7 @@ fn say_what_to_try(dir: &str, addresses: &[SocketAddr], password: Option<&str>) 
     };
     print_result!(
         "
-With a certificate (hello world):
+With a certificate{answer}:
   curl --cacert {ca} --cert {certificate} --key {key} https://localhost:{port}/
 
 Without one (401 User is not authorized):

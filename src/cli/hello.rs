@@ -17,9 +17,7 @@ use crate::x509::identity::Identity;
 /// `hello world` as text, or for a browser a page with what its certificate says.
 pub(super) fn hello(request: &mut Request<'_>) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = pages::rejected(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        return response::get_and_head_only();
     }
     let mut response = match request.peer_verdict() {
         Verdict::Authorised(identity) if pages::prefers_html(request.headers()) => {

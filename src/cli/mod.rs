@@ -28,6 +28,7 @@ mod hello;
 #[cfg(feature = "pki")]
 mod password;
 mod report;
+mod routes;
 mod serve;
 mod trust;
 mod words;
@@ -99,6 +100,12 @@ struct CommandLine {
     /// let authorised clients resume TLS sessions
     #[argh(switch)]
     resumption: bool,
+    /// serve this folder, below a path prefix if one is given; repeatable, the longest prefix decides
+    #[argh(option, arg_name = "[prefix=]dir")]
+    files: Vec<String>,
+    /// list the folders of --files that have no index.html
+    #[argh(switch)]
+    list_files: bool,
     /// threads that answer requests (default twice the processors, at least 8)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,

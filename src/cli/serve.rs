@@ -16,6 +16,7 @@ use super::{CommandLine, LogForm};
 use crate::clock::timestamp;
 use crate::config::STACK;
 use crate::error::Error;
+use crate::handler::request::Request;
 use crate::log::{AccessLog, Format, Style, summary};
 use crate::observer::{Event, Observer};
 use crate::server::handle::{ShutdownHandle, TrustHandle};
@@ -43,8 +44,12 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     // Everything is checked before the port opens. If it cannot be opened, the reason is prose and comes last; everything else
     // goes through the log.
     let loaded = files.load()?;
+    let table = super::routes::table(line)?;
     let log = start_log(line.log.unwrap_or(LogForm::Of(Format::Text)))?;
     say_certificates(&log, loaded.trust(), loaded.certificate());
+    for (kind, text) in &table.lines {
+        log.notice(kind, text);
+    }
     for warning in unread_lists(line, loaded.trust()) {
         warn(&log, &warning);
     }
@@ -95,7 +100,7 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
         }
         ready(&listening_on);
     };
-    let stopped = server.serve_after(listening, super::hello::hello);
+    let stopped = server.serve_after(listening, move |request: &mut Request<'_>| table.routes.answer(request));
     handle.close();
     // The thread ends when the handle is closed.
     let _ = waiter.join();
