@@ -5,7 +5,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, serve};
+use super::{CommandLine, routes, serve};
 use crate::error::Error;
 use crate::escape::shell;
 #[cfg(not(feature = "pki"))]
@@ -42,6 +42,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
     // Before anything is made.
     serve::addresses(&line.listen)?;
+    routes::table(&line)?;
     let signals = serve::signals()?;
     let password = make(&demo.dir)?;
     // It is there once a certificate was revoked.

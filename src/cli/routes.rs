@@ -48,6 +48,9 @@ impl Table {
         let (prefix, value) = split(text);
         let asked = Asked { option, text, prefix, value };
         let key = read_prefix(prefix).map_err(|why| asked.wrong(&why))?;
+        if value.is_empty() {
+            return Err(asked.wrong("it says nothing to serve"));
+        }
         if let Some((_, before)) = self.taken.iter().find(|(taken, _)| taken == key) {
             return Err(asked.wrong(&format!("{prefix} is taken by {before}")).hint("leave one of them out"));
         }

@@ -27,6 +27,7 @@ mod embedding;
 mod examples;
 #[cfg(feature = "cli")]
 mod file_formats;
+mod files;
 mod hints;
 mod hostile;
 mod house;
