@@ -68,3 +68,32 @@ fn curl_uploads_a_file_that_it_first_asks_leave_for() {
     let (_, strict) = try_sh(dir.path(), &format!("{refused} -H 'Expect: 100-continue'"));
     assert_eq!(strict, "User is not authorized\n");
 }
+
+#[test]
+fn curl_goes_on_with_a_download_that_was_cut() {
+    let dir = TempDir::new();
+    let content: Vec<u8> = (0..2_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::create_dir(dir.path().join("www")).unwrap();
+    dir.write("www/file.bin", &content);
+    dir.write("www/page.html", "<p>a page");
+    sh(dir.path(), "gzip -k www/page.html");
+    let demo = Serving::start(&binary(), dir.path(), &["demo", "--files", "www", "--listen", "127.0.0.1:0"]);
+    let port = demo.addr.port();
+    let curl = "curl -sS --cacert certs/ca.pem --cert certs/client1-crt.pem --key certs/client1-key.pem";
+    let file = format!("https://localhost:{port}/file.bin");
+    // It breaks the connection when nobody takes what it has got.
+    let (_, cut) = try_sh(dir.path(), &format!("{curl} {file} | head -c 3000001 >file.bin"));
+    assert!(cut.contains("curl: (23)"), "{cut}");
+    let rest = sh(dir.path(), &format!("{curl} -C - -O {file} -w '%{{http_code}} %{{size_download}}'"));
+    assert_eq!(rest, "206 4999999");
+    assert!(std::fs::read(dir.path().join("file.bin")).unwrap() == content);
+    // What is whole already is not sent once more.
+    let (_, again) = try_sh(dir.path(), &format!("{curl} -C - -O {file} -w '%{{http_code}}'"));
+    assert!(again.contains("416"), "{again}");
+    assert!(std::fs::read(dir.path().join("file.bin")).unwrap() == content);
+
+    let page = format!("https://localhost:{port}/page.html");
+    assert_eq!(sh(dir.path(), &format!("{curl} --compressed {page}")), "<p>a page");
+    let fields = sh(dir.path(), &format!("{curl} --compressed -I {page}")).to_lowercase();
+    assert!(fields.contains("content-encoding: gzip\r\n") && fields.contains("vary: accept-encoding\r\n"), "{fields}");
+}
