@@ -49,7 +49,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {
         line.crl = vec![in_dir("crl.pem")];
     }
-    let answer = if line.files.is_empty() { " (hello world)" } else { "" };
+    let answer = if routes::are_asked_for(&line) { "" } else { " (hello world)" };
     serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref(), answer))
 }
 

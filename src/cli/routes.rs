@@ -25,18 +25,23 @@ struct Asked<'l> {
     value: &'l str,
 }
 
+/// Whether anything but `hello world` is asked for.
+pub(super) fn are_asked_for(line: &CommandLine) -> bool {
+    !line.files.is_empty()
+}
+
 /// What stands behind the gate. Nothing listens yet.
 pub(super) fn table(line: &CommandLine) -> Result<Table, Error> {
     let mut table = Table::default();
     for text in &line.files {
         let asked = table.take("--files", text)?;
         let handler = files(&asked, line)?;
-        table.add("files", &asked, handler)?;
+        table.add("files", "from", &asked, handler)?;
     }
     if line.list_files && line.files.is_empty() {
         return Err(Error::new("--list-files is about folders, but there is no --files").hint("name one with --files"));
     }
-    if table.lines.is_empty() {
+    if !are_asked_for(line) {
         table.routes = table.routes.at("/", hello::hello)?;
     }
     Ok(table)
@@ -58,10 +63,16 @@ impl Table {
         Ok(asked)
     }
 
-    /// `kind` stands in the line that the start says, and is its word for programs.
-    fn add(&mut self, kind: &'static str, asked: &Asked<'_>, handler: impl Handler + 'static) -> Result<(), Error> {
+    /// `kind` stands in the line that the start says, before what is asked for, and is its word for programs.
+    fn add(
+        &mut self,
+        kind: &'static str,
+        preposition: &str,
+        asked: &Asked<'_>,
+        handler: impl Handler + 'static,
+    ) -> Result<(), Error> {
         self.routes = std::mem::take(&mut self.routes).at(asked.prefix, handler)?;
-        self.lines.push((kind, format!("{kind}: {} from {}", asked.prefix, asked.value)));
+        self.lines.push((kind, format!("{kind}: {} {preposition} {}", asked.prefix, asked.value)));
         Ok(())
     }
 }

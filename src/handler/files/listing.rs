@@ -133,7 +133,7 @@ h1 { overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; margin: 1.5rem 0; }
 th, td { padding: .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { font-weight: normal; opacity: .7; }
-td:first-child { overflow-wrap: anywhere; }
+td:first-child { width: 100%; overflow-wrap: anywhere; }
 td + td, th + th { padding-left: 1.5rem; white-space: nowrap; text-align: right; font-variant-numeric: tabular-nums; }
 a { color: inherit; }
 ";

@@ -34,20 +34,20 @@ use crate::http1::read_prefix;
 /// GET and HEAD are answered as by [`response::file`](crate::response::file): with `ETag`, `Last-Modified`, conditional requests and
 /// ranges. `/a/` is the file `index.html` in the folder `a`; `/a` leads there (308). The content type follows the end of the name.
 ///
-/// A file `style.css.br` or `style.css.gz` beside `style.css` is sent in its place to clients that accept it (`Accept-Encoding`, RFC
-/// 9110, section 12.5.3), unless it is older. Nothing is compressed on the fly.
+/// A file `style.css.br` or `style.css.gz` beside `style.css` is sent in its place to clients that accept it (`Accept-Encoding`,
+/// RFC 9110, section 12.5.3), unless it is older. Nothing is compressed on the fly.
 ///
 /// **Nothing outside of the folder is sent**, whatever the path, and whatever is renamed or linked meanwhile. A symbolic link is
-/// followed if it stays in the folder; a link with an absolute path counts as one that leads out. Without `openat2` (Linux before 5.6, other
-/// systems, some sandboxes) no link is followed. Hard links and mounts in the folder are part of it. Devices, pipes and sockets are not sent, and
-/// neither are names that begin with a dot (except `/.well-known/`, RFC 8615): all of these are 404, as is what the server may not read. A link
-/// that is followed may lead to such a name.
+/// followed if it stays in the folder; a link with an absolute path counts as one that leads out. Without `openat2` (Linux before
+/// 5.6, other systems, some sandboxes) no link is followed. Hard links and mounts in the folder are part of it. Devices, pipes and
+/// sockets are not sent, and neither are names that begin with a dot, except `/.well-known/` (RFC 8615): all of these are 404, as
+/// is what the server may not read. A link may lead to such a name: whoever makes links in the folder decides.
 ///
 /// The folder is opened once: if another is renamed into its place, the old one is served until the server is started again.
 /// Files are opened for each request.
 ///
-/// Responses are `Cache-Control: private, no-cache`: a browser keeps a file but asks each time whether it still may use it, and caches that are
-/// shared keep nothing, since they cannot know who may see it.
+/// Responses are `Cache-Control: private, no-cache`: a browser keeps a file but asks each time whether it still may use it, and
+/// shared caches keep nothing, since they cannot know who may see it.
 #[derive(Debug)]
 pub struct Files {
     root: Root,

@@ -250,7 +250,7 @@ fn what_may_not_be_read_is_not_there() {
     use std::os::unix::fs::PermissionsExt;
     let dir = TempDir::new();
     write(dir.path(), "file", "x");
-    fs::set_permissions(dir.path().join("file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("file"), fs::Permissions::from_mode(0o000)).unwrap();
     let may_read_all = fs::read(dir.path().join("file")).is_ok();
     let site = Site::of(Files::new(dir.path()).unwrap());
     assert_eq!(site.get("/file").status, if may_read_all { 200 } else { 404 });
