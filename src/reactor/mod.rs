@@ -222,6 +222,20 @@ mod tests {
                 }
 
                 #[test]
+                fn events_that_nobody_has_taken_are_seen() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7).unwrap();
+                    assert!(!poller.has_events());
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    assert!(poller.has_events());
+                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    assert!(!poller.has_events());
+                }
+
+                #[test]
                 fn a_removed_socket_is_not_reported() {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();

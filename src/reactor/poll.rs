@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One worker at a time polls for all. This is slower with many connections.
 #[derive(Debug)]
@@ -79,10 +80,11 @@ impl Poller {
         lock(&self.armed).remove(&token);
     }
 
-    /// It cannot be told without a poll, and an additional worker does no harm.
-    #[cfg(not(target_os = "linux"))]
+    /// Whether there are events that no worker has taken.
     pub(crate) fn has_events(&self) -> bool {
-        true
+        let armed: Vec<_> = lock(&self.armed).values().cloned().collect();
+        let mut fds: Vec<_> = armed.iter().map(|(s, i)| PollFd::from_borrowed_fd(s.as_fd(), flags(*i))).collect();
+        matches!(poll_retrying(&mut fds, Some(Duration::ZERO)), Ok(n) if n > 0)
     }
 
     pub(crate) fn wait(&self) -> io::Result<Ready> {
