@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -11,74 +10,11 @@ use mtls_min::{Access, Body, Observer, Request, Response, Trust};
 
 use crate::support::client::{
     GET, PATIENCE, TLS12, TLS13, Tls, VERSIONS, config, connect, eventually, exchange, get, read_reply, read_to_end,
+    send,
 };
+use crate::support::gate::{AT_THE_GATE, Barred, gate, with_a_gate};
 use crate::support::pki::{Ca, Holder};
 use crate::support::server::{Running, start, start_observed, start_with, trust};
-
-/// A gate: one side says that it was reached and waits, the other lets it go.
-fn gate() -> (Gate, Arc<Barred>) {
-    let ((reached, arrivals), (release, released)) = (sync_channel(100), sync_channel(100));
-    (Gate { arrivals, release }, Arc::new(Barred { reached, released: Mutex::new(released) }))
-}
-
-struct Barred {
-    reached: SyncSender<()>,
-    released: Mutex<Receiver<()>>,
-}
-
-impl Barred {
-    fn wait(&self) {
-        self.reached.send(()).unwrap();
-        self.released.lock().unwrap().recv().unwrap();
-    }
-}
-
-struct Gate {
-    arrivals: Receiver<()>,
-    release: SyncSender<()>,
-}
-
-/// A handler whose path `/gate` says that it was reached, and waits to be let go; so does the body of `/body`.
-fn with_a_gate() -> (Gate, impl Fn(&mut Request<'_>) -> Response + Send + Sync) {
-    let (gate, barred) = gate();
-    let handler = move |request: &mut Request<'_>| match request.uri().path() {
-        "/body" => Response::new(Body::from_reader(Waits(Arc::clone(&barred)), None)),
-        path => {
-            if path == "/gate" {
-                barred.wait();
-            }
-            Response::new("served".into())
-        }
-    };
-    (gate, handler)
-}
-
-/// An empty body that waits when it is asked for.
-struct Waits(Arc<Barred>);
-
-impl Read for Waits {
-    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        self.0.wait();
-        Ok(0)
-    }
-}
-
-impl Gate {
-    fn wait_for_one(&self) {
-        self.arrivals.recv_timeout(Duration::from_secs(20)).unwrap();
-    }
-
-    fn let_one_go(&self) {
-        self.release.send(()).unwrap();
-    }
-}
-
-fn send(stream: &mut Tls, request: &str) {
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.flush().unwrap();
-}
-
-const AT_THE_GATE: &str = "GET /gate HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Replaces trust, and waits until all idle connections were judged again: that of `witness`, who is no longer let in, is closed.
 fn replace_and_wait_for_the_sweep(running: &Running, trust: Trust, mut witness: Tls) {

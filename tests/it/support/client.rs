@@ -87,6 +87,12 @@ pub(crate) fn get(
     exchange(&mut connect(addr, config(holder, version)), GET)
 }
 
+/// Sends bytes, and reads nothing.
+pub(crate) fn send(stream: &mut Tls, request: &str) {
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.flush().unwrap();
+}
+
 /// Sends bytes and reads one response.
 pub(crate) fn exchange(stream: &mut Tls, request: impl AsRef<[u8]>) -> io::Result<Reply> {
     stream.write_all(request.as_ref())?;

@@ -10,6 +10,7 @@ pub(crate) mod command;
 pub(crate) mod crl;
 pub(crate) mod echo;
 pub(crate) mod files;
+pub(crate) mod gate;
 pub(crate) mod imports;
 pub(crate) mod judged;
 pub(crate) mod namesakes;
