@@ -2,7 +2,6 @@
 //!
 //! The builder, the help of the command and `docs/limits.md` quote them; a test below compares.
 
-use std::io;
 use std::ops::RangeInclusive;
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,6 @@ use std::time::Duration;
 use crate::clock::days;
 use crate::error::Error;
 use crate::http1::HeadLimits;
-use crate::resources;
 
 const KIB: usize = 1024;
 const MIB: u64 = 1024 * 1024;
@@ -23,6 +21,9 @@ const LEAST_STACK: usize = 128 * KIB;
 
 /// The range of workers. Only the command enforces the upper end; the same goes for the ranges below.
 pub(crate) const WORKERS: RangeInclusive<usize> = 1..=1024;
+
+/// As many, unless another number is asked for. A handler that waits costs little, and one that does not is over soon.
+pub(crate) const DEFAULT_WORKERS: usize = 256;
 
 /// How many connections there may be.
 pub(crate) const CONNECTIONS: RangeInclusive<usize> = 4..=1_000_000;
@@ -45,8 +46,8 @@ pub(crate) fn processors() -> usize {
 /// All settings of a server.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// How many threads call handlers.
-    pub(crate) workers: usize,
+    /// How many threads call handlers at most. `None`: [`DEFAULT_WORKERS`], or as many as there is room for.
+    pub(crate) workers: Option<usize>,
     /// Of each thread, in bytes.
     pub(crate) stack_size: usize,
     pub(crate) max_connections: usize,
@@ -59,8 +60,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            // Handlers may block, so there are more workers than processors.
-            workers: processors().saturating_mul(2).max(8),
+            workers: None,
             stack_size: STACK,
             max_connections: 1024,
             gate: Gate::Closed,
@@ -75,7 +75,7 @@ impl Settings {
     /// # Errors
     /// A setting is out of its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.workers < *WORKERS.start() {
+        if self.workers.is_some_and(|workers| workers < *WORKERS.start()) {
             return Err(Error::new("a server needs at least one worker"));
         }
         if self.stack_size < LEAST_STACK {
@@ -88,22 +88,6 @@ impl Settings {
             )));
         }
         Ok(())
-    }
-
-    /// Whether there is memory for all threads. A thread that finds none would end the process, without a reason.
-    pub(crate) fn check_address_space(&self) -> io::Result<()> {
-        /// What a thread takes beside its stack, and what the server takes when it serves, in bytes.
-        const PER_THREAD: usize = 64 * KIB;
-        const OTHERS: u64 = 2 * MIB;
-        let needed = self.workers.saturating_mul(self.stack_size.saturating_add(PER_THREAD)) as u64;
-        let needed = needed.saturating_add(OTHERS);
-        match resources::address_space_left() {
-            Some(left) if left < needed => Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                format!("{needed} bytes of address space are needed for all of them, and {left} are left"),
-            )),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -295,7 +279,7 @@ mod tests {
     fn a_setting_out_of_its_range_is_refused() {
         assert!(Settings::default().check().is_ok());
         for (settings, said) in [
-            (Settings { workers: 0, ..Settings::default() }, "at least one worker"),
+            (Settings { workers: Some(0), ..Settings::default() }, "at least one worker"),
             (Settings { stack_size: LEAST_STACK - 1, ..Settings::default() }, "at least 131072 bytes"),
             (Settings { max_connections: 3, ..Settings::default() }, "at least 4"),
         ] {

@@ -106,7 +106,7 @@ struct CommandLine {
     /// list the folders of --files that have no index.html
     #[argh(switch)]
     list_files: bool,
-    /// threads that answer requests (default twice the processors, at least 8)
+    /// most threads that answer requests; few are there at the start, others come when handlers block (default 256)
     #[argh(option, arg_name = "n", from_str_fn(workers))]
     workers: Option<usize>,
     /// connections at once, a quarter reserved for authorised clients (default as many as the limit of open files and a tenth of the memory allow, at most 16384)

@@ -47,10 +47,12 @@ impl Builder {
         self
     }
 
-    /// How many threads call handlers, and so how many handlers can run at once. Waiting connections need no thread. At least 1.
-    /// Defaults to twice the number of processors, at least 8.
+    /// How many threads may call handlers, and so how many handlers can run at once. Waiting connections need no thread. A few
+    /// threads are there from the start (one more than processors, but three if there is one processor). Further ones are started
+    /// when handlers block, and end when they have not been needed for ten seconds. If there is no room for so many in the address
+    /// space (`ulimit -v`), there are fewer. At least 1. Defaults to 256.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.settings.workers = workers;
+        self.settings.workers = Some(workers);
         self
     }
 

@@ -1,32 +1,36 @@
 //! A server is built, started and stopped here.
 
 pub(crate) mod builder;
+mod crew;
 pub(crate) mod handle;
 pub(crate) mod maintenance;
 pub(crate) mod pool;
 pub(crate) mod watch;
 
 use std::fmt;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::config::{Settings, processors};
+use crate::config::{DEFAULT_WORKERS, Settings, processors};
 use crate::connection::context::{Context, ExpiryNotices, RequestIds};
 use crate::crypto;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::handler::refusal::RefusalPage;
-use crate::observer::{Guarded, Observer};
-use crate::reactor::concurrency::Concurrency;
+use crate::observer::{Event, Guarded, Observer};
+use crate::reactor::concurrency::{Concurrency, LONGEST_STANDBY, Sizes};
 use crate::reactor::listener::Listeners;
 use crate::reactor::table::{Capacity, ConnectionTable};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
+use crate::resources;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::{Refusal, Trust};
 use builder::Builder;
+use crew::Crew;
 use handle::{Control, ShutdownHandle, TrustHandle};
 use maintenance::Caretaker;
 use pool::Pool;
@@ -131,29 +135,35 @@ impl Server {
     /// The same; calls `ready` once connections are accepted: nothing fails after that.
     pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
         let Self { settings, listeners, control, observer, refusal_page, watch, .. } = self;
-        let context = Context {
-            handler: Box::new(handler),
-            refusal_page,
-            gate: settings.gate,
-            timeouts: settings.timeouts.clone(),
-            limits: settings.limits.clone(),
-            trust: Arc::clone(&control.trust),
-            no_certificate: Arc::new(Refusal::no_certificate()),
-            observer,
-            clock: control.clock.clone(),
-            request_ids: RequestIds::new(),
-            expiry_notices: ExpiryNotices::default(),
-            concurrency: Concurrency::new(processors()),
-            draining: false.into(),
-            idle_closed: 0.into(),
-        };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
         let table = ConnectionTable::new(capacity);
-        let pool = Arc::new(Pool { context, tls: Arc::clone(&control.tls), listeners, table, poller, stop });
+        let sizes = sizes(&settings, &*observer).map_err(no_threads)?;
+        let tls = Arc::clone(&control.tls);
+        let pool = Arc::new_cyclic(|pool| {
+            let crew = Crew::new(pool, settings.stack_size);
+            let on_demand = Arc::clone(&crew);
+            let context = Context {
+                handler: Box::new(handler),
+                refusal_page,
+                gate: settings.gate,
+                timeouts: settings.timeouts.clone(),
+                limits: settings.limits.clone(),
+                trust: Arc::clone(&control.trust),
+                no_certificate: Arc::new(Refusal::no_certificate()),
+                observer,
+                clock: control.clock.clone(),
+                request_ids: RequestIds::new(),
+                expiry_notices: ExpiryNotices::default(),
+                concurrency: Concurrency::new(sizes, LONGEST_STANDBY, move || on_demand.start_further()),
+                draining: false.into(),
+                idle_closed: 0.into(),
+            };
+            Pool { context, tls, listeners, table, poller, crew, stop }
+        });
         let mut threads = Threads::default();
-        let started = threads.start(&pool, &control, &settings, watch, ready);
+        let started = threads.start(&pool, &control, &settings, sizes, watch, ready);
         if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
@@ -161,12 +171,32 @@ impl Server {
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, &control, settings.timeouts.drain);
-        started.map(|()| stopped).map_err(|error| {
-            Error::new("cannot start a thread").caused_by(error).hint(
-                "have fewer workers (`Builder::workers`), or raise the limit of memory or of threads (ulimit -v, -u)",
-            )
-        })
+        started.map(|()| stopped).map_err(no_threads)
     }
+}
+
+fn no_threads(error: io::Error) -> Error {
+    Error::new("cannot start a thread")
+        .caused_by(error)
+        .hint("have fewer workers (`Builder::workers`), or raise the limit of memory or of threads (ulimit -v, -u)")
+}
+
+/// As many workers as asked for, or by default, if there is room for their stacks.
+fn sizes(settings: &Settings, observer: &dyn Observer) -> io::Result<Sizes> {
+    let wanted = settings.workers.unwrap_or(DEFAULT_WORKERS);
+    // The timekeeper and the caretaker are threads too.
+    let room = resources::room_for_threads(settings.stack_size, resources::LEFT_AT_START);
+    let most = room.map_or(wanted, |room| wanted.min(room.saturating_sub(2)));
+    let (sizes, least) = (Sizes::new(processors(), most), Sizes::new(processors(), wanted).at_start);
+    if sizes.at_start < least {
+        let error = format!("there is address space for {most} workers, and {least} are needed at the start");
+        return Err(io::Error::new(io::ErrorKind::OutOfMemory, error));
+    }
+    if most < wanted && settings.workers.is_some() {
+        let text = format!("there is address space (ulimit -v) for {most} workers only");
+        observer.event(&Event::Warning { text: &text });
+    }
+    Ok(sizes)
 }
 
 /// How a server ended.
@@ -182,10 +212,9 @@ pub enum Stopped {
     },
 }
 
-/// The threads of a running server.
+/// The threads of a running server, beside the workers.
 #[derive(Default)]
 struct Threads {
-    workers: Vec<JoinHandle<()>>,
     timekeeper: Option<JoinHandle<()>>,
     caretaker: Option<JoinHandle<()>>,
 }
@@ -196,14 +225,14 @@ impl Threads {
         pool: &Arc<Pool>,
         control: &Arc<Control>,
         settings: &Settings,
+        sizes: Sizes,
         watch: Option<Watch>,
         ready: impl FnOnce(),
-    ) -> std::io::Result<()> {
-        settings.check_address_space()?;
+    ) -> io::Result<()> {
         let named = |name: String| thread::Builder::new().name(name).stack_size(settings.stack_size);
-        for number in 0..settings.workers {
-            let pool = Arc::clone(pool);
-            self.workers.push(named(format!("worker-{number}")).spawn(move || pool.work())?);
+        for _ in 0..sizes.at_start {
+            pool.context.concurrency.expect_one();
+            pool.crew.start()?;
         }
         let timekeeper = Arc::clone(pool);
         self.timekeeper = Some(named("timekeeper".to_owned()).spawn(move || timekeeper.keep_time())?);
@@ -241,7 +270,7 @@ impl Threads {
         if let Some(timekeeper) = self.timekeeper {
             let _ = timekeeper.join();
         }
-        for worker in self.workers {
+        while let Some(worker) = pool.crew.next_to_join() {
             // A worker that is still in a handler cannot be stopped.
             if pool.table.wait_until_empty(Duration::ZERO) || worker.is_finished() {
                 let _ = worker.join();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::crew::Crew;
 use crate::connection::context::Context;
 use crate::connection::worker::Worker;
 use crate::connection::{Connection, Next, Polled};
@@ -14,7 +15,7 @@ use crate::observer::Event;
 use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
-use crate::reactor::{self, Interest, Poller, Ready, Signal, StopSignal};
+use crate::reactor::{Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
 use crate::tls::acceptor::Tls;
 use crate::tls::session::Session;
@@ -29,6 +30,7 @@ pub(crate) struct Pool {
     pub(crate) listeners: Listeners,
     pub(crate) table: ConnectionTable<Connection>,
     pub(crate) poller: Poller,
+    pub(crate) crew: Arc<Crew>,
     /// Ends the workers and the timekeeper, once all connections are closed.
     pub(crate) stop: StopSignal,
 }
@@ -59,7 +61,7 @@ impl Pool {
         let mut worker = Worker::new(&self.context);
         // Without connections there is nothing to expire and no reason to wake up.
         while self.table.wait_while_empty() {
-            if !reactor::sleep_unless_stopped(&self.stop, TICK) {
+            if !self.context.concurrency.sleep(TICK) {
                 return;
             }
             let now = Instant::now();

@@ -1,11 +1,13 @@
 //! The command on a machine with little memory.
 
 use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use rcgen::CustomExtension;
 
 use crate::support::client::{TLS13, Tls, config, connect, eventually, get};
-use crate::support::command::{Serving, binary, run_program, site};
+use crate::support::command::{Serving, binary, collect, site};
 use crate::support::pki::Ca;
 
 /// The command under `sh`, with this many kilobytes of address space.
@@ -27,17 +29,61 @@ fn with_24_megabytes_of_address_space_it_starts_and_serves_by_default() {
     }
 }
 
+/// With ever less memory, until it does not start.
 #[test]
 fn a_start_that_fails_for_want_of_threads_does_not_say_that_it_listens() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
-    let args = with_address_space(60_000, "--workers 1000");
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let output = run_program("/bin/sh".as_ref(), dir.path(), &args);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("cannot start a thread") && said.contains("fewer workers"), "{said}");
-    assert!(!said.contains("listening"), "{said}");
+    for kilobytes in (4_000..40_000).rev().step_by(500) {
+        let mut command = Command::new("/bin/sh");
+        command.args(with_address_space(kilobytes, "")).current_dir(dir.path()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = collect(child.stderr.take().unwrap());
+        let mut status = None;
+        eventually(|| {
+            status = child.try_wait().unwrap();
+            status.is_some() || stderr.lock().unwrap().contains("listening")
+        });
+        if let Some(status) = status {
+            eventually(|| Arc::strong_count(&stderr) == 1);
+            let said = stderr.lock().unwrap();
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.contains("cannot start a thread") && said.contains("fewer workers"), "{said}");
+            assert!(!said.contains("listening"), "{said}");
+            return;
+        }
+        let _ = (child.kill(), child.wait());
+    }
+    panic!("it starts without memory");
+}
+
+#[test]
+fn with_less_room_than_for_the_workers_that_were_asked_for_it_warns_and_serves_with_fewer() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    for (options, warns) in [("--workers 1000", true), ("--workers 4", false), ("", false)] {
+        let args = with_address_space(40_000, options);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let serving = Serving::start("/bin/sh".as_ref(), dir.path(), &args);
+        assert_eq!(get(serving.addr, Some(&ca.client("alice")), &TLS13).unwrap().status, 200);
+        assert_eq!(serving.stderr().contains("workers only"), warns, "{options}: {}", serving.stderr());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn at_the_start_there_are_few_threads() {
+    let ca = Ca::new("ca");
+    let dir = site(&ca);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for (options, workers) in [("", processors.max(2) + 1), ("--workers 1", 1), ("--workers 2", 2)] {
+        let args = format!("--listen 127.0.0.1:0 {options}");
+        let serving = Serving::start(&binary(), dir.path(), &args.split_whitespace().collect::<Vec<_>>());
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", serving.child.id())).unwrap();
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        let names: Vec<_> = tasks.map(|task| name(task.unwrap())).collect();
+        assert_eq!(names.iter().filter(|name| name.starts_with("worker-")).count(), workers, "{names:?}");
+    }
 }
 
 /// Nothing that stays may be allocated above the memory of a burst, or the allocator cannot give that back. (By default glibc keeps some of

@@ -75,3 +75,4 @@ mod tiny_http;
 mod tls_failures;
 mod trust;
 mod tunnels;
+mod workers;
