@@ -48,6 +48,8 @@ pub(crate) fn processors() -> usize {
 pub(crate) struct Settings {
     /// How many threads call handlers at most. `None`: [`DEFAULT_WORKERS`], or as many as there is room for.
     pub(crate) workers: Option<usize>,
+    /// How many of these serve one client. `None`: half of them.
+    pub(crate) workers_per_client: Option<usize>,
     /// Of each thread, in bytes.
     pub(crate) stack_size: usize,
     pub(crate) max_connections: usize,
@@ -61,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             workers: None,
+            workers_per_client: None,
             stack_size: STACK,
             max_connections: 1024,
             gate: Gate::Closed,
@@ -78,6 +81,9 @@ impl Settings {
         if self.workers.is_some_and(|workers| workers < *WORKERS.start()) {
             return Err(Error::new("a server needs at least one worker"));
         }
+        if self.workers_per_client == Some(0) {
+            return Err(Error::new("a client needs at least one worker"));
+        }
         if self.stack_size < LEAST_STACK {
             return Err(Error::new(format!("stack_size must be at least {LEAST_STACK} bytes, which TLS needs")));
         }
@@ -88,6 +94,10 @@ impl Settings {
             )));
         }
         Ok(())
+    }
+    /// How many of at most `workers` may serve one client.
+    pub(crate) fn workers_per_client(&self, workers: usize) -> usize {
+        self.workers_per_client.unwrap_or((workers / 2).max(1))
     }
 }
 
@@ -117,6 +127,8 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Duration,
     pub(crate) linger: Duration,
     pub(crate) drain: Duration,
+    /// A request whose client has as many in handlers as one client may.
+    pub(crate) turn: Duration,
     /// Bodies, up and down: the period in which enough has to move.
     pub(crate) transfer: Duration,
     /// Without a byte in a tunnel, or in a body that another program still makes.
@@ -131,6 +143,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(60),
             linger: Duration::from_secs(5),
             drain: Duration::from_secs(10),
+            turn: Duration::from_secs(60),
             transfer: Duration::from_secs(30),
             tunnel: Duration::from_secs(600),
         }
@@ -141,10 +154,10 @@ impl Timeouts {
     /// The same, each short enough to be added to a time. What is cut would not have ended anyway.
     pub(crate) fn limited(self) -> Self {
         const LONGEST: Duration = days(10 * 365);
-        let Self { handshake, head, idle, linger, drain, transfer, tunnel } = self;
-        let [handshake, head, idle, linger, drain, transfer, tunnel] =
-            [handshake, head, idle, linger, drain, transfer, tunnel].map(|time| time.min(LONGEST));
-        Self { handshake, head, idle, linger, drain, transfer, tunnel }
+        let Self { handshake, head, idle, linger, drain, turn, transfer, tunnel } = self;
+        let [handshake, head, idle, linger, drain, turn, transfer, tunnel] =
+            [handshake, head, idle, linger, drain, turn, transfer, tunnel].map(|time| time.min(LONGEST));
+        Self { handshake, head, idle, linger, drain, turn, transfer, tunnel }
     }
 
     /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
@@ -243,6 +256,7 @@ mod tests {
         let head = &limits.head;
         for (what, setting, values) in [
             ("bodies, up and down", "transfer_timeout", vec![size(LEAST_PACE as u64), seconds(timeouts.transfer)]),
+            ("requests whose client has as many in handlers as it may", "turn_timeout", vec![seconds(timeouts.turn)]),
             (
                 "after the last response, until the client closes",
                 "linger_timeout",
@@ -266,6 +280,9 @@ mod tests {
         }
         let default = format!("Defaults to {}.", size(limits.unauthenticated_body));
         assert!(documentation("max_unauthenticated_body").ends_with(&default));
+        assert_eq!(row("handlers at once").split(';').next(), Some(&*DEFAULT_WORKERS.to_string()));
+        assert!(documentation("workers").ends_with(&format!("Defaults to {DEFAULT_WORKERS}.")));
+        assert!(help("--workers ").ends_with(&format!("(default {DEFAULT_WORKERS})")));
         let connections = thousands(max_connections);
         assert!(row("connections").contains(&format!("`Builder`: {connections}")));
         assert!(
@@ -280,12 +297,20 @@ mod tests {
         assert!(Settings::default().check().is_ok());
         for (settings, said) in [
             (Settings { workers: Some(0), ..Settings::default() }, "at least one worker"),
+            (Settings { workers_per_client: Some(0), ..Settings::default() }, "a client needs at least one"),
             (Settings { stack_size: LEAST_STACK - 1, ..Settings::default() }, "at least 131072 bytes"),
             (Settings { max_connections: 3, ..Settings::default() }, "at least 4"),
         ] {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn one_client_has_half_of_the_workers_unless_another_number_is_set() {
+        let of = |set, workers| Settings { workers_per_client: set, ..Settings::default() }.workers_per_client(workers);
+        assert_eq!([1, 2, 3, 256].map(|workers| of(None, workers)), [1, 1, 1, 128]);
+        assert_eq!(of(Some(7), 8), 7);
     }
 
     #[test]

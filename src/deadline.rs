@@ -17,6 +17,8 @@ pub enum Phase {
     Head,
     /// While the request body arrives.
     Body,
+    /// While the request waits until others of the same client are out of their handlers.
+    Turn,
     /// While another program makes the response, and nothing of it is there that the client could take.
     Upstream,
     /// While the client takes the response.
@@ -36,6 +38,7 @@ impl Phase {
             Phase::Handshake => "handshake",
             Phase::Head => "head",
             Phase::Body => "body",
+            Phase::Turn => "turn",
             Phase::Upstream => "upstream",
             Phase::Answer => "answer",
             Phase::Tunnel => "tunnel",

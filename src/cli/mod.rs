@@ -107,8 +107,11 @@ struct CommandLine {
     #[argh(switch)]
     list_files: bool,
     /// most threads that answer requests; few are there at the start, others come when handlers block (default 256)
-    #[argh(option, arg_name = "n", from_str_fn(workers))]
+    #[argh(option, arg_name = "n", from_str_fn(number_of_workers))]
     workers: Option<usize>,
+    /// of these for one client at a time; its further requests wait (default half)
+    #[argh(option, arg_name = "n", from_str_fn(number_of_workers))]
+    workers_per_client: Option<usize>,
     /// connections at once, a quarter reserved for authorised clients (default as many as the limit of open files and a tenth of the memory allow, at most 16384)
     #[argh(option, arg_name = "n", from_str_fn(connections))]
     max_connections: Option<usize>,
@@ -282,7 +285,7 @@ fn log_form(text: &str) -> Result<LogForm, String> {
     }
 }
 
-fn workers(text: &str) -> Result<usize, String> {
+fn number_of_workers(text: &str) -> Result<usize, String> {
     number(text, WORKERS)
 }
 

@@ -64,6 +64,9 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     if let Some(workers) = line.workers {
         builder = builder.workers(workers);
     }
+    if let Some(workers) = line.workers_per_client {
+        builder = builder.workers_per_client(workers);
+    }
     if line.refuse_in_handshake {
         builder = builder.refuse_in_handshake();
     }

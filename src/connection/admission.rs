@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use super::context::{Context, ExpiryNotices};
 use crate::config::Gate;
 use crate::observer::Event;
+use crate::reactor::shares::Share;
 use crate::trust::{Decision, Judgement, Refusal, Trust, Verdict, decide, judge, not_allowed};
 
 /// A judgement, and what it was based on.
@@ -18,6 +19,8 @@ pub(super) struct Judged {
     /// Weak, so that a trust that was replaced does not stay in memory for as long as somebody downloads.
     trust: Weak<Trust>,
     judgement: Judgement,
+    /// The client's share of the workers, from its first request on.
+    share: Option<Arc<Share>>,
 }
 
 /// What follows from the verdict and the policy for one request.
@@ -36,7 +39,8 @@ impl Judged {
         let verdict = Verdict::Refused(Arc::clone(&context.no_certificate));
         let judgement = Judgement { verdict, valid_until: None, anchor: None };
         // Without a trust it does not stand for any request.
-        Self { generation: context.trust.generation(), since: SystemTime::UNIX_EPOCH, trust: Weak::new(), judgement }
+        let (generation, trust) = (context.trust.generation(), Weak::new());
+        Self { generation, since: SystemTime::UNIX_EPOCH, trust, judgement, share: None }
     }
 
     /// Judges the client that showed this chain, as of `since`. Also returns the trust that it was judged by.
@@ -54,7 +58,7 @@ impl Judged {
             let next = ExpiryNotices::next(identity, since);
             judgement.valid_until = judgement.valid_until.map(|until| until.min(next));
         }
-        (Self { generation, since, trust: Arc::downgrade(&trust), judgement }, trust)
+        (Self { generation, since, trust: Arc::downgrade(&trust), judgement, share: None }, trust)
     }
 
     /// The verdict on the client for this request, and what follows from it.
@@ -101,6 +105,15 @@ impl Judged {
     /// Whether no date has passed.
     pub(super) fn is_for(&self, now: SystemTime) -> bool {
         self.judgement.valid_until.is_none_or(|until| (self.since..until).contains(&now))
+    }
+
+    /// The client's share of the workers. All clients that are not authorised have one together.
+    pub(super) fn share(&mut self, context: &Context) -> &Arc<Share> {
+        let verdict = &self.judgement.verdict;
+        self.share.get_or_insert_with(|| match verdict {
+            Verdict::Authorised(identity) => context.shares.of(identity.sha256()),
+            Verdict::Refused(_) => context.shares.of_strangers(),
+        })
     }
 
     /// Whether trust has changed since.

@@ -31,9 +31,6 @@ pub(super) struct Awaiting {
     is_late: bool,
 }
 
-/// What is logged for a client that left before it had a response: there is no status, and this number is known from nginx.
-const CLIENT_LEFT: u16 = 499;
-
 impl Awaiting {
     /// Its fields are those that the handler has set in the response that stands for it.
     pub(super) fn new(
@@ -132,8 +129,7 @@ impl Awaiting {
     }
 
     fn leave(self: Box<Self>, why: &str, link: &Link, worker: &Worker<'_>) -> Turn {
-        let done = Done { now: worker.now.instant, status: CLIENT_LEFT, bytes: 0, note: Some(why) };
-        self.asked.log(done, link, worker.context);
+        self.asked.log(Done::left(why, worker), link, worker.context);
         Stage::Idle.close()
     }
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use super::admission::Admission;
 use super::exchange;
-use super::link::{Halt, Link};
+use super::link::{Due, Halt, Link};
+use super::queued::Queued;
 use super::sending::Sending;
 use super::worker::Worker;
 use super::{Stage, Turn};
@@ -26,7 +27,7 @@ impl BufferedBody {
     pub(super) fn receive(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self.collect(link) {
             ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
-            ControlFlow::Continue(Ok(true)) => self.call(link, worker),
+            ControlFlow::Continue(Ok(true)) => admit(self.head, self.body, None, link, worker),
             ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).send(link, worker),
             ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
@@ -46,13 +47,17 @@ impl BufferedBody {
         }
         ControlFlow::Continue(decoded)
     }
+}
 
-    fn call(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-        // The client is judged once more: the body may have taken a while.
-        match link.admit(&self.head.parts, worker) {
-            (_, Admission::Refused(refusal)) => exchange::refuse(self.head, refusal, link, worker).send(link, worker),
-            (verdict, Admission::Client | Admission::Stranger) => {
-                exchange::call_with_body(self.head, &self.body, verdict, link, worker)
+/// All of it is there. The client is judged once more: the body may have taken a while. `due`: the request has waited for its turn
+/// already.
+pub(super) fn admit(head: Head, body: Vec<u8>, due: Option<Due>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+    match link.admit(&head.parts, worker) {
+        (_, Admission::Refused(refusal)) => exchange::refuse(head, refusal, link, worker).send(link, worker),
+        (verdict, Admission::Client | Admission::Stranger) => {
+            match due.map_or_else(|| link.ask_for_a_turn(worker), Ok) {
+                Ok(due) => exchange::call_with_body(head, &body, verdict, due, link, worker),
+                Err(place) => Queued::wait(head, Some(body), place, link, worker),
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::handler::Handler;
 use crate::handler::refusal::RefusalPage;
 use crate::observer::Observer;
 use crate::reactor::concurrency::Concurrency;
+use crate::reactor::shares::Shares;
 use crate::sync::lock;
 use crate::trust::{Refusal, TrustStore};
 use crate::x509::identity::Identity;
@@ -31,6 +32,7 @@ pub(crate) struct Context {
     pub(crate) request_ids: RequestIds,
     pub(crate) expiry_notices: ExpiryNotices,
     pub(crate) concurrency: Concurrency,
+    pub(crate) shares: Shares,
     /// The server is stopping: every response is the last on its connection.
     pub(crate) draining: AtomicBool,
     /// How many idle connections of clients that are now refused were closed and not reported yet.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use super::context::Context;
-use super::link::Link;
+use super::link::{Due, Link};
 use super::request_body::{Failure, Upload};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
@@ -24,6 +24,7 @@ use crate::handler::upstream::Note;
 use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, takes_trailers, write_head};
 use crate::observer::Event;
 use crate::panic::caught;
+use crate::reactor::shares::Permit;
 use crate::tls::session::TlsVersion;
 use crate::trust::{Refusal, Verdict};
 
@@ -32,13 +33,15 @@ pub(super) fn call_with_upload(
     head: Head,
     mut decoder: BodyDecoder,
     verdict: Verdict,
+    due: Due,
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Turn {
     let (remote, tls) = (link.remote, link.session.version());
     let (context, now) = (worker.context, worker.now.instant);
     let continue_awaited = head.expects_continue;
-    let asked = Asked::new(head, verdict, worker.now);
+    let Due { permit, since } = due;
+    let asked = Asked::new(head, verdict, since);
     let has_body = !decoder.is_done();
     let mut upload = Upload {
         session: &mut link.session,
@@ -50,7 +53,7 @@ pub(super) fn call_with_upload(
         continue_awaited,
         failure: None,
     };
-    let response = call(&asked, remote, tls, &mut upload, worker);
+    let response = call(&asked, remote, tls, &mut upload, permit, worker);
     if let Some(failure) = upload.failure {
         let error = explain(failure, link, context);
         return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker).send(link, worker);
@@ -70,11 +73,13 @@ pub(super) fn call_with_body(
     head: Head,
     mut body: &[u8],
     verdict: Verdict,
+    due: Due,
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Turn {
-    let asked = Asked::new(head, verdict, worker.now);
-    let response = call(&asked, link.remote, link.session.version(), &mut body, worker);
+    let Due { permit, since } = due;
+    let asked = Asked::new(head, verdict, since);
+    let response = call(&asked, link.remote, link.session.version(), &mut body, permit, worker);
     Stage::respond(asked, response, None, link, worker)
 }
 
@@ -130,16 +135,25 @@ pub(super) fn answer(
     Sending { answer, pace, keep, client_is_done, asked, status, note, starved: None }
 }
 
-/// Calls the handler; a panic becomes a 500.
-fn call(asked: &Asked, remote: SocketAddr, tls: TlsVersion, body: &mut dyn Read, worker: &mut Worker<'_>) -> Response {
+/// Calls the handler; a panic becomes a 500. What its response reads later needs no permit.
+fn call(
+    asked: &Asked,
+    remote: SocketAddr,
+    tls: TlsVersion,
+    body: &mut dyn Read,
+    permit: Permit,
+    worker: &mut Worker<'_>,
+) -> Response {
     let context = worker.context;
     let mut request = Request { parts: &asked.parts, verdict: &asked.verdict, remote, tls, body };
-    worker.may_block(|| {
+    let response = worker.may_block(|| {
         caught(|| context.handler.handle(&mut request)).unwrap_or_else(|message| {
             context.observer.event(&Event::Panicked { remote, message: &message });
             pages::rejected(StatusCode::INTERNAL_SERVER_ERROR)
         })
-    })
+    });
+    drop(permit);
+    response
 }
 
 /// The answer to a request whose body could not be read, and the reason for the log.

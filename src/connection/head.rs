@@ -7,7 +7,8 @@ use http::Method;
 use super::admission::Admission;
 use super::buffered_body::BufferedBody;
 use super::exchange;
-use super::link::Link;
+use super::link::{Due, Link};
+use super::queued::Queued;
 use super::sending::{Asked, Sending};
 use super::worker::Worker;
 use super::{Stage, Turn};
@@ -29,7 +30,7 @@ pub(super) fn receive_head(mut parser: HeadParser, link: &mut Link, worker: &mut
     match parser.parse(&link.input, &worker.context.limits.head, worker.parts.spare()) {
         Ok(Some((head, consumed))) => {
             link.input.drain(..consumed);
-            admit(head, link, worker)
+            admit(head, None, link, worker)
         }
         Ok(None) => receive_more(Stage::Head(parser), link, worker),
         Err(error) => reject_head(&parser, error, link, worker).send(link, worker),
@@ -56,13 +57,16 @@ fn receive_more(stage: Stage, link: &mut Link, worker: &mut Worker<'_>) -> Turn 
     }
 }
 
-/// The head is complete.
-fn admit(head: Head, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+/// The head is complete. `due`: it has waited for its turn already.
+pub(super) fn admit(head: Head, due: Option<Due>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     let (verdict, admission) = link.admit(&head.parts, worker);
     match admission {
         Admission::Refused(refusal) => exchange::refuse(head, refusal, link, worker).send(link, worker),
         Admission::Client => match BodyDecoder::new(head.framing, worker.context.limits.body) {
-            Ok(decoder) => exchange::call_with_upload(head, decoder, verdict, link, worker),
+            Ok(decoder) => match due.map_or_else(|| link.ask_for_a_turn(worker), Ok) {
+                Ok(due) => exchange::call_with_upload(head, decoder, verdict, due, link, worker),
+                Err(place) => Queued::wait(head, None, place, link, worker),
+            },
             Err(error) => exchange::reject(head, error, link, worker).send(link, worker),
         },
         Admission::Stranger => match BodyDecoder::new(head.framing, worker.context.limits.unauthenticated_body) {

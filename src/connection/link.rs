@@ -8,9 +8,12 @@ use super::admission::{Admission, Judged};
 use super::context::Context;
 use super::worker::Worker;
 use super::{Next, Polled};
+use crate::clock::Moment;
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::reactor::eviction::Times;
+use crate::reactor::shares::{Permit, Place};
+use crate::reactor::table::Token;
 use crate::reactor::{Interest, Signal};
 use crate::tls::session::{Broken, Received, Session};
 use crate::trust::Verdict;
@@ -19,6 +22,8 @@ use crate::trust::Verdict;
 pub(crate) struct Link {
     pub(crate) session: Session,
     pub(crate) remote: SocketAddr,
+    /// Its own in the table of connections.
+    token: Token,
     /// Plaintext that is not used yet.
     pub(super) input: Vec<u8>,
     judged: Judged,
@@ -38,6 +43,12 @@ pub(crate) struct Link {
     pub(crate) looked_at: Instant,
 }
 
+/// A request may be handled now. How long that takes counts from when it came.
+pub(super) struct Due {
+    pub(super) permit: Permit,
+    pub(super) since: Moment,
+}
+
 /// Why a stage cannot go on now, or at all.
 pub(super) enum Halt {
     /// It has to wait for the client.
@@ -48,11 +59,12 @@ pub(super) enum Halt {
 }
 
 impl Link {
-    pub(super) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
+    pub(super) fn new(session: Session, remote: SocketAddr, token: Token, context: &Context) -> Self {
         let since = Instant::now();
         Self {
             session,
             remote,
+            token,
             input: Vec::new(),
             judged: Judged::before_the_handshake(context),
             times: Times { since, heard: since },
@@ -179,6 +191,12 @@ impl Link {
     /// Whether a date has passed since the client was judged, or the clock was set back.
     pub(crate) fn is_judged_for_another_time(&self, now: SystemTime) -> bool {
         !self.judged.is_for(now)
+    }
+
+    /// May a request of this client be handled now, or does it have to wait for its turn?
+    pub(super) fn ask_for_a_turn(&mut self, worker: &Worker<'_>) -> Result<Due, Place> {
+        let permit = self.judged.share(worker.context).ask(self.token)?;
+        Ok(Due { permit, since: worker.now })
     }
 
     /// Judges the client by the trust in force. `true`: it was let in before, and no longer is.

@@ -13,6 +13,7 @@ mod exchange;
 mod handshake;
 mod head;
 mod link;
+mod queued;
 mod request_body;
 mod response_body;
 mod sending;
@@ -33,7 +34,7 @@ use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::http1::{HeadParser, HttpError};
 use crate::reactor::eviction::Standing;
-use crate::reactor::table::Waiting;
+use crate::reactor::table::{Token, Waiting};
 use crate::reactor::{self, Interest};
 use crate::tls::session::Session;
 use context::Context;
@@ -42,6 +43,7 @@ use awaited::Awaiting;
 use buffered_body::BufferedBody;
 use closing::Linger;
 use link::Link;
+use queued::Queued;
 use sending::{Asked, NO_LONGER_LET_IN, Sending};
 use tunnel::Tunnelling;
 use worker::Worker;
@@ -60,6 +62,8 @@ enum Stage {
     Idle,
     /// The body of a client that is not authorised, behind an open gate.
     Body(Box<BufferedBody>),
+    /// A request that waits until others of its client are out of their handlers.
+    Queued(Box<Queued>),
     /// The response is made by another program, and has not come.
     Awaited(Box<Awaiting>),
     /// The client takes the answer more slowly than it is given, or more of it is still to come.
@@ -99,8 +103,8 @@ pub(crate) enum Polled {
 const TURNS: u32 = 50;
 
 impl Connection {
-    pub(crate) fn new(session: Session, remote: SocketAddr, context: &Context) -> Self {
-        Self { link: Link::new(session, remote, context), stage: Stage::Handshake }
+    pub(crate) fn new(session: Session, remote: SocketAddr, token: Token, context: &Context) -> Self {
+        Self { link: Link::new(session, remote, token, context), stage: Stage::Handshake }
     }
 
     /// Goes as far as possible without waiting for the client.
@@ -264,6 +268,12 @@ impl Stage {
             Stage::Idle => head::await_request(link, worker),
             Stage::Head(parser) => head::receive_head(parser, link, worker),
             Stage::Body(body) => body.receive(link, worker),
+            Stage::Queued(queued) => match queued.go_on(link, worker) {
+                // It is judged once more: it may have waited for long.
+                Ok((head, None, due)) => head::admit(head, Some(due), link, worker),
+                Ok((head, Some(body), due)) => buffered_body::admit(head, body, Some(due), link, worker),
+                Err(turn) => turn,
+            },
             Stage::Awaited(awaiting) => awaiting.proceed(link, worker),
             Stage::Answer(answer) => answer.send(link, worker),
             Stage::Tunnel(tunnelling) => tunnelling.pump(link, worker),
@@ -285,6 +295,7 @@ impl Stage {
             Stage::Body(body) => {
                 body.reject(HttpError::timed_out("the body came too slowly"), link, worker).send(link, worker)
             }
+            Stage::Queued(queued) => queued.expire(link, worker),
             Stage::Awaited(awaiting) => awaiting.expire(link, worker),
             Stage::Answer(sending) => sending.next_period(link, worker),
             Stage::Tunnel(tunnelling) => tunnelling.close("nothing moved for too long", link, worker.context),

@@ -46,6 +46,13 @@ pub(super) struct Done<'a> {
     pub(super) note: Option<&'a str>,
 }
 
+impl<'a> Done<'a> {
+    /// The client left before it had a response: there is no status, and this number is known from nginx.
+    pub(super) fn left(why: &'a str, worker: &Worker<'_>) -> Self {
+        Self { now: worker.now.instant, status: 499, bytes: 0, note: Some(why) }
+    }
+}
+
 /// A request, for the response and for the log.
 pub(super) struct Asked {
     /// When its connection was taken up to read the end of its head.

@@ -16,6 +16,7 @@ impl Stage {
             Stage::Head(_) => Phase::Head,
             Stage::Idle => Phase::Idle,
             Stage::Body(_) => Phase::Body,
+            Stage::Queued(_) => Phase::Turn,
             Stage::Awaited(_) => Phase::Upstream,
             Stage::Answer(sending) if sending.starved.is_some() => Phase::Upstream,
             Stage::Answer(_) => Phase::Answer,
@@ -33,6 +34,7 @@ impl Stage {
             Stage::Idle => timeouts.idle,
             Stage::Answer(sending) if sending.starved.is_some() => timeouts.tunnel,
             Stage::Body(_) | Stage::Answer(_) => timeouts.transfer,
+            Stage::Queued(_) => timeouts.turn,
             Stage::Awaited(_) | Stage::Tunnel(_) => timeouts.tunnel,
             Stage::Linger(_) => timeouts.linger,
         }

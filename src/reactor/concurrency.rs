@@ -33,7 +33,7 @@ pub(crate) struct Sizes {
     limit: usize,
     /// Of these there are never fewer.
     pub(crate) at_start: usize,
-    most: usize,
+    pub(crate) most: usize,
 }
 
 impl Sizes {
@@ -472,7 +472,7 @@ mod tests {
     /// It made room for the one that was expected.
     #[test]
     fn who_is_on_standby_takes_the_place_of_a_thread_that_cannot_be_started() {
-        let concurrency = std::sync::OnceLock::<Concurrency>::new();
+        let concurrency = OnceLock::<Concurrency>::new();
         let concurrency: &'static _ = Box::leak(Box::new(concurrency));
         let (say, heard) = channel();
         let start = move || {

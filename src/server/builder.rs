@@ -56,6 +56,15 @@ impl Builder {
         self
     }
 
+    /// How many of the workers may call handlers for one client at a time. So one client cannot take all of them, even if its
+    /// requests are slow. Who is one client is told by the certificate; all clients that are not authorised count as one. A request
+    /// beyond that waits for its turn, without a thread, and in the order of arrival. What counts is the time in the handler,
+    /// not that in which a body is read from a reader afterwards. At least 1. Defaults to half of the workers.
+    pub fn workers_per_client(mut self, workers: usize) -> Self {
+        self.settings.workers_per_client = Some(workers);
+        self
+    }
+
     /// The stack of each thread, in bytes. The handler runs on it; the server itself needs less than half of the default. A stack
     /// that overflows ends the process. Only the part that is used takes memory. At least 128 KiB. Defaults to 256 KiB.
     pub fn stack_size(mut self, bytes: usize) -> Self {
@@ -120,6 +129,14 @@ impl Builder {
     /// arrives on a socket ([`Body::from_socket`](crate::Body::from_socket)) without a byte of it. Defaults to 600 s.
     pub fn tunnel_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeouts.tunnel = timeout;
+        self
+    }
+
+    /// How long a request may wait for its turn, if its client has as many in handlers as one client may
+    /// ([`workers_per_client`](Self::workers_per_client)). Then it gets a 503. If the client hangs up meanwhile, its place is free.
+    /// Defaults to 60 s.
+    pub fn turn_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeouts.turn = timeout;
         self
     }
 

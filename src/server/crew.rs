@@ -2,44 +2,43 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
-use super::pool::Pool;
 use crate::clock::Daily;
-use crate::observer::Event;
 use crate::resources;
 use crate::sync::lock;
 
+/// A worker's life. `true`: it ends because it is not needed any more.
+type Work = dyn Fn() -> bool + Send + Sync;
+
 /// Starts workers.
 pub(crate) struct Crew {
-    pool: Weak<Pool>,
+    work: Box<Work>,
     stack_size: usize,
     /// How many were started in all. Each has its number in its name.
     started: AtomicUsize,
     /// Those that have not ended by themselves.
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// That a thread could not be started.
     warnings: Mutex<Daily>,
 }
 
 impl Crew {
-    pub(crate) fn new(pool: &Weak<Pool>, stack_size: usize) -> Arc<Self> {
+    pub(crate) fn new(work: impl Fn() -> bool + Send + Sync + 'static, stack_size: usize) -> Self {
         let (started, threads, warnings) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Arc::new(Self { pool: Weak::clone(pool), stack_size, started, threads, warnings })
+        Self { work: Box::new(work), stack_size, started, threads, warnings }
     }
 
     /// Starts a worker, which counts already.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
-        let Some(pool) = self.pool.upgrade() else { return Ok(()) };
         if resources::room_for_threads(self.stack_size, resources::LEAST_LEFT) == Some(0) {
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "no address space is left"));
         }
         let crew = Arc::clone(self);
         let work = move || {
-            pool.work();
-            let is_surplus = !pool.context.concurrency.has_stopped();
-            drop(pool);
-            if is_surplus {
+            if (crew.work)() {
                 crew.forget_this_thread();
             }
         };
@@ -49,9 +48,9 @@ impl Crew {
         Ok(())
     }
 
-    /// The same while the server serves: a failure is no reason to end, as those that are there go on.
-    pub(crate) fn start_further(self: &Arc<Self>) -> bool {
-        self.start().inspect_err(|error| self.warn(error)).is_ok()
+    /// Whether to warn that a thread could not be started.
+    pub(crate) fn is_warning_due(&self, now: SystemTime) -> bool {
+        lock(&self.warnings).is_due("", now)
     }
 
     /// One of the threads that have not ended by themselves, to be joined. More may be started until all are.
@@ -63,20 +62,5 @@ impl Crew {
     fn forget_this_thread(&self) {
         let this = thread::current().id();
         lock(&self.threads).retain(|thread| thread.thread().id() != this);
-    }
-
-    fn warn(&self, error: &io::Error) {
-        let Some(pool) = self.pool.upgrade() else { return };
-        let context = &pool.context;
-        // The clock is the application's, and is not asked while the lock is held.
-        let now = context.clock.now();
-        if lock(&self.warnings).is_due("", now) {
-            let text = format!(
-                "no further worker can be started ({error}): {} answer all requests; raise the limit of memory or of threads \
-                 (ulimit -v, -u), or have fewer workers",
-                context.concurrency.workers() - 1,
-            );
-            context.observer.event(&Event::Warning { text: &text });
-        }
     }
 }

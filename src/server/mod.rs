@@ -10,8 +10,8 @@ pub(crate) mod watch;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::handler::refusal::RefusalPage;
 use crate::observer::{Event, Guarded, Observer};
 use crate::reactor::concurrency::{Concurrency, LONGEST_STANDBY, Sizes};
 use crate::reactor::listener::Listeners;
+use crate::reactor::shares::Shares;
 use crate::reactor::table::{Capacity, ConnectionTable};
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
 use crate::resources;
@@ -141,9 +142,16 @@ impl Server {
         let table = ConnectionTable::new(capacity);
         let sizes = sizes(&settings, &*observer).map_err(no_threads)?;
         let tls = Arc::clone(&control.tls);
-        let pool = Arc::new_cyclic(|pool| {
-            let crew = Crew::new(pool, settings.stack_size);
-            let on_demand = Arc::clone(&crew);
+        let pool = Arc::new_cyclic(|pool: &Weak<Pool>| {
+            let [working, starting, waking] = [(); 3].map(|()| Weak::clone(pool));
+            let work = move || working.upgrade().is_some_and(|pool| pool.work());
+            let start = move || starting.upgrade().is_some_and(|pool| pool.start_further());
+            let wake = move |token| {
+                if let Some(pool) = waking.upgrade() {
+                    pool.wake(token);
+                }
+            };
+            let crew = Arc::new(Crew::new(work, settings.stack_size));
             let context = Context {
                 handler: Box::new(handler),
                 refusal_page,
@@ -156,7 +164,8 @@ impl Server {
                 clock: control.clock.clone(),
                 request_ids: RequestIds::new(),
                 expiry_notices: ExpiryNotices::default(),
-                concurrency: Concurrency::new(sizes, LONGEST_STANDBY, move || on_demand.start_further()),
+                concurrency: Concurrency::new(sizes, LONGEST_STANDBY, start),
+                shares: Shares::new(settings.workers_per_client(sizes.most), wake),
                 draining: false.into(),
                 idle_closed: 0.into(),
             };

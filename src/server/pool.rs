@@ -36,8 +36,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A worker's life.
-    pub(crate) fn work(&self) {
+    /// A worker's life. `true`: it ends because it is not needed any more.
+    pub(crate) fn work(&self) -> bool {
         let mut worker = Worker::new(&self.context);
         let concurrency = &self.context.concurrency;
         let mut is_needed = concurrency.begin();
@@ -47,12 +47,29 @@ impl Pool {
                     Some(number) => self.accept(number, &mut worker),
                     None => self.go_on(Token::from_u64(token), signal, &mut worker),
                 },
-                Ok(Ready::Stopped) => return,
+                Ok(Ready::Stopped) => return false,
                 // The poller cannot be used any more (it is not out of memory each time), and nothing can be served without it.
-                Err(_) if self.context.draining.load(Ordering::Relaxed) => return,
+                Err(_) if self.context.draining.load(Ordering::Relaxed) => return false,
                 Err(_) => std::thread::sleep(TICK),
             }
             is_needed = concurrency.go_on();
+        }
+        !concurrency.has_stopped()
+    }
+
+    /// Starts a worker while others serve: a failure is no reason to end, as those that are there go on.
+    pub(crate) fn start_further(&self) -> bool {
+        self.crew.start().inspect_err(|error| self.warn(error)).is_ok()
+    }
+
+    fn warn(&self, error: &io::Error) {
+        if self.crew.is_warning_due(self.context.clock.now()) {
+            let text = format!(
+                "no further worker can be started ({error}): {} answer all requests; raise the limit of memory or of threads \
+                 (ulimit -v, -u), or have fewer workers",
+                self.context.concurrency.workers() - 1,
+            );
+            self.context.observer.event(&Event::Warning { text: &text });
         }
     }
 
@@ -125,6 +142,13 @@ impl Pool {
         }
     }
 
+    /// A connection that waited for its turn can go on.
+    pub(crate) fn wake(&self, token: Token) {
+        if let Some(connection) = self.table.take(token, Signal::default()) {
+            self.park_for_a_worker(token, connection, Interest::Writable);
+        }
+    }
+
     fn park_for_a_worker(&self, token: Token, mut connection: Box<Connection>, mut interest: Interest) {
         while self.arm(&mut connection, token, interest).is_ok() {
             match self.park(token, connection) {
@@ -177,7 +201,7 @@ impl Pool {
     fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr, worker: &mut Worker<'_>) {
         match Session::new(&self.tls.get(), socket) {
             Ok(session) => {
-                let connection = Box::new(Connection::new(session, remote, &self.context));
+                let connection = Box::new(Connection::new(session, remote, token, &self.context));
                 self.drive(token, connection, worker);
             }
             // There are no random bytes, or there is no memory.

@@ -75,4 +75,5 @@ mod tiny_http;
 mod tls_failures;
 mod trust;
 mod tunnels;
+mod turns;
 mod workers;

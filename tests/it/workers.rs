@@ -98,17 +98,18 @@ fn handlers_that_are_quick_are_called_on_few_threads() {
     let running = start_with(trust(&ca), |builder| builder, handler);
     let alice = ca.client("alice");
     std::thread::scope(|scope| {
-        for _ in 0..32 {
+        for _ in 0..64 {
             scope.spawn(|| {
                 let mut client = connect(running.addr, config(Some(&alice), &TLS13));
-                for _ in 0..200 {
+                for _ in 0..100 {
                     assert_eq!(exchange(&mut client, GET).unwrap().status, 200);
                 }
             });
         }
     });
     let threads = threads.lock().unwrap();
-    assert!(threads.len() <= at_start() + 8, "{threads:?}");
+    // A few more than at the start where the machine is so busy that they take a millisecond nevertheless.
+    assert!(threads.len() <= at_start() + 20, "{threads:?}");
 }
 
 /// When all are in handlers, everybody else waits.
