@@ -8,12 +8,12 @@
 //! - The timekeeper compensates for those that block for longer, or are stuck where nothing should block: in an observer, or
 //!   while a reader of a body is dropped.
 //!
-//! If none is on standby, a thread is started: while handlers are slow by the worker that is about to block, else by the
-//! timekeeper, which takes a second look a little later. Handlers that are quick need no further thread, even if all workers
+//! If none is on standby, a thread is started: while handlers are very slow by the worker that is about to block, else by the
+//! timekeeper, which looks again a little later. Handlers that are quick need no further thread, even if all workers
 //! happen to be in one. So there are as many threads as block, and as may run. Who was put on standby last is released first:
 //! then those that are not needed any more stay on standby, and end after a while.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -22,6 +22,12 @@ use crate::sync::lock;
 
 /// A handler that takes longer than this is slow.
 const SLOW: Duration = Duration::from_millis(1);
+
+/// One that takes longer than this has not only lost its processor to another thread for a while.
+const VERY_SLOW: Duration = Duration::from_millis(10);
+
+/// How often the timekeeper looks before a thread is started for handlers that may be quick.
+const LOOKS: u32 = 5;
 
 /// How long a worker is on standby before it ends, if there are more than at the start.
 pub(crate) const LONGEST_STANDBY: Duration = Duration::from_secs(10);
@@ -52,8 +58,9 @@ pub(crate) struct Concurrency {
     /// Starts a thread that then is a worker. `false`: it cannot.
     start: Box<dyn Fn() -> bool + Send + Sync>,
     running: AtomicUsize,
-    /// The worker that unblocked last had been blocking for long: the next one that blocks is replaced at once.
-    handlers_are_slow: AtomicBool,
+    /// For how long the worker that unblocked last had been blocking, in microseconds. If that was long, the next one that blocks is
+    /// replaced at once.
+    last_blocked: AtomicU32,
     /// A worker has returned to wait for an event since the timekeeper last looked.
     has_progressed: AtomicBool,
     /// Too few run, and none was on standby: the timekeeper is to look whether that lasts.
@@ -88,7 +95,7 @@ impl Concurrency {
             longest_standby,
             start: Box::new(start),
             running: AtomicUsize::new(0),
-            handlers_are_slow: AtomicBool::new(false),
+            last_blocked: AtomicU32::new(0),
             has_progressed: AtomicBool::new(false),
             is_short: AtomicBool::new(false),
             timekeeper: OnceLock::new(),
@@ -118,9 +125,9 @@ impl Concurrency {
     pub(crate) fn blocking(&self, now: Instant) -> Blocking<'_> {
         let left = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
         if left < self.sizes.limit {
-            let are_slow = self.handlers_are_slow.load(Ordering::Relaxed);
-            if are_slow || left == 0 {
-                self.release(are_slow);
+            let blocked = Duration::from_micros(self.last_blocked.load(Ordering::Relaxed).into());
+            if blocked > SLOW || left == 0 {
+                self.release(blocked > VERY_SLOW);
             }
         }
         Blocking(self, now)
@@ -143,7 +150,6 @@ impl Concurrency {
         while !self.has_stopped() {
             let left = end.saturating_duration_since(Instant::now());
             if self.is_short.swap(false, Ordering::SeqCst) {
-                thread::sleep(SLOW);
                 self.look_again();
             } else if left.is_zero() {
                 return true;
@@ -154,12 +160,29 @@ impl Concurrency {
         false
     }
 
-    /// Too few ran a moment ago. If that is still so, handlers are slow.
+    /// Too few ran a moment ago. If too few run each time that this looks, or if meanwhile none was done, handlers are slow.
     fn look_again(&self) {
+        let mut has_progressed = false;
+        for _ in 0..LOOKS {
+            has_progressed |= self.has_progressed.swap(false, Ordering::Relaxed);
+            thread::sleep(SLOW);
+            if self.running.load(Ordering::SeqCst) >= self.sizes.limit {
+                has_progressed = true;
+                break;
+            }
+            if !self.has_progressed.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        self.has_progressed.fetch_or(has_progressed, Ordering::Relaxed);
         if self.running.load(Ordering::SeqCst) < self.sizes.limit {
-            self.handlers_are_slow.store(true, Ordering::Relaxed);
+            self.note_blocked(VERY_SLOW * 2);
             self.release_missing(true);
         }
+    }
+
+    fn note_blocked(&self, time: Duration) {
+        self.last_blocked.store(u32::try_from(time.as_micros()).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// Ends the standby of all workers, for good.
@@ -267,7 +290,7 @@ impl Concurrency {
 impl Blocking<'_> {
     /// It is over, as of `now`.
     pub(crate) fn end(self, now: Instant) {
-        self.0.handlers_are_slow.store(now.saturating_duration_since(self.1) > SLOW, Ordering::Relaxed);
+        self.0.note_blocked(now.saturating_duration_since(self.1));
     }
 }
 
@@ -302,7 +325,7 @@ mod tests {
 
     /// As if the one that unblocked last had been in its handler for long.
     fn handlers_are_slow(concurrency: &Concurrency) {
-        concurrency.blocking(Instant::now().checked_sub(SLOW * 2).unwrap()).end(Instant::now());
+        concurrency.blocking(Instant::now().checked_sub(VERY_SLOW * 2).unwrap()).end(Instant::now());
     }
 
     fn running(concurrency: &Concurrency) -> usize {
@@ -469,6 +492,23 @@ mod tests {
         assert_eq!(running(&concurrency), 2);
     }
 
+    /// The timekeeper looks again before it starts one.
+    #[test]
+    fn no_thread_is_started_while_workers_are_done_in_between() {
+        let (concurrency, started) = two_of(10);
+        run(&concurrency);
+        run(&concurrency);
+        let blocked = [(); 2].map(|()| concurrency.blocking(Instant::now()));
+        assert!(concurrency.is_short.load(Ordering::SeqCst), "the timekeeper is to look");
+        drop(blocked);
+        concurrency.look_again();
+        assert!(started.try_recv().is_err(), "both run again");
+        let _blocked = [(); 2].map(|()| concurrency.blocking(Instant::now()));
+        concurrency.look_again();
+        assert!(started.try_recv().is_ok() && started.try_recv().is_ok(), "both are stuck");
+        assert!(started.try_recv().is_err());
+    }
+
     /// It made room for the one that was expected.
     #[test]
     fn who_is_on_standby_takes_the_place_of_a_thread_that_cannot_be_started() {
@@ -487,7 +527,7 @@ mod tests {
         };
         let concurrency = concurrency.get_or_init(|| Concurrency::new(Sizes::new(2, 10), PATIENCE, start));
         run(concurrency);
-        concurrency.handlers_are_slow.store(true, Ordering::Relaxed);
+        concurrency.note_blocked(VERY_SLOW * 2);
         let _blocking = concurrency.blocking(Instant::now());
         assert!(heard.recv_timeout(PATIENCE).unwrap());
         assert_eq!((running(concurrency), concurrency.workers()), (1, 1));
@@ -553,7 +593,7 @@ mod tests {
         concurrency.stop();
         concurrency.expect_one();
         assert!(!concurrency.begin());
-        concurrency.handlers_are_slow.store(true, Ordering::Relaxed);
+        concurrency.note_blocked(VERY_SLOW * 2);
         let _blocked = [(); 2].map(|()| concurrency.blocking(Instant::now()));
         concurrency.compensate(|| true);
         assert!(started.try_recv().is_err());

@@ -108,7 +108,7 @@ fn handlers_that_are_quick_are_called_on_few_threads() {
         }
     });
     let threads = threads.lock().unwrap();
-    // A few more than at the start where the machine is so busy that they take a millisecond nevertheless.
+    // A few more than at the start where the machine is so busy that they take some milliseconds nevertheless.
     assert!(threads.len() <= at_start() + 20, "{threads:?}");
 }
 
