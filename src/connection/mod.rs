@@ -313,6 +313,10 @@ impl Stage {
         link: &mut Link,
         worker: &mut Worker<'_>,
     ) -> Turn {
+        // Most are sent as they are. To take them apart would cost each request a copy.
+        if response.body().is_content() {
+            return exchange::answer(asked, response, last, link, worker).send(link, worker);
+        }
         let (parts, Body(content)) = response.into_parts();
         match content {
             Content::Awaited(awaited) => Awaiting::new(awaited, parts.headers, asked, last).proceed(link, worker),

@@ -49,10 +49,14 @@ impl<V> Prefixes<V> {
     /// The values of all prefixes that a normal path has, that of the longest first. `OPTIONS *` is about the server as a whole,
     /// so `*` has the prefix `/`.
     pub(crate) fn of<'v>(&'v self, path: &str) -> impl Iterator<Item = &'v V> {
+        // Where `/` is the only prefix, or there is none, nothing is looked up.
+        let only = if self.longest == 0 { self.values.values().next() } else { None };
         let whole = path.strip_suffix('/').unwrap_or(path);
-        let first = (!self.is_empty()).then_some(if whole == "*" { "" } else { whole });
+        let first = (self.longest > 0).then_some(if whole == "*" { "" } else { whole });
         let prefixes = std::iter::successors(first, |prefix| Some(&prefix[..prefix.rfind('/')?]));
-        prefixes.filter(|prefix| prefix.len() <= self.longest).filter_map(|prefix| self.values.get(prefix))
+        let others =
+            prefixes.filter(|prefix| prefix.len() <= self.longest).filter_map(|prefix| self.values.get(prefix));
+        only.into_iter().chain(others)
     }
 }
 
