@@ -1,6 +1,8 @@
-//! The body of a request, decoded from its framing as it arrives, and counted.
+//! The body of a request, or of a response that another program sent, decoded from its framing as it arrives, and counted.
 
-use super::chunked::ChunkedDecoder;
+use http::HeaderMap;
+
+use super::chunked::{ChunkedDecoder, trailers};
 use super::error::HttpError;
 use super::framing::Framing;
 
@@ -10,12 +12,15 @@ pub(crate) struct BodyDecoder {
     state: State,
     limit: u64,
     received: u64,
+    /// Their lines, once the body is over.
+    trailers: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum State {
     Length { left: u64 },
     Chunked(Box<ChunkedDecoder>),
+    UntilClose,
     Done,
 }
 
@@ -27,8 +32,9 @@ impl BodyDecoder {
             Framing::Length(length) if length > limit => return Err(HttpError::body_too_large()),
             Framing::Length(left) => State::Length { left },
             Framing::Chunked => State::Chunked(Box::new(ChunkedDecoder::new())),
+            Framing::UntilClose => State::UntilClose,
         };
-        Ok(Self { state, limit, received: 0 })
+        Ok(Self { state, limit, received: 0, trailers: Vec::new() })
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -54,9 +60,16 @@ impl BodyDecoder {
                 self.took(n);
                 (n, n)
             }
+            State::UntilClose => {
+                let n = output.len().min(input.len());
+                output[..n].copy_from_slice(&input[..n]);
+                self.took(n);
+                (n, n)
+            }
             State::Chunked(decoder) => {
                 let decoded = decoder.decode(input, output)?;
                 if decoded.done {
+                    self.trailers = decoder.take_trailers();
                     self.state = State::Done;
                 }
                 self.received += decoded.produced as u64;
@@ -92,16 +105,32 @@ impl BodyDecoder {
         }
     }
 
-    /// For a body of known length: has `read` write as much as belongs to the body into `output`, without a copy in between.
+    /// For a body without chunks: has `read` write as much as belongs to the body into `output`, without a copy in between.
     pub(crate) fn read_directly(&mut self, output: &mut [u8], read: impl FnOnce(&mut [u8]) -> usize) -> usize {
-        let State::Length { left } = self.state else { return 0 };
-        let room = up_to(left, output.len());
+        let room = match self.state {
+            State::Length { left } => up_to(left, output.len()),
+            State::UntilClose => output.len(),
+            State::Chunked(_) | State::Done => return 0,
+        };
         let n = read(&mut output[..room]);
         self.took(n);
         n
     }
 
-    /// This many more bytes of a body of known length have come.
+    /// Nothing more will come. Whether that is the body's end.
+    pub(crate) fn close(&mut self) -> bool {
+        if matches!(self.state, State::UntilClose) {
+            self.state = State::Done;
+        }
+        self.is_done()
+    }
+
+    /// The trailer fields of a body that is over (RFC 9110, section 6.5).
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        trailers(&self.trailers)
+    }
+
+    /// This many more bytes of a body without chunks have come.
     fn took(&mut self, n: usize) {
         self.received += n as u64;
         if let State::Length { left } = &mut self.state {

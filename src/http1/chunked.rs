@@ -1,7 +1,11 @@
 //! The chunked transfer coding, both ways (RFC 9112, section 7.1).
 
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
 use super::error::HttpError;
 use super::fields::{TOKEN, VALUE, check_field_line};
+use super::response::write_field;
 
 /// Ends a chunked body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -30,6 +34,8 @@ pub(crate) struct ChunkedDecoder {
     line: Vec<u8>,
     /// Bytes of chunk extensions and trailers so far.
     extra: usize,
+    /// The lines of the trailers, each with a line feed.
+    trailers: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +68,7 @@ pub(crate) struct Decoded {
 
 impl ChunkedDecoder {
     pub(crate) fn new() -> Self {
-        Self { state: State::Size, line: Vec::new(), extra: 0 }
+        Self { state: State::Size, line: Vec::new(), extra: 0, trailers: Vec::new() }
     }
 
     /// Uses as much of `input` as possible, until `output` is full or the body is over.
@@ -99,6 +105,11 @@ impl ChunkedDecoder {
             }
         }
         Ok(Decoded { consumed, produced, done: matches!(self.state, State::Done) })
+    }
+
+    /// The lines of the trailers; see [`trailers`].
+    pub(crate) fn take_trailers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.trailers)
     }
 
     /// Takes one byte of a line. `true`: the line is over.
@@ -138,6 +149,8 @@ impl ChunkedDecoder {
             _ => {
                 check_field_line(&self.line)?;
                 self.count_extra(self.line.len())?;
+                self.trailers.extend_from_slice(&self.line);
+                self.trailers.push(b'\n');
             }
         }
         self.line.clear();
@@ -151,6 +164,27 @@ impl ChunkedDecoder {
         }
         Ok(())
     }
+}
+
+/// The fields in lines of trailers, whose form was checked when they came.
+pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
+    let fields = lines.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
+    });
+    let mut trailers = HeaderMap::new();
+    fields.for_each(|(name, value)| drop(trailers.append(name, value)));
+    trailers
+}
+
+/// Appends the end of a chunked body that has trailer fields.
+pub(crate) fn encode_last_chunk(trailers: &HeaderMap, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        write_field(name.as_str(), value.as_bytes(), out);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `1*HEXDIG`; leading zeros are allowed.

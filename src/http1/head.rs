@@ -1,17 +1,17 @@
 //! The head of a request: request line and fields (RFC 9112, sections 2 to 5).
 //!
-//! The only file that uses `httparse`. That parser accepts more than we do. The rest is checked here first, in
-//! the order of arrival, so that the answer is the same however the bytes were split.
+//! `httparse` accepts more than we do: what a [`Scanner`] has accepted before is read by it.
 
 use std::mem::MaybeUninit;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use super::error::HttpError;
-use super::fields::{Sole, TOKEN, VALUE, check_field_line, members};
+use super::fields::{Sole, TOKEN, members};
 use super::framing::{self, Framing};
+use super::scanner::{Grammar, MOST_FIELDS, Scanner};
 use super::target::{self, Authority};
 use crate::byte_set::ByteSet;
 
@@ -32,16 +32,6 @@ impl Default for HeadLimits {
     }
 }
 
-impl HeadLimits {
-    /// No request line that is longer can be acceptable: method, target and version are looked at one by one once it is complete.
-    fn max_unfinished_request_line(&self) -> usize {
-        self.max_target + LONGEST_METHOD
-    }
-}
-
-/// There is room on the stack for this many fields.
-pub(super) const MOST_FIELDS: usize = 100;
-
 /// A head that is acceptable.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -57,13 +47,7 @@ pub(crate) struct Head {
 /// Reads one head after the other. It remembers how far it has looked, so that a client that drips bytes costs linear,
 /// not quadratic, time.
 #[derive(Debug, Default)]
-pub(crate) struct HeadParser {
-    /// How many bytes were looked at and may be part of a head.
-    scanned: usize,
-    /// Where the current line began.
-    line: usize,
-    lines: usize,
-}
+pub(crate) struct HeadParser(Scanner);
 
 impl HeadParser {
     /// `received` is all that has arrived since the head's beginning. `None`: more is needed. `Some`: the head, and how
@@ -74,83 +58,44 @@ impl HeadParser {
         limits: &HeadLimits,
         spare: &mut Option<Box<Parts>>,
     ) -> Result<Option<(Head, usize)>, HttpError> {
-        let Some(end) = self.scan(received, limits)? else { return Ok(None) };
+        let Some(end) = self.0.scan(received, limits)? else { return Ok(None) };
         let head = interpret(&received[leading_line_end(received)..end], spare)?;
-        *self = Self::default();
+        self.0 = Scanner::default();
         Ok(Some((head, end)))
     }
 
     /// Whether the bytes that `parse` has accepted so far are those of a HEAD request: see [`is_head_request`].
     pub(crate) fn is_head_request(&self, received: &[u8]) -> Option<bool> {
-        is_head_request(received.get(..self.scanned)?)
-    }
-
-    /// Looks at the bytes that are new. `Some(end)`: the empty line was found.
-    fn scan(&mut self, received: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HttpError> {
-        loop {
-            self.pass_over_text(received, limits);
-            let Some(&byte) = received.get(self.scanned) else { return Ok(None) };
-            let at = self.scanned;
-            let after_cr = at > 0 && received[at - 1] == b'\r';
-            match byte {
-                b'\n' if after_cr => {}
-                _ if after_cr => return Err(HttpError::bad("a bare carriage return in the head")),
-                b'\n' => return Err(HttpError::bad("a bare line feed in the head")),
-                b'\r' | b'\t' => {}
-                0..=0x1f | 0x7f => return Err(HttpError::bad("a control character in the head")),
-                0x80.. if self.lines == 0 => {
-                    return Err(HttpError::bad("a character in the request line that is not ASCII"));
-                }
-                _ => {}
-            }
-            if at >= limits.max_head {
-                return Err(HttpError::head_too_large("the head is too large"));
-            }
-            self.scanned += 1;
-            if byte == b'\n' {
-                let line = &received[self.line..at - 1];
-                self.line = at + 1;
-                match (self.lines, line) {
-                    // One empty line before the request line is skipped (RFC 9112, section 2.2).
-                    (0, b"") if at == 1 => {}
-                    (0, b"") => return Err(HttpError::bad("an empty request line")),
-                    (0, line) => {
-                        check_request_line(line, limits)?;
-                        self.lines = 1;
-                    }
-                    (_, b"") => return Ok(Some(at + 1)),
-                    (lines, _) if lines > limits.max_fields.min(MOST_FIELDS) => {
-                        return Err(HttpError::head_too_large("too many fields"));
-                    }
-                    (_, line) => {
-                        check_field_line(line)?;
-                        self.lines += 1;
-                    }
-                }
-            } else if self.lines == 0 && at - self.line > limits.max_unfinished_request_line() {
-                // The request line is not complete, but too long already.
-                return Err(HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long"));
-            }
-        }
-    }
-
-    /// Passes over bytes of which there is nothing to say: they may stand in this line, and reach no limit. After the text that
-    /// may be a carriage return: what has to follow it is looked at next.
-    fn pass_over_text(&mut self, received: &[u8], limits: &HeadLimits) {
-        let (text, limit) = match self.lines {
-            0 => (ASCII_VALUE, self.line + limits.max_unfinished_request_line()),
-            _ => (VALUE, limits.max_head),
-        };
-        let end = limit.min(limits.max_head).min(received.len());
-        if self.scanned < end && !received[..self.scanned].ends_with(b"\r") {
-            self.scanned += text.run(&received[self.scanned..end]);
-            self.scanned += usize::from(received[..end].get(self.scanned) == Some(&b'\r'));
-        }
+        is_head_request(received.get(..self.0.scanned())?)
     }
 }
 
-/// What may stand in a request line.
-const ASCII_VALUE: &ByteSet = &ByteSet::PRINTABLE.with(b"\t");
+/// Heads that begin with a request line.
+impl Grammar for HeadLimits {
+    const START: &'static ByteSet = &ByteSet::PRINTABLE.with(b"\t");
+    const NOT_IN_START: HttpError = HttpError::bad("a character in the request line that is not ASCII");
+    // One empty line before the request line is skipped (RFC 9112, section 2.2).
+    const SKIPS_EMPTY_LINE: bool = true;
+    const EMPTY_START: HttpError = HttpError::bad("an empty request line");
+    const START_TOO_LONG: HttpError = HttpError::new(StatusCode::URI_TOO_LONG, "the target is too long");
+
+    fn max_head(&self) -> usize {
+        self.max_head
+    }
+
+    fn max_fields(&self) -> usize {
+        self.max_fields
+    }
+
+    /// No request line that is longer can be acceptable: method, target and version are looked at one by one once it is complete.
+    fn max_unfinished_start(&self) -> usize {
+        self.max_target + LONGEST_METHOD
+    }
+
+    fn check_start(&self, line: &[u8]) -> Result<(), HttpError> {
+        check_request_line(line, self)
+    }
+}
 
 /// A method is no longer than this; the longest registered one has 17 letters.
 pub(super) const LONGEST_METHOD: usize = 32;
@@ -234,14 +179,7 @@ fn interpret(head: &[u8], spare: &mut Option<Box<Parts>>) -> Result<Head, HttpEr
     let mut parts = spare.take().unwrap_or_else(|| Box::new(empty_parts()));
     parts.headers.reserve(request.headers.len());
     let mut special = Special::default();
-    for field in request.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| HttpError::bad("a field name that is not a token"))?;
-        let value =
-            HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
-        special.note(&name, field.value);
-        parts.headers.append(name, value);
-    }
+    take_fields(request.headers, &mut parts.headers, |name, value| special.note(name, value))?;
     check_host(special.host, version, target.authority.as_ref())?;
     let framing = framing::of_request(&method, version, special.content_length, special.transfer_encoding)?;
     let expects_continue = special.expects_continue(version)?;
@@ -249,6 +187,23 @@ fn interpret(head: &[u8], spare: &mut Option<Box<Parts>>) -> Result<Head, HttpEr
 
     (parts.method, parts.uri, parts.version) = (method, target.uri, version);
     Ok(Head { parts, framing, keep_alive, expects_continue })
+}
+
+/// Moves the fields of a head to `headers`; each is shown to `note`.
+pub(super) fn take_fields<'h>(
+    fields: &[httparse::Header<'h>],
+    headers: &mut HeaderMap,
+    mut note: impl FnMut(&HeaderName, &'h [u8]),
+) -> Result<(), HttpError> {
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| HttpError::bad("a field name that is not a token"))?;
+        let value =
+            HeaderValue::from_bytes(field.value).map_err(|_| HttpError::bad("a control character in a field value"))?;
+        note(&name, field.value);
+        headers.append(name, value);
+    }
+    Ok(())
 }
 
 /// Those of a GET for `/`, without fields.

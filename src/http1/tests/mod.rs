@@ -1,5 +1,6 @@
 //! The rules of the HTTP layer, as examples and as properties.
 
+mod answers;
 mod chunks;
 mod comparison;
 mod heads;

@@ -8,7 +8,8 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Method, StatusCode, Version};
 
 use crate::http1::fields::{members, number};
-use crate::http1::head::{LONGEST_METHOD, MOST_FIELDS};
+use crate::http1::head::LONGEST_METHOD;
+use crate::http1::scanner::MOST_FIELDS;
 use crate::http1::{Framing, Head, HeadLimits, HttpError, framing, head, is_head_request, target};
 
 #[derive(Debug, Default)]
