@@ -30,6 +30,7 @@
 //! | read a body into memory, up to a limit | [`Request::body_bytes`] |
 //! | read a large body as it comes | [`Request::body`] |
 //! | allow only some clients | [`TrustBuilder::policy`] and [`Policy`], or a test of [`Request::peer`] in the handler |
+//! | forward requests to an application behind the gate | [`Forward`] |
 //! | let in single certificates without a CA | [`TrustBuilder::authorized_clients`] |
 //! | use revocation lists | [`TrustBuilder::crl_file`] |
 //! | read the files anew when they change | [`Server::watching`] and [`ServerFiles`] |
@@ -81,6 +82,7 @@ extern crate self as mtls_min;
 #[allow(dead_code)]
 mod support;
 
+mod base64;
 mod byte_set;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -115,6 +117,7 @@ pub use deadline::Phase;
 pub use error::Error;
 pub use handler::body::Body;
 pub use handler::files::Files;
+pub use handler::forward::Forward;
 pub use handler::refusal::RefusedRequest;
 pub use handler::request::{BodyError, Request};
 pub use handler::routes::Routes;

@@ -7,6 +7,7 @@ use super::admission::Admission;
 use super::exchange;
 use super::link::{Due, Halt, Link};
 use super::queued::Queued;
+use super::request_body::Whole;
 use super::sending::Sending;
 use super::worker::Worker;
 use super::{Stage, Turn};
@@ -27,7 +28,10 @@ impl BufferedBody {
     pub(super) fn receive(mut self: Box<Self>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self.collect(link) {
             ControlFlow::Continue(Ok(false)) => Stage::Body(self).go_on(),
-            ControlFlow::Continue(Ok(true)) => admit(self.head, self.body, None, link, worker),
+            ControlFlow::Continue(Ok(true)) => {
+                let body = Whole { trailers: self.decoder.trailers(), bytes: self.body };
+                admit(self.head, body, None, link, worker)
+            },
             ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).send(link, worker),
             ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
@@ -51,7 +55,7 @@ impl BufferedBody {
 
 /// All of it is there. The client is judged once more: the body may have taken a while. `due`: the request has waited for its turn
 /// already.
-pub(super) fn admit(head: Head, body: Vec<u8>, due: Option<Due>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
+pub(super) fn admit(head: Head, body: Whole, due: Option<Due>, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
     match link.admit(&head.parts, worker) {
         (_, Admission::Refused(refusal)) => exchange::refuse(head, refusal, link, worker).send(link, worker),
         (verdict, Admission::Client | Admission::Stranger) => {

@@ -1,7 +1,6 @@
 //! From a request to the response: the handler, or the server itself, answers.
 
 use std::borrow::Cow;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::context::Context;
 use super::link::{Due, Link};
-use super::request_body::{Failure, Upload};
+use super::request_body::{Buffered, Failure, Upload, Whole};
 use super::response_body::Answer;
 use super::sending::{Asked, Sending};
 use super::worker::Worker;
@@ -19,7 +18,7 @@ use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::pages;
 use crate::handler::refusal::{self, RefusedRequest};
-use crate::handler::request::Request;
+use crate::handler::request::{Incoming, Request};
 use crate::handler::upstream::Note;
 use crate::http1::{BodyDecoder, BodyLength, Framing, Head, HttpError, ResponseContext, takes_trailers, write_head};
 use crate::observer::Event;
@@ -71,7 +70,7 @@ pub(super) fn call_with_upload(
 /// Lets the handler answer a request whose body is there.
 pub(super) fn call_with_body(
     head: Head,
-    mut body: &[u8],
+    body: &Whole,
     verdict: Verdict,
     due: Due,
     link: &mut Link,
@@ -79,6 +78,7 @@ pub(super) fn call_with_body(
 ) -> Turn {
     let Due { permit, since } = due;
     let asked = Asked::new(head, verdict, since);
+    let mut body = Buffered { body: &body.bytes, trailers: &body.trailers, chain: link.session.peer_chain() };
     let response = call(&asked, link.remote, link.session.version(), &mut body, permit, worker);
     Stage::respond(asked, response, None, link, worker)
 }
@@ -140,7 +140,7 @@ fn call(
     asked: &Asked,
     remote: SocketAddr,
     tls: TlsVersion,
-    body: &mut dyn Read,
+    body: &mut dyn Incoming,
     permit: Permit,
     worker: &mut Worker<'_>,
 ) -> Response {

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::exchange;
 use super::link::{Due, Link};
+use super::request_body::Whole;
 use super::sending::{Asked, Done, Sending};
 use super::worker::Worker;
 use super::{Stage, Turn};
@@ -18,7 +19,7 @@ use crate::reactor::shares::Place;
 pub(super) struct Queued {
     head: Head,
     /// Of a client that was not authorised. Otherwise the handler reads it.
-    body: Option<Vec<u8>>,
+    body: Option<Whole>,
     /// When it came.
     since: Moment,
     place: Place,
@@ -28,13 +29,13 @@ pub(super) struct Queued {
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
 impl Queued {
-    pub(super) fn wait(head: Head, body: Option<Vec<u8>>, place: Place, link: &mut Link, worker: &Worker<'_>) -> Turn {
+    pub(super) fn wait(head: Head, body: Option<Whole>, place: Place, link: &mut Link, worker: &Worker<'_>) -> Turn {
         let queued = Self { head, body, since: worker.now, place };
         Stage::Queued(Box::new(queued)).enter(link, worker).wait(Interest::End)
     }
 
     /// It was woken, or its client has left. `Err`: it is not its turn.
-    pub(super) fn go_on(self, link: &Link, worker: &Worker<'_>) -> Result<(Head, Option<Vec<u8>>, Due), Turn> {
+    pub(super) fn go_on(self, link: &Link, worker: &Worker<'_>) -> Result<(Head, Option<Whole>, Due), Turn> {
         let Self { head, body, since, place } = self;
         match place.into_permit() {
             Ok(permit) => Ok((head, body, Due { permit, since })),

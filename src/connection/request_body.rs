@@ -1,12 +1,15 @@
 //! The body of a request while the handler reads it, bounded in time.
 
 use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use rustls::pki_types::CertificateDer;
 
 use crate::config::Timeouts;
 use crate::deadline::Pace;
+use crate::handler::request::Incoming;
 use crate::http1::{BodyDecoder, CONTINUE, HttpError};
 use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;
@@ -28,6 +31,19 @@ pub(crate) struct Upload<'c> {
     pub(crate) failure: Option<Failure>,
 }
 
+/// The body of a request that was read before the handler is called.
+pub(super) struct Whole {
+    pub(super) bytes: Vec<u8>,
+    pub(super) trailers: HeaderMap,
+}
+
+/// The same, as the handler reads it.
+pub(super) struct Buffered<'c> {
+    pub(super) body: &'c [u8],
+    pub(super) trailers: &'c HeaderMap,
+    pub(super) chain: &'c [CertificateDer<'static>],
+}
+
 /// Why a body could not be read.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -43,72 +59,109 @@ pub(crate) enum Failure {
 
 impl Read for Upload<'_> {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        // Without another socket it is read.
+        self.read_unless(output, None).map(Option::unwrap_or_default)
+    }
+}
+
+impl Incoming for Upload<'_> {
+    fn peer_chain(&self) -> &[CertificateDer<'static>] {
+        self.session.peer_chain()
+    }
+
+    fn awaits_continue(&self) -> bool {
+        self.continue_awaited
+    }
+
+    fn read_beside(&mut self, output: &mut [u8], other: BorrowedFd<'_>) -> io::Result<Option<usize>> {
+        self.read_unless(output, Some(other))
+    }
+
+    fn trailers(&self) -> HeaderMap {
+        self.decoder.trailers()
+    }
+}
+
+impl Upload<'_> {
+    /// `None`: the client has to be waited for, and the other socket is readable.
+    fn read_unless(&mut self, output: &mut [u8], other: Option<BorrowedFd<'_>>) -> io::Result<Option<usize>> {
         if output.is_empty() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         if let Some(failure) = &self.failure {
             return Err(failure.to_io());
         }
-        self.read_or_wait(output).map_err(|failure| {
+        self.read_or_wait(output, other).map_err(|failure| {
             let error = failure.to_io();
             self.failure = Some(failure);
             error
         })
     }
-}
 
-impl Upload<'_> {
-    fn read_or_wait(&mut self, output: &mut [u8]) -> Result<usize, Failure> {
+    fn read_or_wait(&mut self, output: &mut [u8], other: Option<BorrowedFd<'_>>) -> Result<Option<usize>, Failure> {
         loop {
             if !self.input.is_empty() {
                 let produced = self.decoder.decode(self.input, output).map_err(Failure::Rejected)?;
                 if produced > 0 {
-                    return Ok(produced);
+                    return Ok(Some(produced));
                 }
             } else {
                 let produced = self.decoder.read_directly(output, |room| self.session.read_plaintext(room));
                 if produced > 0 {
-                    return Ok(produced);
+                    return Ok(Some(produced));
                 }
             }
             if self.decoder.is_done() {
-                return Ok(0);
+                return Ok(Some(0));
             }
-            self.receive()?;
+            if !self.receive(other)? {
+                return Ok(None);
+            }
         }
     }
 
-    fn receive(&mut self) -> Result<(), Failure> {
+    /// `false`: instead of the client, the other socket is readable.
+    fn receive(&mut self, other: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
         if std::mem::take(&mut self.continue_awaited) {
             self.session.send(CONTINUE);
         }
         while !self.session.flush().map_err(|_| Failure::Gone)? {
-            self.wait(Interest::Writable)?;
+            self.wait(Interest::Writable, None)?;
         }
         match self.session.receive() {
             Ok(Received::Bytes) => {}
-            Ok(Received::Nothing) => self.wait(Interest::Readable)?,
+            Ok(Received::Nothing) => return self.wait(Interest::Readable, other),
             Err(Broken::Tls(failure)) => return Err(Failure::Broken(failure)),
             Ok(Received::End) | Err(Broken::PlainHttp { .. } | Broken::Network) => return Err(Failure::Gone),
         }
         if self.decoder.is_chunked() {
             self.session.take_plaintext(self.input);
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn wait(&mut self, interest: Interest) -> Result<(), Failure> {
+    fn wait(&mut self, interest: Interest, other: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
         // The time that the handler took meanwhile is not the client's.
         self.pace.excuse(self.busy_since.elapsed());
-        let waited = self.wait_for_client(interest);
+        let waited = self.wait_for_client(interest, other);
         self.busy_since = Instant::now();
         waited
     }
 
-    fn wait_for_client(&mut self, interest: Interest) -> Result<(), Failure> {
+    fn wait_for_client(&mut self, interest: Interest, other: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
         loop {
             let left = self.pace.deadline.saturating_duration_since(Instant::now());
-            match reactor::wait_for(&*self.session, interest, left) {
+            let waited = match other {
+                None => reactor::wait_for(&*self.session, interest, left),
+                Some(other) => {
+                    let either = [(self.session.as_fd(), interest), (other, Interest::Readable)];
+                    match reactor::wait_for_either(either, left) {
+                        Ok([false, true]) => return Ok(false),
+                        either => either.map(|[client, _]| client),
+                    }
+                }
+            };
+            match waited {
                 // Even if something is there: otherwise a byte now and then would be fast enough.
                 _ if left.is_zero() => {
                     if !self.pace.next_period(self.decoder.received(), Instant::now(), self.timeouts) {
@@ -117,12 +170,36 @@ impl Upload<'_> {
                 }
                 Ok(true) => {
                     self.session.notice(Signal { client: true, ..Signal::default() });
-                    return Ok(());
+                    return Ok(true);
                 }
                 Ok(false) => {}
                 Err(_) => return Err(Failure::Gone),
             }
         }
+    }
+}
+
+impl Read for Buffered<'_> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        self.body.read(output)
+    }
+}
+
+impl Incoming for Buffered<'_> {
+    fn peer_chain(&self) -> &[CertificateDer<'static>] {
+        self.chain
+    }
+
+    fn awaits_continue(&self) -> bool {
+        false
+    }
+
+    fn read_beside(&mut self, output: &mut [u8], _other: BorrowedFd<'_>) -> io::Result<Option<usize>> {
+        self.read(output).map(Some)
+    }
+
+    fn trailers(&self) -> HeaderMap {
+        self.trailers.clone()
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 mod conditional;
 pub(crate) mod files;
+pub(crate) mod forward;
 pub(crate) mod pages;
 mod range;
 pub(crate) mod refusal;

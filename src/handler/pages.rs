@@ -1,11 +1,14 @@
 //! The server's own answers: refusals and errors. Pure: no I/O, no clock.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
 use super::Response;
 use super::response::{self, text};
 use super::weight::weighted;
+use super::upstream::Note;
 use crate::escape;
 
 /// The answer to a client that speaks HTTP without TLS to this port. The answer to HEAD has no content (RFC 9110, section 9.3.2).
@@ -40,6 +43,13 @@ pub(super) fn refused(status: StatusCode, request_id: &str, as_html: bool) -> Re
 /// The answer to a request that is not acceptable, or whose handler failed: the status in words.
 pub(crate) fn rejected(status: StatusCode) -> Response {
     response::status(status)
+}
+
+/// The same, with the reason for the log.
+pub(crate) fn rejected_because(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Response {
+    let mut response = rejected(status);
+    response.extensions_mut().insert(Note(reason.into()));
+    response
 }
 
 /// Whether a client prefers `text/html` to `text/plain` (RFC 9110, section 12.5.1). Browsers do, curl does not.

@@ -5,8 +5,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 
 use http::{HeaderMap, Method, StatusCode, Uri, Version, header};
+use rustls::pki_types::CertificateDer;
 
 use crate::tls::session::TlsVersion;
 use crate::trust::Verdict;
@@ -18,7 +20,22 @@ pub struct Request<'c> {
     pub(crate) verdict: &'c Verdict,
     pub(crate) remote: SocketAddr,
     pub(crate) tls: TlsVersion,
-    pub(crate) body: &'c mut dyn Read,
+    pub(crate) body: &'c mut dyn Incoming,
+}
+
+/// What the connection of a request gives to it beside its head: the body, and the client's certificates.
+pub(crate) trait Incoming: Read {
+    /// The chain that the client showed, its own certificate first; empty if it showed none.
+    fn peer_chain(&self) -> &[CertificateDer<'static>];
+
+    /// Whether the client waits for `100 Continue`, which it is sent when the body is read.
+    fn awaits_continue(&self) -> bool;
+
+    /// As `Read::read`. But if it would have to wait for the client, it waits for another socket too: `None` if that is readable.
+    fn read_beside(&mut self, output: &mut [u8], other: BorrowedFd<'_>) -> io::Result<Option<usize>>;
+
+    /// The trailer fields, after the body's end.
+    fn trailers(&self) -> HeaderMap;
 }
 
 impl<'c> Request<'c> {
@@ -40,6 +57,12 @@ impl<'c> Request<'c> {
     /// where a policy has a line for `anyone`.
     pub fn peer_verdict(&self) -> &'c Verdict {
         self.verdict
+    }
+
+    /// The certificates that the client showed, in DER, its own first, as they were sent. Only the first was proven to be the
+    /// client's, and only if the [verdict](Self::peer_verdict) says so. Empty if it showed none.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.body.peer_chain().iter().map(|certificate| &**certificate)
     }
 
     /// The client's address. Behind a proxy, the proxy's.
@@ -111,7 +134,12 @@ impl<'c> Request<'c> {
     /// [`InvalidData`](io::ErrorKind::InvalidData): its framing is broken. A handler can simply return: the server answers 408,
     /// 413 or 400, whatever the handler returns.
     pub fn body(&mut self) -> &mut dyn Read {
-        self.body
+        &mut self.body
+    }
+
+    /// The trailer fields of a chunked body (RFC 9110, section 6.5), once it was read to its end; empty before, and if there are none.
+    pub fn trailers(&self) -> HeaderMap {
+        self.body.trailers()
     }
 
     /// The whole body in memory, if it has at most `limit` bytes.
@@ -144,7 +172,7 @@ impl<'c> Request<'c> {
             return Err(BodyError(too_large()));
         }
         let mut body = Vec::new();
-        self.body.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(BodyError)?;
+        self.body().take(limit.saturating_add(1)).read_to_end(&mut body).map_err(BodyError)?;
         match body.len() as u64 > limit {
             true => Err(BodyError(too_large())),
             false => Ok(body),

@@ -10,7 +10,7 @@ pub(super) const TOKEN: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"!#$%&'*+-.^_`|~
 pub(super) const VALUE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', 0xff).with(b"\t").without(b"\x7f");
 
 /// The members of a list (RFC 9110, section 5.6.1).
-pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 

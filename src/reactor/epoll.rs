@@ -6,6 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 /// The token of the stop signal; connections never get it.
 const STOP: u64 = u64::MAX;
@@ -137,6 +138,13 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     let remote = remote.and_then(|remote| SocketAddr::try_from(remote).ok());
     let nameless = || io::Error::new(io::ErrorKind::ConnectionAborted, "the client has no address");
     Ok((TcpStream::from(socket), remote.ok_or_else(nameless)?))
+}
+
+/// A socket that is non-blocking.
+pub(crate) fn unix_socket() -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?.into())
 }
 
 /// Nothing to do here: closing the only descriptor of a socket closes the connection.

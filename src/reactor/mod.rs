@@ -15,14 +15,16 @@ pub(crate) mod table;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
+pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, unix_socket};
 #[cfg(target_os = "linux")]
-pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener};
+pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, unix_socket};
 
 /// What a parked connection waits for on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +110,20 @@ impl AsFd for StopSignal {
 pub(crate) fn wait_for(socket: impl AsFd, interest: Interest, timeout: Duration) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), flags(interest))];
     Ok(poll_retrying(&mut fds, Some(timeout))? > 0)
+}
+
+/// The same for two sockets: which of them are ready. Neither: the time is up.
+pub(crate) fn wait_for_either(sockets: [(BorrowedFd<'_>, Interest); 2], timeout: Duration) -> io::Result<[bool; 2]> {
+    let mut fds = sockets.map(|(socket, interest)| PollFd::from_borrowed_fd(socket, flags(interest)));
+    poll_retrying(&mut fds, Some(timeout))?;
+    Ok(fds.map(|fd| !fd.revents().is_empty()))
+}
+
+/// Connects to a Unix socket. It does not wait: the error `WouldBlock` says that too many others are waiting there.
+pub(crate) fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let socket = unix_socket()?;
+    rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    Ok(socket)
 }
 
 /// Sleeps for `time`. `false`: the stop signal was raised meanwhile.

@@ -134,6 +134,15 @@ pub(crate) fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::
     Ok((socket, remote))
 }
 
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unix_socket() -> io::Result<std::os::unix::net::UnixStream> {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket.into())
+}
+
 /// Other systems acknowledge early enough, or have no such option.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn acknowledge_at_once(_socket: impl AsFd) {}

@@ -53,7 +53,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
             ],
         ),
         ("sha2::", &["src/x509/identity.rs"]),
-        ("data_encoding::", &["src/hex.rs"]),
+        ("data_encoding::", &["src/hex.rs", "src/base64.rs"]),
         ("humantime::", &["src/clock.rs"]),
         ("httpdate::", &["src/connection/worker.rs", "src/handler/conditional.rs"]),
         ("form_urlencoded::", &["src/handler/request.rs"]),
@@ -67,6 +67,8 @@ fn each_crate_is_spoken_to_where_it_belongs() {
             ],
         ),
         ("mime_guess::", &["src/handler/files/media.rs"]),
+            &["src/handler/request.rs", "src/handler/response.rs", "src/handler/forward/identity.rs"],
+        ),
         (
             "argh::",
             &[
@@ -117,6 +119,9 @@ fn meaning_is_made_without_io_or_clock() {
                 "src/handler/conditional.rs",
                 "src/x509/signature.rs",
                 "src/x509/time.rs",
+                "src/handler/forward/fields.rs",
+                "src/handler/forward/identity.rs",
+                "src/handler/forward/lookalikes.rs",
                 "src/handler/pages.rs",
                 "src/handler/range.rs",
                 "src/handler/weight.rs",
@@ -149,7 +154,7 @@ fn layers_point_down() {
         &["x509", "deadline"],
         &["config"],
         &["http1", "crypto", "file", "resources"],
-        &["clock", "error", "escape", "hex", "panic", "spelling", "sync"],
+        &["base64", "clock", "error", "escape", "hex", "panic", "spelling", "sync"],
         &["byte_set"],
     ];
     let layer = |wing: &str| {

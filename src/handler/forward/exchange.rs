@@ -1,0 +1,342 @@
+//! One request to an application, and its answer as it comes.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::response::Parts;
+use http::{Method, StatusCode, Version};
+
+use super::answer_fields;
+use super::arrival::Arrival;
+use super::failure::Failure;
+use super::fields::list;
+use super::kept::Upstream;
+use super::socket::{Shared, Socket};
+use crate::handler::Response;
+use crate::handler::body::{Body, Content};
+use crate::handler::upstream::{Awaited, Step, Tunnel};
+use crate::http1::{AnswerHead, AnswerParser, BodyDecoder, Framing};
+use crate::reactor::{self, Interest};
+
+/// How many interim responses may come before an answer.
+pub(super) const MOST_INTERIM: usize = 16;
+
+/// How many bytes are read at once.
+pub(super) const PIECE: usize = 16 * 1024;
+
+/// What was asked, as far as the answer depends on it.
+pub(super) struct Question {
+    pub(super) method: Method,
+    /// That the client speaks.
+    pub(super) version: Version,
+    /// The protocols that it would change to.
+    pub(super) upgrade: Vec<HeaderValue>,
+    pub(super) head: Vec<u8>,
+    /// It may be sent twice: its method is idempotent (RFC 9110, section 9.2.2), and it has no body.
+    pub(super) again: bool,
+}
+
+pub(super) struct Exchange {
+    upstream: Arc<Upstream>,
+    question: Question,
+    timeout: Duration,
+    socket: Arc<Socket>,
+    /// It was kept from an earlier request, and nothing has come yet in answer to this one.
+    may_be_stale: bool,
+    /// What has come and is not understood yet.
+    received: Vec<u8>,
+    parser: AnswerParser,
+    interim: VecDeque<Parts>,
+    interim_seen: usize,
+    /// `100 Continue` has come.
+    pub(super) continued: bool,
+    /// All of the request was sent.
+    complete: bool,
+    /// The application takes no more of it.
+    cut: bool,
+    outcome: Option<Outcome>,
+    deadline: Instant,
+    /// The answer has ended, and the connection is good for another request: for how long, if the application said so.
+    reusable: Option<Option<Duration>>,
+}
+
+/// What became of a request.
+enum Outcome {
+    Head(AnswerHead),
+    Unacceptable(&'static str),
+    /// The application has closed the connection.
+    Ended,
+    Broken(io::Error),
+}
+
+impl Exchange {
+    /// Has a connection, kept or new. Nothing is sent yet.
+    pub(super) fn open(upstream: &Arc<Upstream>, question: Question, timeout: Duration) -> Result<Self, Failure> {
+        let kept = upstream.take(question.again);
+        let may_be_stale = kept.is_some();
+        let socket = kept.map_or_else(|| upstream.connect(timeout), Ok)?;
+        Ok(Self {
+            upstream: Arc::clone(upstream),
+            question,
+            timeout,
+            socket,
+            may_be_stale,
+            received: Vec::new(),
+            parser: AnswerParser::default(),
+            interim: VecDeque::new(),
+            interim_seen: 0,
+            continued: false,
+            complete: false,
+            cut: false,
+            outcome: None,
+            deadline: Instant::now() + timeout,
+            reusable: None,
+        })
+    }
+
+    /// Sends the head, and a body that is there.
+    pub(super) fn send_head(&mut self, body: &[u8]) -> Result<(), Failure> {
+        let mut bytes = mem::take(&mut self.question.head);
+        let head = bytes.len();
+        bytes.extend_from_slice(body);
+        let sent = self.send(&bytes);
+        bytes.truncate(head);
+        self.question.head = bytes;
+        sent
+    }
+
+    /// Sends bytes of the request, unless the answer begins meanwhile (see [`is_over`](Self::is_over)): then the rest is
+    /// not wanted.
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+        let mut deadline = Instant::now() + self.timeout;
+        while !bytes.is_empty() && !self.is_over() {
+            match (&*self.socket).write(bytes) {
+                Ok(n) if n > 0 => {
+                    bytes = &bytes[n..];
+                    deadline = Instant::now() + self.timeout;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = self.socket.as_fd();
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    let either = [(socket, Interest::Writable), (socket, Interest::Readable)];
+                    match reactor::wait_for_either(either, left) {
+                        Ok([false, false]) => {
+                            return Err(Failure::timed_out("the application took too long to take the request"));
+                        }
+                        Ok([_, true]) => self.look(),
+                        Ok([true, false]) => {}
+                        Err(_) => self.cut = true,
+                    }
+                }
+                // It may have answered before it closed: reading tells.
+                Ok(_) | Err(_) => self.cut = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// All of the request was sent: the time for the answer begins.
+    pub(super) fn sent_all(&mut self) {
+        self.complete = !self.is_over();
+        self.await_answer();
+    }
+
+    /// Nothing more will be sent.
+    pub(super) fn await_answer(&mut self) {
+        self.deadline = Instant::now() + self.timeout;
+    }
+
+    /// Waits for `100 Continue` or an answer, for some time: the application may know neither (RFC 9110, section 10.1.1).
+    pub(super) fn wait_for_continue(&mut self) {
+        let deadline = Instant::now() + self.timeout.min(Duration::from_secs(1));
+        while !self.continued && !self.is_over() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match reactor::wait_for(&*self.socket, Interest::Readable, left) {
+                Ok(true) => self.look(),
+                Ok(false) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether the answer has begun or will not come, so that no more of the request is to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.cut || self.outcome.is_some()
+    }
+
+    /// Reads what is there, up to the end of the head of the answer.
+    pub(super) fn look(&mut self) {
+        while self.outcome.is_none() {
+            match self.parser.parse(&self.received, &self.question.method) {
+                Ok(Some((head, consumed))) => {
+                    self.received.drain(..consumed);
+                    self.note(head);
+                }
+                Ok(None) => match read_more(&self.socket, &mut self.received) {
+                    Ok(0) => self.outcome = Some(Outcome::Ended),
+                    Ok(_) => self.may_be_stale = false,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                    Err(error) => self.outcome = Some(Outcome::Broken(error)),
+                },
+                Err(error) => self.outcome = Some(Outcome::Unacceptable(error.reason)),
+            }
+        }
+    }
+
+    fn note(&mut self, mut head: AnswerHead) {
+        let status = head.parts.status;
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            self.outcome = Some(Outcome::Head(head));
+            return;
+        }
+        self.interim_seen += 1;
+        if self.interim_seen > MOST_INTERIM {
+            self.outcome = Some(Outcome::Unacceptable("too many interim responses"));
+        } else if status == StatusCode::CONTINUE {
+            self.continued = true;
+        } else if self.question.version == Version::HTTP_11 {
+            // RFC 9110, section 15.2: a client of HTTP/1.0 knows none.
+            answer_fields::clean(&mut head.parts.headers);
+            self.interim.push_back(head.parts);
+        }
+    }
+
+    /// Sends the request once more, on a new connection.
+    fn begin_anew(&mut self) -> Result<(), Failure> {
+        self.socket = self.upstream.connect(self.timeout)?;
+        (self.may_be_stale, self.cut) = (false, false);
+        self.send_head(&[])?;
+        self.sent_all();
+        Ok(())
+    }
+
+    fn conclude(&mut self, outcome: Outcome) -> Result<Option<Response>, Failure> {
+        match outcome {
+            Outcome::Head(head) if head.parts.status == StatusCode::SWITCHING_PROTOCOLS => self.switch(head).map(Some),
+            Outcome::Head(head) => self.answer(head).map(Some),
+            Outcome::Unacceptable(reason) => Err(Failure::bad_answer(reason)),
+            Outcome::Ended | Outcome::Broken(_) if self.may_be_stale && self.question.again => {
+                self.begin_anew().map(|()| None)
+            }
+            Outcome::Ended => {
+                Err(Failure::bad_gateway("the application closed the connection before its answer was there"))
+            }
+            Outcome::Broken(error) => Err(Failure::bad_gateway(format!(
+                "the connection to the application broke before its answer was there: {error}"
+            ))),
+        }
+    }
+
+    /// The connection becomes a tunnel (RFC 9110, section 7.8), if it was asked to.
+    fn switch(&mut self, AnswerHead { mut parts, .. }: AnswerHead) -> Result<Response, Failure> {
+        let protocol = {
+            let mut protocols = list(&parts.headers, &UPGRADE);
+            protocols.next().filter(|_| protocols.next().is_none()).and_then(|name| HeaderValue::from_bytes(name).ok())
+        };
+        let asked = |name: &HeaderValue| {
+            self.question.upgrade.iter().any(|asked| asked.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let Some(protocol) = protocol.filter(asked) else {
+            return Err(Failure::bad_answer("it changes to a protocol that was not asked for"));
+        };
+        answer_fields::clean(&mut parts.headers);
+        parts.headers.insert(UPGRADE, protocol);
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        let tunnel =
+            Tunnel { socket: Box::new(Shared(Arc::clone(&self.socket))), received: mem::take(&mut self.received) };
+        Ok(Response::from_parts(parts, Body(Content::Tunnel(Box::new(tunnel)))))
+    }
+
+    fn answer(&mut self, head: AnswerHead) -> Result<Response, Failure> {
+        let AnswerHead { mut parts, framing, keep_alive } = head;
+        let hint = answer_fields::keep_alive(&parts.headers);
+        let keep = (keep_alive && self.complete).then_some(hint);
+        answer_fields::clean(&mut parts.headers);
+        let unacceptable = |error: crate::http1::HttpError| Failure::bad_answer(error.reason);
+        let mut decoder = BodyDecoder::new(framing, u64::MAX).map_err(unacceptable)?;
+        let mut ready = Vec::new();
+        let done = decoder.decode_all(&mut self.received, Some(&mut ready)).map_err(unacceptable)?;
+        let length = match framing {
+            Framing::Length(length) => Some(length),
+            Framing::None | Framing::Chunked | Framing::UntilClose => None,
+        };
+        let content = if framing == Framing::None && self.is_of_unknown_length(&parts) {
+            Content::Reader { reader: Box::new(io::empty()), length: None }
+        } else if done && decoder.trailers().is_empty() {
+            Content::Bytes(ready.into())
+        } else {
+            let body = Arrival {
+                upstream: Arc::clone(&self.upstream),
+                socket: Arc::clone(&self.socket),
+                ready,
+                offset: 0,
+                received: mem::take(&mut self.received),
+                decoder,
+                keep,
+            };
+            return Ok(Response::from_parts(parts, Body(Content::Arriving { body: Box::new(body), length })));
+        };
+        // Bytes behind the end belong to no request.
+        self.reusable = keep.filter(|_| self.received.is_empty());
+        Ok(Response::from_parts(parts, Body(content)))
+    }
+
+    /// An answer to HEAD need not say how long that to GET would be.
+    fn is_of_unknown_length(&self, parts: &Parts) -> bool {
+        self.question.method == Method::HEAD
+            && !parts.headers.contains_key(http::header::CONTENT_LENGTH)
+            && !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+}
+
+impl Awaited for Exchange {
+    fn advance(&mut self, _now: Instant) -> Step {
+        loop {
+            self.look();
+            if let Some(interim) = self.interim.pop_front() {
+                return Step::Interim(interim);
+            }
+            let Some(outcome) = self.outcome.take() else { return Step::Wait };
+            match self.conclude(outcome) {
+                Ok(Some(response)) => return Step::Response(response),
+                Ok(None) => {}
+                Err(failure) => return Step::Response(failure.into_response()),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn expire(&mut self) -> Response {
+        Failure::timed_out("the application took too long to begin its answer").into_response()
+    }
+}
+
+impl AsFd for Exchange {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Exchange {
+    /// Not before: until then the socket may be in the poller.
+    fn drop(&mut self) {
+        if let Some(hint) = self.reusable {
+            self.upstream.keep(Arc::clone(&self.socket), hint);
+        }
+    }
+}
+
+/// Reads once, to the end of `received`; returns how many bytes came.
+pub(super) fn read_more(mut socket: &Socket, received: &mut Vec<u8>) -> io::Result<usize> {
+    let mut piece = [0; PIECE];
+    let n = socket.read(&mut piece)?;
+    received.extend_from_slice(&piece[..n]);
+    Ok(n)
+}

@@ -1,0 +1,98 @@
+//! An application, and the connections to it that wait for the next request.
+
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+
+use super::address::{Address, Unreachable};
+use super::failure::Failure;
+use super::socket::Socket;
+use crate::reactor::{self, Interest};
+use crate::sync::lock;
+
+/// An application; shared by all requests to it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    address: Address,
+    /// As it was given; for the log.
+    url: String,
+    pub(super) authority: HeaderValue,
+    /// The newest last.
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// A connection on which an answer has ended well.
+#[derive(Debug)]
+struct Kept {
+    socket: Arc<Socket>,
+    since: Instant,
+    until: Instant,
+}
+
+/// How many connections wait at most.
+pub(super) const MOST_KEPT: usize = 64;
+
+/// How long one waits at most. Many servers close theirs after 5 s, and a request could meet the end half-way.
+const LONGEST_KEPT: Duration = Duration::from_secs(4);
+
+/// How long at most, if the request cannot be sent again should it meet the end.
+const LONGEST_KEPT_FOR_ONCE: Duration = Duration::from_secs(1);
+
+impl Upstream {
+    pub(super) fn new(address: Address, url: String) -> Self {
+        Self { authority: address.authority(), address, url, kept: Mutex::default() }
+    }
+
+    /// A connection that was kept and still stands. `again`: the request can be sent again if it does not.
+    pub(super) fn take(&self, again: bool) -> Option<Arc<Socket>> {
+        let now = Instant::now();
+        loop {
+            let Kept { socket, since, until } = lock(&self.kept).pop()?;
+            if now >= until {
+                // The others are older. They are closed without the lock.
+                drop(mem::take(&mut *lock(&self.kept)));
+                return None;
+            }
+            // Readable means closed, or bytes that nobody asked for.
+            let is_quiet = matches!(reactor::wait_for(&*socket, Interest::Readable, Duration::ZERO), Ok(false));
+            if !again && now - since > LONGEST_KEPT_FOR_ONCE {
+                // An older one is no better; this one is good for another request.
+                if is_quiet {
+                    self.put(Kept { socket, since, until });
+                }
+                return None;
+            }
+            if is_quiet {
+                return Some(socket);
+            }
+        }
+    }
+
+    /// Keeps a connection on which an answer has ended. `hint`: for how long the application says that it keeps it.
+    pub(super) fn keep(&self, socket: Arc<Socket>, hint: Option<Duration>) {
+        let since = Instant::now();
+        // A second less: its clock began earlier.
+        let time = hint.map_or(LONGEST_KEPT, |hint| hint.saturating_sub(Duration::from_secs(1)).min(LONGEST_KEPT));
+        if !time.is_zero() {
+            self.put(Kept { socket, since, until: since + time });
+        }
+    }
+
+    fn put(&self, newest: Kept) {
+        let mut kept = lock(&self.kept);
+        let oldest = if kept.len() >= MOST_KEPT { Some(kept.remove(0)) } else { None };
+        kept.push(newest);
+        drop(kept);
+        drop(oldest);
+    }
+
+    /// A new connection.
+    pub(super) fn connect(&self, timeout: Duration) -> Result<Arc<Socket>, Failure> {
+        self.address.connect(timeout).map(Arc::new).map_err(|unreachable| match unreachable {
+            Unreachable::Refused(error) => Failure::bad_gateway(format!("cannot connect to {}: {error}", self.url)),
+            Unreachable::TimedOut => Failure::timed_out(format!("{} took too long to accept a connection", self.url)),
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! A request on its way to the application: its head, and its body as the client sends it.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use http::uri::PathAndQuery;
+
+use super::Forward;
+use super::exchange::{Exchange, PIECE, Question};
+use super::failure::Failure;
+use super::fields;
+use crate::handler::request::Request;
+use crate::http1::{Framing, encode_chunk, encode_last_chunk};
+
+/// A body of at most this many bytes is read before anything is sent, and goes with the head, in one write.
+const SMALL: u64 = PIECE as u64;
+
+/// Sends a request, until all of it is sent or the answer begins.
+pub(super) fn send(forward: &Forward, target: &PathAndQuery, request: &mut Request<'_>) -> Result<Exchange, Failure> {
+    let upgrade = fields::upgrade(request);
+    let head = fields::head(forward, target, request, &upgrade)?;
+    let framing = fields::framing(request.headers());
+    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    let awaits_continue = has_body && request.body.awaits_continue();
+    let small = match framing {
+        Framing::Length(length @ 1..=SMALL) if !awaits_continue => read_whole(request, length)?,
+        _ => Vec::new(),
+    };
+    let again = request.method().is_idempotent() && !has_body;
+    let question = Question { method: request.method().clone(), version: request.version(), upgrade, head, again };
+    let mut exchange = Exchange::open(&forward.upstream, question, forward.timeout)?;
+    exchange.send_head(&small)?;
+    if has_body && small.is_empty() {
+        if awaits_continue {
+            exchange.wait_for_continue();
+        }
+        if !send_body(&mut exchange, request, framing == Framing::Chunked)? {
+            exchange.await_answer();
+            return Ok(exchange);
+        }
+    }
+    exchange.sent_all();
+    Ok(exchange)
+}
+
+fn read_whole(request: &mut Request<'_>, length: u64) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    match request.body().take(length).read_to_end(&mut body) {
+        Ok(read) if read as u64 == length => Ok(body),
+        Ok(_) | Err(_) => Err(Failure::of_client()),
+    }
+}
+
+/// `false`: the application answers before it has all of it.
+fn send_body(exchange: &mut Exchange, request: &mut Request<'_>, chunked: bool) -> Result<bool, Failure> {
+    let (mut piece, mut coded) = (vec![0; PIECE], Vec::new());
+    while !exchange.is_over() {
+        let n = match request.body.read_beside(&mut piece, exchange.as_fd()) {
+            Ok(Some(n)) => n,
+            Ok(None) => {
+                exchange.look();
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(Failure::of_client()),
+        };
+        match (n, chunked) {
+            (0, true) => {
+                coded.clear();
+                encode_last_chunk(&fields::passable_trailers(&request.trailers()), &mut coded);
+                exchange.send(&coded)?;
+                return Ok(!exchange.is_over());
+            }
+            (0, false) => return Ok(true),
+            (n, true) => {
+                coded.clear();
+                encode_chunk(&piece[..n], &mut coded);
+                exchange.send(&coded)?;
+            }
+            (n, false) => exchange.send(&piece[..n])?,
+        }
+    }
+    Ok(false)
+}
