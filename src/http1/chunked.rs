@@ -174,7 +174,9 @@ pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
         Some((name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?))
     });
     let mut trailers = HeaderMap::new();
-    fields.for_each(|(name, value)| drop(trailers.append(name, value)));
+    for (name, value) in fields {
+        trailers.append(name, value);
+    }
     trailers
 }
 

@@ -28,6 +28,7 @@ mod examples;
 #[cfg(feature = "cli")]
 mod file_formats;
 mod files;
+mod forward;
 mod hints;
 mod hostile;
 mod house;

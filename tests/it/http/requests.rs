@@ -12,34 +12,13 @@ use crate::support::client::{self, GET, TLS13, VERSIONS, config, connect, exchan
 use crate::support::echo::{authorised, echo};
 use crate::support::pki::{Ca, HOUR};
 use crate::support::server::{start, start_with, trust};
+use crate::support::smuggling::SMUGGLING;
 
 #[test]
 fn h1_what_could_smuggle_a_request_is_answered_400_and_the_next_request_never() {
     let (running, ca) = echo();
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    for fields in [
-        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "Content-Length: 0\r\nContent-Length: 0\r\n\r\n",
-        "Content-Length: +0\r\n\r\n",
-        "Content-Length: 0x0\r\n\r\n",
-        "Content-Length: 0,0\r\n\r\n",
-        "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-        "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-        "X: a\r\n folded\r\n\r\n",
-        "X : a\r\n\r\n",
-        "X: a\nY: b\r\n\r\n",
-        "X: a\rb\r\n\r\n",
-        "X: a\0b\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n1 \n;a\r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n1; a \r\na\r\n0\r\n\r\n",
-        "Transfer-Encoding: chunked\r\n\r\n00000000000000000fffffffffffffffff\r\na\r\n0\r\n\r\n",
-    ] {
+    for fields in SMUGGLING {
         let mut stream = authorised(&running, &ca);
         let reply = exchange(&mut stream, format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}{smuggled}")).unwrap();
         assert_eq!((reply.status, reply.field("connection")), (400, Some("close")), "{fields:?}");

@@ -19,7 +19,9 @@ pub(crate) mod pem_site;
 pub(crate) mod pki;
 pub(crate) mod rules;
 pub(crate) mod server;
+pub(crate) mod smuggling;
 pub(crate) mod tree;
+pub(crate) mod upstream;
 pub(crate) mod watched;
 pub(crate) mod wire;
 #[cfg(feature = "cli")]

@@ -51,6 +51,14 @@ impl Seen {
         codes
     }
 
+    /// Waits for this many requests; then the status and the note of the last.
+    pub(crate) fn last_note(&self, requests: usize) -> (u16, String) {
+        self.codes(requests);
+        let line = self.lines.lock().unwrap()[requests - 1].clone();
+        let mut words = line.splitn(4, ' ').skip(2);
+        (words.next().unwrap().parse().unwrap(), words.next().unwrap_or_default().to_owned())
+    }
+
     pub(crate) fn events(&self) -> Vec<String> {
         self.events.lock().unwrap().clone()
     }

@@ -1,0 +1,9 @@
+//! An application behind the gate.
+
+mod bad_answers;
+mod bodies;
+mod failures;
+mod fields;
+mod identity;
+mod kept;
+mod mixed_up;
