@@ -96,3 +96,72 @@ impl Upstream {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    fn upstream() -> Upstream {
+        Upstream::new(Address::Unix("/nowhere".into()), "unix:/nowhere".to_owned())
+    }
+
+    fn pair() -> (UnixStream, Arc<Socket>) {
+        let (theirs, ours) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (theirs, Arc::new(Socket::Unix(ours)))
+    }
+
+    #[test]
+    fn no_more_than_so_many_connections_are_kept_and_the_newest_is_taken_first() {
+        let upstream = upstream();
+        let pairs: Vec<_> = (0..=MOST_KEPT).map(|_| pair()).collect();
+        pairs.iter().for_each(|(_, ours)| upstream.keep(Arc::clone(ours), None));
+        for (_, ours) in pairs[1..].iter().rev() {
+            assert!(Arc::ptr_eq(&upstream.take(true).unwrap(), ours));
+        }
+        assert!(upstream.take(true).is_none(), "the oldest had to go");
+    }
+
+    #[test]
+    fn a_connection_that_has_ended_or_said_something_is_not_taken() {
+        let upstream = upstream();
+        let (good, ended, talkative) = (pair(), pair(), pair());
+        for (_, ours) in [&good, &ended, &talkative] {
+            upstream.keep(Arc::clone(ours), None);
+        }
+        drop(ended.0);
+        (&talkative.0).write_all(b"x").unwrap();
+        assert!(Arc::ptr_eq(&upstream.take(true).unwrap(), &good.1));
+    }
+
+    #[test]
+    fn a_connection_is_kept_for_a_while_and_a_second_less_than_the_application_says() {
+        // Milliseconds since it was kept; what the application said, in seconds; whether it may be used for a request that can be
+        // sent again, and for one that cannot.
+        for (age, hint, again, once) in [
+            (0, None, true, true),
+            (900, None, true, true),
+            (1100, None, true, false),
+            (3900, None, true, false),
+            (4000, None, false, false),
+            (0, Some(0), false, false),
+            (0, Some(1), false, false),
+            (900, Some(2), true, true),
+            (1000, Some(2), false, false),
+            (3900, Some(60), true, false),
+            (4000, Some(60), false, false),
+        ] {
+            for (can_be_sent_again, usable) in [(true, again), (false, once)] {
+                let (upstream, (_theirs, ours)) = (upstream(), pair());
+                upstream.keep(ours, hint.map(Duration::from_secs));
+                for kept in lock(&upstream.kept).iter_mut() {
+                    kept.since -= Duration::from_millis(age);
+                    kept.until -= Duration::from_millis(age);
+                }
+                assert_eq!(upstream.take(can_be_sent_again).is_some(), usable, "{age} {hint:?} {can_be_sent_again}");
+            }
+        }
+    }
+}
