@@ -211,7 +211,7 @@ mod tests {
             ("http://b\u{fc}cher", "not the name of a host"),
             ("http://127.1", "not the name of a host"),
             ("http://0x7f000001", "not the name of a host"),
-            ("http://[::1", "not the name of a host"),
+            ("http://[::1", "not an IPv6 address"),
             ("http://[::1]x:80", "not an IPv6 address"),
             ("http://[::g]:80", "not an IPv6 address"),
             ("http://[fe80::1%eth0]", "not an IPv6 address"),

@@ -11,8 +11,11 @@ use super::fields::{is_of_the_connection, list, named_by_connection};
 pub(super) fn clean(headers: &mut HeaderMap) {
     let named = named_by_connection(headers);
     let stays = |name: &HeaderName| *name == CONTENT_LENGTH || !is_of_the_connection(name) && !named.contains(name);
-    let gone: Vec<_> = headers.keys().filter(|name| !stays(name)).cloned().collect();
-    gone.iter().for_each(|name| drop(headers.remove(name)));
+    // To remove one would put another into its place; the others stay in their order.
+    if !headers.keys().all(stays) {
+        let left = headers.iter().filter(|(name, _)| stays(name));
+        *headers = left.map(|(name, value)| (name.clone(), value.clone())).collect();
+    }
 }
 
 /// For how long the application says that it keeps the connection: `Keep-Alive: timeout=5`.

@@ -22,8 +22,6 @@ mod identity;
 mod kept;
 mod lookalikes;
 mod socket;
-#[cfg(test)]
-mod tests;
 mod upload;
 
 use std::sync::Arc;

@@ -1,1 +1,0 @@
-//! The engine, driven by a loop that blocks.
