@@ -261,6 +261,45 @@ fn what_an_application_sends_goes_out_as_it_comes() {
     }
 }
 
+/// RFC 9110, sections 15.2 and 15.2.1.
+#[test]
+fn interim_responses_are_passed_on_to_those_who_know_them() {
+    let upstream = answering(|_| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x\r\nX: y\r\n\r\n";
+        format!("{hints}HTTP/1.1 100 Continue\r\n\r\n{hints}{}", ok("fine"))
+    });
+    let (running, ca) = in_front_of(&upstream.url);
+    let mut stream = authorised(&running, &ca);
+    for _ in 0..2 {
+        let mut reply = exchange(&mut stream, GET).unwrap();
+        for _ in 0..2 {
+            assert_eq!((reply.status, reply.field("link"), reply.field("x")), (103, Some("</a.css>"), None));
+            assert_eq!((reply.field("content-length"), reply.field("connection")), (None, None));
+            reply = read_reply(&mut stream).unwrap();
+        }
+        assert_eq!((reply.status, reply.body.as_str()), (200, "fine"));
+    }
+    let reply = exchange(&mut stream, "GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, "fine"));
+}
+
+#[test]
+fn trailers_travel_to_the_client_but_not_those_that_could_mislead_it() {
+    let upstream = answering(|_| {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nDigest: x\r\nContent-Length: 9\r\nSet-Cookie: a\r\n\r\n".to_owned()
+    });
+    let (running, ca) = in_front_of(&upstream.url);
+    let mut stream = authorised(&running, &ca);
+    for _ in 0..2 {
+        stream.write_all(GET.as_bytes()).unwrap();
+        head_of(&mut stream);
+        let mut body = vec![0; "2\r\nhi\r\n0\r\ndigest: x\r\n\r\n".len()];
+        stream.read_exact(&mut body).unwrap();
+        assert_eq!(String::from_utf8(body).unwrap(), "2\r\nhi\r\n0\r\ndigest: x\r\n\r\n");
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
 const LONG_POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
 
 /// RFC 9112, section 9.3: an answer may come before the request has ended.
