@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::exchange::read_more;
 use super::fields::passable_trailers;
 use super::kept::Upstream;
-use super::socket::Socket;
+use super::socket::{Socket, read_more};
 use crate::handler::upstream::Arriving;
 use crate::http1::BodyDecoder;
 

@@ -1,7 +1,7 @@
 //! One request to an application, and its answer as it comes.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::arrival::Arrival;
 use super::failure::Failure;
 use super::fields::list;
 use super::kept::Upstream;
-use super::socket::{Shared, Socket};
+use super::socket::{Shared, Socket, read_more};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::upstream::{Awaited, Step, Tunnel};
@@ -25,9 +25,6 @@ use crate::reactor::{self, Interest};
 
 /// How many interim responses may come before an answer.
 pub(super) const MOST_INTERIM: usize = 16;
-
-/// How many bytes are read at once.
-pub(super) const PIECE: usize = 16 * 1024;
 
 /// What was asked, as far as the answer depends on it.
 pub(super) struct Question {
@@ -331,12 +328,4 @@ impl Drop for Exchange {
             self.upstream.keep(Arc::clone(&self.socket), hint);
         }
     }
-}
-
-/// Reads once, to the end of `received`; returns how many bytes came.
-pub(super) fn read_more(mut socket: &Socket, received: &mut Vec<u8>) -> io::Result<usize> {
-    let mut piece = [0; PIECE];
-    let n = socket.read(&mut piece)?;
-    received.extend_from_slice(&piece[..n]);
-    Ok(n)
 }

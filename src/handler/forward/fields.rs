@@ -9,8 +9,8 @@ use http::header::{
 use http::uri::PathAndQuery;
 
 use super::failure::Failure;
+use super::identity;
 use super::lookalikes::is_ours_to_say;
-use super::{Forward, identity};
 use crate::handler::request::Request;
 use crate::http1::{Framing, RequestHead, members, number};
 use crate::trust::Verdict;
@@ -23,16 +23,17 @@ pub(super) fn framing(headers: &HeaderMap) -> Framing {
     headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes())).map_or(Framing::None, Framing::Length)
 }
 
-/// The head, up to and with the empty line.
+/// The head, up to and with the empty line. `authority` stands in for a `Host` that the client did not send.
 pub(super) fn head(
-    forward: &Forward,
     target: &PathAndQuery,
     request: &Request<'_>,
     upgrade: &[HeaderValue],
+    authority: &HeaderValue,
+    with_chain: bool,
 ) -> Result<Vec<u8>, Failure> {
     let headers = request.headers();
     let mut head = RequestHead::new(request.method(), target);
-    head.field(&HOST, headers.get(HOST).unwrap_or(&forward.upstream.authority));
+    head.field(&HOST, headers.get(HOST).unwrap_or(authority));
     let named = named_by_connection(headers);
     for (name, value) in headers {
         if !is_of_the_connection(name) && *name != HOST && !named.contains(name) && !is_ours_to_say(name) {
@@ -63,7 +64,7 @@ pub(super) fn head(
         head.field(&name, &value);
     }
     if let Verdict::Authorised(identity) = request.peer_verdict() {
-        let chain: Option<Vec<&[u8]>> = forward.chain.then(|| request.certificates().skip(1).collect());
+        let chain: Option<Vec<&[u8]>> = with_chain.then(|| request.certificates().skip(1).collect());
         for (name, value) in identity::of(identity, chain.as_deref())? {
             head.field(&name, &value);
         }

@@ -38,6 +38,7 @@ use crate::error::Error;
 use crate::http1::normal_path;
 use address::Address;
 use kept::Upstream;
+use upload::Manner;
 
 /// Forwards requests to an application that speaks plain HTTP/1.1: a reverse proxy.
 ///
@@ -59,8 +60,7 @@ use kept::Upstream;
 pub struct Forward {
     upstream: Arc<Upstream>,
     prefix: Option<String>,
-    chain: bool,
-    timeout: Duration,
+    manner: Manner,
 }
 
 impl Forward {
@@ -72,7 +72,7 @@ impl Forward {
     /// It is not such an address, or it has a path, or begins with `https:`, which is not possible yet.
     pub fn to(url: &str) -> Result<Self, Error> {
         let upstream = Arc::new(Upstream::new(Address::parse(url)?, url.to_owned()));
-        Ok(Self { upstream, prefix: None, chain: false, timeout: DEFAULT_TIMEOUT })
+        Ok(Self { upstream, prefix: None, manner: Manner { chain: false, timeout: DEFAULT_TIMEOUT } })
     }
 
     /// Takes this prefix off the path before it is forwarded: with `/api`, the path `/api/users` becomes `/users`. A request for
@@ -93,14 +93,14 @@ impl Forward {
 
     /// Also sends `Client-Cert-Chain`: the certificates that the client sent beside its own.
     pub fn with_chain(mut self) -> Self {
-        self.chain = true;
+        self.manner.chain = true;
         self
     }
 
     /// How long the application may take to accept a connection, to take the next bytes of a request, and to begin its answer,
     /// each. Then the client gets a 504. Defaults to 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
+        self.manner.timeout = timeout.clamp(Duration::from_millis(1), LONGEST_TIMEOUT);
         self
     }
 
@@ -111,7 +111,7 @@ impl Forward {
     /// and a 504 if it is too slow. The reason is in the log.
     pub fn answer(&self, request: &mut Request<'_>) -> Response {
         let Some(target) = self.target(request) else { return pages::rejected(StatusCode::NOT_FOUND) };
-        match upload::send(self, &target, request) {
+        match upload::send(&self.upstream, self.manner, &target, request) {
             Ok(exchange) => Response::new(Body(Content::Awaited(Box::new(exchange)))),
             Err(failure) => failure.into_response(),
         }

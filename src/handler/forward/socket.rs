@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use crate::handler::upstream::Duplex;
 
+/// How many bytes are read at once.
+pub(super) const PIECE: usize = 16 * 1024;
+
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
@@ -20,6 +23,14 @@ impl Socket {
         socket.set_nodelay(true)?;
         Ok(Self::Tcp(socket))
     }
+}
+
+/// Reads once, to the end of `received`; returns how many bytes came.
+pub(super) fn read_more(mut socket: &Socket, received: &mut Vec<u8>) -> io::Result<usize> {
+    let mut piece = [0; PIECE];
+    let n = socket.read(&mut piece)?;
+    received.extend_from_slice(&piece[..n]);
+    Ok(n)
 }
 
 /// Several can hold a socket, as long as one of them uses it.

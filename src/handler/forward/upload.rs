@@ -2,23 +2,39 @@
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use super::Forward;
-use super::exchange::{Exchange, PIECE, Question};
+use super::exchange::{Exchange, Question};
 use super::failure::Failure;
 use super::fields;
+use super::kept::Upstream;
+use super::socket::PIECE;
 use crate::handler::request::Request;
 use crate::http1::{Framing, encode_chunk, encode_last_chunk};
 
 /// A body of at most this many bytes is read before anything is sent, and goes with the head, in one write.
 const SMALL: u64 = PIECE as u64;
 
+/// How requests are forwarded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// With what the client sent beside its certificate.
+    pub(super) chain: bool,
+    pub(super) timeout: Duration,
+}
+
 /// Sends a request, until all of it is sent or the answer begins.
-pub(super) fn send(forward: &Forward, target: &PathAndQuery, request: &mut Request<'_>) -> Result<Exchange, Failure> {
+pub(super) fn send(
+    upstream: &Arc<Upstream>,
+    manner: Manner,
+    target: &PathAndQuery,
+    request: &mut Request<'_>,
+) -> Result<Exchange, Failure> {
     let upgrade = fields::upgrade(request);
-    let head = fields::head(forward, target, request, &upgrade)?;
+    let head = fields::head(target, request, &upgrade, &upstream.authority, manner.chain)?;
     let framing = fields::framing(request.headers());
     let has_body = !matches!(framing, Framing::None | Framing::Length(0));
     let awaits_continue = has_body && request.body.awaits_continue();
@@ -28,7 +44,7 @@ pub(super) fn send(forward: &Forward, target: &PathAndQuery, request: &mut Reque
     };
     let again = request.method().is_idempotent() && !has_body;
     let question = Question { method: request.method().clone(), version: request.version(), upgrade, head, again };
-    let mut exchange = Exchange::open(&forward.upstream, question, forward.timeout)?;
+    let mut exchange = Exchange::open(upstream, question, manner.timeout)?;
     exchange.send_head(&small)?;
     if has_body && small.is_empty() {
         if awaits_continue {
