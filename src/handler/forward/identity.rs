@@ -26,11 +26,11 @@ type Field = (HeaderName, HeaderValue);
 
 /// The fields of an authorised client. `chain` is what it sent beside its own certificate, if that is to be said.
 pub(super) fn of(identity: &Identity, chain: Option<&[&[u8]]>) -> Result<Vec<Field>, Failure> {
-    let mut fields = vec![
-        (CLIENT_CERT, value(byte_sequence(identity.der()))?),
-        (SHA256, value(identity.sha256().to_owned())?),
-        (SUBJECT, readable(identity.subject())?),
-    ];
+    let mut fields =
+        vec![(CLIENT_CERT, value(byte_sequence(identity.der()))?), (SHA256, value(identity.sha256().to_owned())?)];
+    if !identity.subject().is_empty() {
+        fields.push((SUBJECT, readable(identity.subject())?));
+    }
     // The operator chose the file's name; the common name of a certificate that nobody vouches for is what its holder likes.
     if let Some(name) = identity.known_as().or(identity.common_name()).filter(|name| !name.is_empty()) {
         fields.push((NAME, readable(name)?));

@@ -1,10 +1,8 @@
 //! What of a request reaches the application, and what of its answer the client. Rows H2 and H3 of the immunity matrix.
 
-use std::io::Write;
-
-use crate::support::client::{TLS13, config, connect, exchange, read_reply, read_to_end};
+use crate::support::client::{TLS13, config, connect, exchange, read_to_end};
 use crate::support::echo::authorised;
-use crate::support::upstream::{answering, in_front_of, in_front_with, ok, scripted};
+use crate::support::upstream::{answering, in_front_of, in_front_with, ok};
 
 /// What a client may claim in vain.
 const CLAIMS: &[&str] = &[
@@ -177,51 +175,4 @@ fn options_of_the_whole_server_are_forwarded() {
     let (running, ca) = in_front_of(&upstream.url);
     let reply = exchange(&mut authorised(&running, &ca), "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(reply.body, "OPTIONS * HTTP/1.1");
-}
-
-/// What is within HTTP or TLS again would not be asked about by the rules.
-#[test]
-fn only_an_upgrade_that_ends_http_is_asked_for() {
-    let upstream = answering(|asked| ok(&format!("{:?} {:?}", asked.all("upgrade"), asked.field("connection"))));
-    let (running, ca) = in_front_of(&upstream.url);
-    let mut stream = authorised(&running, &ca);
-    let mut ask = |line: &str, fields: &str| {
-        exchange(&mut stream, format!("{line}\r\nHost: a\r\n{fields}\r\n\r\n")).unwrap().body
-    };
-    let get = "GET / HTTP/1.1";
-    for (fields, seen) in [
-        ("Connection: Upgrade\r\nUpgrade: websocket", "[\"websocket\"] Some(\"Upgrade\")"),
-        ("Connection: keep-alive, upgrade\r\nUpgrade: WebSocket, h2c", "[\"WebSocket\"] Some(\"Upgrade\")"),
-        ("Connection: upgrade\r\nUpgrade: tcp\r\nTE: trailers", "[\"tcp\"] Some(\"TE, Upgrade\")"),
-        ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x", "[] None"),
-        ("Connection: Upgrade\r\nUpgrade: H2C", "[] None"),
-        ("Connection: Upgrade\r\nUpgrade: HTTP/2.0, TLS/1.0, h3", "[] None"),
-        ("Connection: Upgrade\r\nUpgrade:", "[] None"),
-        ("Upgrade: websocket", "[] None"),
-    ] {
-        assert_eq!(ask(get, fields), seen, "{fields}");
-    }
-    let with_body = "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\nHost: a";
-    assert_eq!(ask("POST / HTTP/1.1", with_body), "[] None");
-    assert_eq!(read_reply(&mut stream).unwrap().status, 200);
-}
-
-#[test]
-fn a_change_of_protocol_that_nobody_asked_for_is_no_answer() {
-    for request in [
-        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-    ] {
-        let upstream = scripted(|stream, _| {
-            let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
-            stream.get_mut().write_all(answer.as_bytes()).ok()
-        });
-        let (running, ca) = in_front_of(&upstream.url);
-        let mut stream = authorised(&running, &ca);
-        assert_eq!(exchange(&mut stream, request).unwrap().status, 502);
-        assert_eq!(read_to_end(&mut stream).unwrap(), b"");
-        let (status, note) = running.seen.last_note(1);
-        assert_eq!(status, 502);
-        assert!(note.contains("a protocol that was not asked for"), "{note}");
-    }
 }

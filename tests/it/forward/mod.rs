@@ -7,3 +7,4 @@ mod fields;
 mod identity;
 mod kept;
 mod mixed_up;
+mod upgrade;
