@@ -121,7 +121,7 @@ pub(super) fn answer(
 ) -> Sending {
     let note = response.extensions().get::<Note>().map(|Note(note)| note.clone());
     let (written, note) = match Written::new(&asked, response, last.is_none(), worker) {
-        Ok(written) => (written, last.map(Cow::Borrowed).or(note)),
+        Ok(written) => (written, note.or(last.map(Cow::Borrowed))),
         Err(error) => match Written::new(&asked, pages::rejected(error.status), false, worker) {
             Ok(written) => (written, Some(error.reason.into())),
             // Our own pages are valid responses.

@@ -5,7 +5,6 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::error::HttpError;
 use super::fields::{TOKEN, VALUE, check_field_line};
-use super::response::write_field;
 
 /// Ends a chunked body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -178,15 +177,6 @@ pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
         trailers.append(name, value);
     }
     trailers
-}
-
-/// Appends the end of a chunked body that has trailer fields.
-pub(crate) fn encode_last_chunk(trailers: &HeaderMap, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers {
-        write_field(name.as_str(), value.as_bytes(), out);
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// `1*HEXDIG`; leading zeros are allowed.

@@ -21,7 +21,7 @@ mod upgrade;
 
 pub(crate) use answer::{AnswerHead, AnswerParser};
 pub(crate) use body::BodyDecoder;
-pub(crate) use chunked::{LAST_CHUNK, encode_chunk, encode_last_chunk};
+pub(crate) use chunked::{LAST_CHUNK, encode_chunk};
 pub(crate) use error::HttpError;
 pub(crate) use fields::{members, number};
 pub(crate) use framing::Framing;

@@ -3,12 +3,13 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::socket::Socket;
+use super::socket::{Socket, of_tcp};
 use crate::error::Error;
 use crate::reactor;
 
@@ -116,7 +117,7 @@ fn connect_tcp(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instan
         if share.is_zero() {
             return Err(Unreachable::TimedOut);
         }
-        match TcpStream::connect_timeout(address, share).and_then(Socket::tcp) {
+        match TcpStream::connect_timeout(address, share).and_then(of_tcp) {
             Ok(socket) => return Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => failure = Unreachable::TimedOut,
             Err(error) => failure = Unreachable::Refused(error),
@@ -130,7 +131,7 @@ fn connect_unix(path: &Path, deadline: Instant) -> Result<Socket, Unreachable> {
     const PAUSE: Duration = Duration::from_millis(5);
     loop {
         match reactor::connect_unix(path) {
-            Ok(socket) => return Ok(Socket::Unix(socket)),
+            Ok(socket) => return Ok(Arc::new(socket)),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Unreachable::Refused(error)),
             Err(_) if Instant::now() + PAUSE > deadline => return Err(Unreachable::TimedOut),
             Err(_) => thread::sleep(PAUSE),

@@ -15,7 +15,7 @@ use crate::http1::BodyDecoder;
 
 pub(super) struct Arrival {
     pub(super) upstream: Arc<Upstream>,
-    pub(super) socket: Arc<Socket>,
+    pub(super) socket: Socket,
     /// What is decoded already, from `offset` on.
     pub(super) ready: Vec<u8>,
     pub(super) offset: usize,
@@ -38,7 +38,10 @@ impl Arriving for Arrival {
         loop {
             if !self.received.is_empty() {
                 let broken = |error: crate::http1::HttpError| {
-                    io::Error::new(io::ErrorKind::InvalidData, format!("the application sent {}", error.reason))
+                    io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("the application's answer is not acceptable: {}", error.reason),
+                    )
                 };
                 let n = self.decoder.decode(&mut self.received, output).map_err(broken)?;
                 if n > 0 {

@@ -16,7 +16,7 @@ use super::arrival::Arrival;
 use super::failure::Failure;
 use super::fields::list;
 use super::kept::Upstream;
-use super::socket::{Shared, Socket, read_more};
+use super::socket::{End, Socket, read_more};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::upstream::{Awaited, Step, Tunnel};
@@ -42,7 +42,7 @@ pub(super) struct Exchange {
     upstream: Arc<Upstream>,
     question: Question,
     timeout: Duration,
-    socket: Arc<Socket>,
+    socket: Socket,
     /// It was kept from an earlier request, and nothing has come yet in answer to this one.
     may_be_stale: bool,
     /// What has come and is not understood yet.
@@ -244,7 +244,7 @@ impl Exchange {
         parts.headers.insert(UPGRADE, protocol);
         parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         let tunnel =
-            Tunnel { socket: Box::new(Shared(Arc::clone(&self.socket))), received: mem::take(&mut self.received) };
+            Tunnel { socket: Box::new(End(Arc::clone(&self.socket))), received: mem::take(&mut self.received) };
         Ok(Response::from_parts(parts, Body(Content::Tunnel(Box::new(tunnel)))))
     }
 

@@ -1,7 +1,7 @@
 //! An application, and the connections to it that wait for the next request.
 
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -26,7 +26,7 @@ pub(super) struct Upstream {
 /// A connection on which an answer has ended well.
 #[derive(Debug)]
 struct Kept {
-    socket: Arc<Socket>,
+    socket: Socket,
     since: Instant,
     until: Instant,
 }
@@ -46,7 +46,7 @@ impl Upstream {
     }
 
     /// A connection that was kept and still stands. `again`: the request can be sent again if it does not.
-    pub(super) fn take(&self, again: bool) -> Option<Arc<Socket>> {
+    pub(super) fn take(&self, again: bool) -> Option<Socket> {
         let now = Instant::now();
         loop {
             let Kept { socket, since, until } = lock(&self.kept).pop()?;
@@ -71,7 +71,7 @@ impl Upstream {
     }
 
     /// Keeps a connection on which an answer has ended. `hint`: for how long the application says that it keeps it.
-    pub(super) fn keep(&self, socket: Arc<Socket>, hint: Option<Duration>) {
+    pub(super) fn keep(&self, socket: Socket, hint: Option<Duration>) {
         let since = Instant::now();
         // A second less: its clock began earlier.
         let time = hint.map_or(LONGEST_KEPT, |hint| hint.saturating_sub(Duration::from_secs(1)).min(LONGEST_KEPT));
@@ -89,8 +89,8 @@ impl Upstream {
     }
 
     /// A new connection.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<Arc<Socket>, Failure> {
-        self.address.connect(timeout).map(Arc::new).map_err(|unreachable| match unreachable {
+    pub(super) fn connect(&self, timeout: Duration) -> Result<Socket, Failure> {
+        self.address.connect(timeout).map_err(|unreachable| match unreachable {
             Unreachable::Refused(error) => Failure::bad_gateway(format!("cannot connect to {}: {error}", self.url)),
             Unreachable::TimedOut => Failure::timed_out(format!("{} took too long to accept a connection", self.url)),
         })
@@ -102,15 +102,16 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
     fn upstream() -> Upstream {
         Upstream::new(Address::Unix("/nowhere".into()), "unix:/nowhere".to_owned())
     }
 
-    fn pair() -> (UnixStream, Arc<Socket>) {
+    fn pair() -> (UnixStream, Socket) {
         let (theirs, ours) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (theirs, Arc::new(Socket::Unix(ours)))
+        (theirs, Arc::new(ours))
     }
 
     #[test]

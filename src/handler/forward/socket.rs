@@ -1,8 +1,9 @@
-//! A connection to an application: TCP or a Unix socket, non-blocking.
+//! A connection to an application, non-blocking. It is of the type of Unix sockets, whatever it is: reading, writing and shutting
+//! down are the same for all.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -11,82 +12,34 @@ use crate::handler::upstream::Duplex;
 /// How many bytes are read at once.
 pub(super) const PIECE: usize = 16 * 1024;
 
-#[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+/// Several can hold it, as long as one of them uses it.
+pub(super) type Socket = Arc<UnixStream>;
 
-impl Socket {
-    pub(super) fn tcp(socket: TcpStream) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        Ok(Self::Tcp(socket))
-    }
+/// Small writes are sent at once.
+pub(super) fn of_tcp(socket: TcpStream) -> io::Result<Socket> {
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+    Ok(Arc::new(OwnedFd::from(socket).into()))
 }
 
 /// Reads once, to the end of `received`; returns how many bytes came.
-pub(super) fn read_more(mut socket: &Socket, received: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) fn read_more(mut socket: &UnixStream, received: &mut Vec<u8>) -> io::Result<usize> {
     let mut piece = [0; PIECE];
     let n = socket.read(&mut piece)?;
     received.extend_from_slice(&piece[..n]);
     Ok(n)
 }
 
-/// Several can hold a socket, as long as one of them uses it.
-#[derive(Debug)]
-pub(super) struct Shared(pub(super) Arc<Socket>);
+/// One end of a tunnel.
+pub(super) struct End(pub(super) Socket);
 
-impl Read for &Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = match self {
-                Socket::Tcp(socket) => (&mut &*socket).read(buffer),
-                Socket::Unix(socket) => (&mut &*socket).read(buffer),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
-            }
-        }
+impl Read for End {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(output)
     }
 }
 
-impl Write for &Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let written = match self {
-                Socket::Tcp(socket) => (&mut &*socket).write(bytes),
-                Socket::Unix(socket) => (&mut &*socket).write(bytes),
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                written => return written,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Socket::Tcp(socket) => socket.as_fd(),
-            Socket::Unix(socket) => socket.as_fd(),
-        }
-    }
-}
-
-impl Read for Shared {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
-    }
-}
-
-impl Write for Shared {
+impl Write for End {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         (&*self.0).write(bytes)
     }
@@ -96,17 +49,14 @@ impl Write for Shared {
     }
 }
 
-impl AsFd for Shared {
+impl AsFd for End {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-impl Duplex for Shared {
+impl Duplex for End {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match &*self.0 {
-            Socket::Tcp(socket) => socket.shutdown(how),
-            Socket::Unix(socket) => socket.shutdown(how),
-        }
+        self.0.shutdown(how)
     }
 }

@@ -13,7 +13,7 @@ use super::fields;
 use super::kept::Upstream;
 use super::socket::PIECE;
 use crate::handler::request::Request;
-use crate::http1::{Framing, encode_chunk, encode_last_chunk};
+use crate::http1::{Framing, encode_chunk, write_last_chunk};
 
 /// A body of at most this many bytes is read before anything is sent, and goes with the head, in one write.
 const SMALL: u64 = PIECE as u64;
@@ -83,7 +83,7 @@ fn send_body(exchange: &mut Exchange, request: &mut Request<'_>, chunked: bool) 
         match (n, chunked) {
             (0, true) => {
                 coded.clear();
-                encode_last_chunk(&fields::passable_trailers(&request.trailers()), &mut coded);
+                write_last_chunk(&fields::passable_trailers(&request.trailers()), &mut coded);
                 exchange.send(&coded)?;
                 return Ok(!exchange.is_over());
             }

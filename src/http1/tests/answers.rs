@@ -156,7 +156,7 @@ fn trailers_are_handed_over_after_the_last_chunk() {
     let all: Vec<_> = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     assert_eq!(all, [("digest", &b"x"[..]), ("x", b""), ("x", b"y")]);
     let mut out = Vec::new();
-    encode_last_chunk(&trailers, &mut out);
+    write_last_chunk(&trailers, &mut out);
     assert_eq!(out, b"0\r\ndigest: x\r\nx: \r\nx: y\r\n\r\n");
 }
 
