@@ -106,6 +106,18 @@ struct CommandLine {
     /// list the folders of --files that have no index.html
     #[argh(switch)]
     list_files: bool,
+    /// forward requests to this application, http://host:port or unix:/path, below a path prefix if one is given; repeatable, the longest prefix decides
+    #[argh(option, arg_name = "[prefix=]url")]
+    forward: Vec<String>,
+    /// take the prefix off the path before it is forwarded
+    #[argh(switch)]
+    strip_prefix: bool,
+    /// also tell the application what a client sent beside its certificate
+    #[argh(switch)]
+    forward_chain: bool,
+    /// seconds for an application to accept a connection, to take more of a request, and to begin its answer, each (default 60)
+    #[argh(option, arg_name = "s", from_str_fn(seconds))]
+    forward_timeout: Option<std::time::Duration>,
     /// most threads that answer requests; few are there at the start, others come when handlers block (default 256)
     #[argh(option, arg_name = "n", from_str_fn(number_of_workers))]
     workers: Option<usize>,

@@ -4,6 +4,7 @@ use super::{CommandLine, hello};
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::handler::files::Files;
+use crate::handler::forward::Forward;
 use crate::handler::request::Request;
 use crate::handler::routes::Routes;
 use crate::http1::read_prefix;
@@ -27,7 +28,7 @@ struct Asked<'l> {
 
 /// Whether anything but `hello world` is asked for.
 pub(super) fn are_asked_for(line: &CommandLine) -> bool {
-    !line.files.is_empty()
+    !line.files.is_empty() || !line.forward.is_empty()
 }
 
 /// What stands behind the gate. Nothing listens yet.
@@ -37,6 +38,21 @@ pub(super) fn table(line: &CommandLine) -> Result<Table, Error> {
         let asked = table.take("--files", text)?;
         let handler = files(&asked, line)?;
         table.add("files", "from", &asked, handler)?;
+    }
+    for text in &line.forward {
+        let asked = table.take("--forward", text)?;
+        let handler = forward(&asked, line)?;
+        table.add("forward", "to", &asked, handler)?;
+    }
+    for (option, is_given) in [
+        ("--strip-prefix", line.strip_prefix),
+        ("--forward-chain", line.forward_chain),
+        ("--forward-timeout", line.forward_timeout.is_some()),
+    ] {
+        if is_given && line.forward.is_empty() {
+            return Err(Error::new(format!("{option} is about applications, but there is no --forward"))
+                .hint("name one with --forward"));
+        }
     }
     if line.list_files && line.files.is_empty() {
         return Err(Error::new("--list-files is about folders, but there is no --files").hint("name one with --files"));
@@ -103,6 +119,21 @@ fn files(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static
     let files = files.at_prefix(asked.prefix)?;
     let files = if line.list_files { files.list() } else { files };
     Ok(move |request: &mut Request<'_>| files.answer(request))
+}
+
+fn forward(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static, Error> {
+    let mut forward =
+        Forward::to(asked.value).map_err(|error| asked.wrong("there is no such application").caused_by(error))?;
+    if line.strip_prefix {
+        forward = forward.strip_prefix(asked.prefix)?;
+    }
+    if line.forward_chain {
+        forward = forward.with_chain();
+    }
+    if let Some(timeout) = line.forward_timeout {
+        forward = forward.timeout(timeout);
+    }
+    Ok(move |request: &mut Request<'_>| forward.answer(request))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 
 use super::Response;
 use super::response::{self, text};
-use super::weight::weighted;
 use super::upstream::Note;
+use super::weight::weighted;
 use crate::escape;
 
 /// The answer to a client that speaks HTTP without TLS to this port. The answer to HEAD has no content (RFC 9110, section 9.3.2).

@@ -64,11 +64,10 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/handler/response.rs",
                 "src/handler/files/mod.rs",
                 "src/handler/files/listing.rs",
+                "src/handler/forward/identity.rs",
             ],
         ),
         ("mime_guess::", &["src/handler/files/media.rs"]),
-            &["src/handler/request.rs", "src/handler/response.rs", "src/handler/forward/identity.rs"],
-        ),
         (
             "argh::",
             &[

@@ -35,7 +35,7 @@ use super::body::{Body, Content};
 use super::pages;
 use super::request::Request;
 use crate::error::Error;
-use crate::http1::normal_path;
+use crate::http1::read_prefix;
 use address::Address;
 use kept::Upstream;
 use upload::Manner;
@@ -81,12 +81,7 @@ impl Forward {
     /// # Errors
     /// It is no path, or not written as paths are seen (see [`Request::uri`]).
     pub fn strip_prefix(mut self, prefix: &str) -> Result<Self, Error> {
-        let plain = prefix.strip_suffix('/').unwrap_or(prefix);
-        let is_path = prefix.starts_with('/') && (plain.is_empty() || normal_path(plain).as_deref() == Ok(plain));
-        if !is_path {
-            return Err(Error::new(format!("{prefix:?} is not the prefix of a path"))
-                .hint("a prefix begins with a slash, and its characters are encoded as in a request: /api"));
-        }
+        let plain = read_prefix(prefix).map_err(|why| Error::new(format!("the prefix {why}")))?;
         self.prefix = Some(plain.to_owned());
         Ok(self)
     }

@@ -2,6 +2,8 @@
 
 mod bad_answers;
 mod bodies;
+#[cfg(feature = "cli")]
+mod command;
 mod failures;
 mod fields;
 mod identity;

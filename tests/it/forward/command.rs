@@ -1,0 +1,95 @@
+//! `--forward` and the options that go with it.
+
+use crate::support::client::{Reply, TLS13, config, connect, exchange};
+use crate::support::command::{Serving, binary, run, site};
+use crate::support::files::TempDir;
+use crate::support::pki::{Ca, Holder};
+use crate::support::upstream::{answering, ok};
+
+fn setting() -> (TempDir, Ca) {
+    let ca = Ca::new("ca");
+    (site(&ca), ca)
+}
+
+fn serve(dir: &TempDir, options: &[&str]) -> Serving {
+    Serving::start(&binary(), dir.path(), &[options, &["--listen", "127.0.0.1:0"]].concat())
+}
+
+fn get(serving: &Serving, holder: &Holder, path: &str) -> Reply {
+    let mut stream = connect(serving.addr, config(Some(holder), &TLS13));
+    exchange(&mut stream, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap()
+}
+
+#[test]
+fn the_application_with_the_longest_prefix_answers_beside_folders() {
+    let (dir, ca) = setting();
+    std::fs::create_dir(dir.path().join("www")).unwrap();
+    std::fs::write(dir.path().join("www/a.txt"), "a file").unwrap();
+    let (web, api) =
+        (answering(|asked| ok(&format!("web {}", asked.line))), answering(|asked| ok(&format!("api {}", asked.line))));
+    let to_api = format!("/api={}", api.url);
+    let serving = serve(&dir, &["--forward", &web.url, "--forward", &to_api, "--files", "/static=www"]);
+    for line in [format!("forward: / to {}", web.url), format!("forward: /api to {}", api.url)] {
+        assert!(serving.stderr().contains(&format!("mtls-min: {line}\n")), "{}", serving.stderr());
+    }
+    let alice = ca.client("alice");
+    for (path, body) in [
+        ("/", "web GET / HTTP/1.1"),
+        ("/apis?x", "web GET /apis?x HTTP/1.1"),
+        ("/api", "api GET /api HTTP/1.1"),
+        ("/api/users?x", "api GET /api/users?x HTTP/1.1"),
+        ("/static/a.txt", "a file"),
+    ] {
+        assert_eq!(get(&serving, &alice, path).body, body, "{path}");
+    }
+    assert_eq!(get(&serving, &Ca::new("other").client("alice"), "/api").status, 401);
+    assert_eq!(web.asked().len() + api.asked().len(), 4, "rules come first");
+}
+
+#[test]
+fn the_options_of_forwarding_do_what_they_say() {
+    let (dir, ca) = setting();
+    let application = answering(|asked| ok(&asked.line));
+    let to = format!("/api={}", application.url);
+    let serving = serve(&dir, &["--forward", &to, "--strip-prefix", "--forward-chain", "--forward-timeout", "0.3"]);
+    let alice = ca.intermediate("between").client("alice");
+    assert_eq!(get(&serving, &alice, "/api/users").body, "GET /users HTTP/1.1");
+    assert!(application.last().field("client-cert-chain").is_some());
+    assert_eq!(get(&serving, &alice, "/").status, 404);
+    // It accepts connections, as the system does for it, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("http://{}", silent.local_addr().unwrap());
+    let serving = serve(&dir, &["--forward", &to, "--forward-timeout", "0.3"]);
+    assert_eq!(get(&serving, &alice, "/").status, 504);
+    crate::support::client::eventually(|| {
+        serving.stdout().contains("note=\"the application took too long to begin its answer\"")
+    });
+}
+
+#[test]
+fn what_cannot_be_forwarded_to_is_said_before_the_port_opens() {
+    let (dir, _) = setting();
+    let ok = "http://127.0.0.1:1";
+    for (options, said) in [
+        (
+            &["--forward", "https://a"][..],
+            &["--forward https://a: there is no such application", "not possible yet"][..],
+        ),
+        (&["--forward", "127.0.0.1:80"], &["does not begin with http:// or unix:"]),
+        (&["--forward", "/api=http://a/b"], &["--forward /api=http://a/b: ", "no path"]),
+        (&["--forward", "/api="], &["it says nothing"]),
+        (&["--forward", "/../a=http://a"], &["can never match"]),
+        (&["--forward", ok, "--files", "."], &["/ is taken by --files ."]),
+        (&["--strip-prefix"], &["--strip-prefix is about applications", "name one with --forward"]),
+        (&["--forward-chain"], &["--forward-chain is about applications"]),
+        (&["--forward-timeout", "1", "--files", "."], &["--forward-timeout is about applications"]),
+    ] {
+        let output = run(dir.path(), &[options, &["--listen", "127.0.0.1:0"]].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{options:?}: {error}");
+        for part in said {
+            assert!(error.contains(part), "{options:?}: {error}");
+        }
+        assert!(!error.contains("listening"), "{options:?}: {error}");
+    }
+}
