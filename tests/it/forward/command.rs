@@ -61,7 +61,7 @@ fn the_options_of_forwarding_do_what_they_say() {
     let to = format!("http://{}", silent.local_addr().unwrap());
     let serving = serve(&dir, &["--forward", &to, "--forward-timeout", "0.3"]);
     assert_eq!(get(&serving, &alice, "/").status, 504);
-    let note = " (the application took too long to begin its answer) ";
+    let note = " (the application took too long to begin its answer)\n";
     crate::support::client::eventually(|| serving.stdout().contains(note));
 }
 
