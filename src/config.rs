@@ -32,6 +32,10 @@ pub(crate) const CONNECTIONS: RangeInclusive<usize> = 4..=1_000_000;
 #[cfg(feature = "cli")]
 pub(crate) const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 
+/// The range of the size of a body on the command line, in MiB.
+#[cfg(feature = "cli")]
+pub(crate) const BODY_MEBIBYTES: RangeInclusive<usize> = 1..=1_048_576;
+
 /// The slowest pace of a body, in bytes a second.
 const LEAST_PACE: u128 = 4 * KIB as u128;
 

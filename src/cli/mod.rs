@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 
 use self::words::of_command;
-use crate::config::{CONNECTIONS, SECONDS, WORKERS};
+use crate::config::{BODY_MEBIBYTES, CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
 use crate::log::Format;
 
@@ -127,6 +127,9 @@ struct CommandLine {
     /// connections at once, a quarter reserved for authorised clients (default as many as the limit of open files and a tenth of the memory allow, at most 16384)
     #[argh(option, arg_name = "n", from_str_fn(connections))]
     max_connections: Option<usize>,
+    /// the largest body of a request, in MiB (default 64)
+    #[argh(option, arg_name = "n", from_str_fn(mebibytes))]
+    max_body: Option<usize>,
     /// seconds for a TLS handshake (default 10)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     handshake_timeout: Option<std::time::Duration>,
@@ -303,6 +306,10 @@ fn number_of_workers(text: &str) -> Result<usize, String> {
 
 fn connections(text: &str) -> Result<usize, String> {
     number(text, CONNECTIONS)
+}
+
+fn mebibytes(text: &str) -> Result<usize, String> {
+    number(text, BODY_MEBIBYTES)
 }
 
 fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {

@@ -73,6 +73,9 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     if line.resumption {
         builder = builder.resumption();
     }
+    if let Some(mebibytes) = line.max_body {
+        builder = builder.max_body(mebibytes as u64 * 1024 * 1024);
+    }
     if let Some(timeout) = line.handshake_timeout {
         builder = builder.handshake_timeout(timeout);
     }

@@ -1,6 +1,8 @@
 //! `--forward` and the options that go with it.
 
-use crate::support::client::{Reply, TLS13, config, connect, exchange};
+use std::io::Write;
+
+use crate::support::client::{Reply, TLS13, config, connect, exchange, read_reply};
 use crate::support::command::{Serving, binary, run, site};
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder};
@@ -63,6 +65,20 @@ fn the_options_of_forwarding_do_what_they_say() {
     assert_eq!(get(&serving, &alice, "/").status, 504);
     let note = " (the application took too long to begin its answer)\n";
     crate::support::client::eventually(|| serving.stdout().contains(note));
+}
+
+#[test]
+fn a_body_may_be_as_large_as_the_option_says() {
+    let (dir, ca) = setting();
+    let application = answering(|asked| ok(&asked.body.len().to_string()));
+    let serving = serve(&dir, &["--forward", &application.url, "--max-body", "1"]);
+    let mut stream = connect(serving.addr, config(Some(&ca.client("alice")), &TLS13));
+    let post =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+    assert_eq!(exchange(&mut stream, post(1 << 20)).unwrap().body, "1048576");
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n").unwrap();
+    assert_eq!(read_reply(&mut stream).unwrap().status, 413);
+    assert_eq!(application.asked().len(), 1);
 }
 
 #[test]
