@@ -31,7 +31,7 @@ impl BufferedBody {
             ControlFlow::Continue(Ok(true)) => {
                 let body = Whole { trailers: self.decoder.trailers(), bytes: self.body };
                 admit(self.head, body, None, link, worker)
-            },
+            }
             ControlFlow::Continue(Err(error)) => self.reject(error, link, worker).send(link, worker),
             ControlFlow::Break(halt) => Stage::Body(self).halt(halt, link, worker),
         }
