@@ -88,7 +88,7 @@ fn what_cannot_be_forwarded_to_is_said_before_the_port_opens() {
     for (options, said) in [
         (
             &["--forward", "https://a"][..],
-            &["--forward https://a: there is no such application", "not possible yet"][..],
+            &["--forward https://a: that is not the address of an application", "not possible yet"][..],
         ),
         (&["--forward", "127.0.0.1:80"], &["does not begin with http:// or unix:"]),
         (&["--forward", "/api=http://a/b"], &["--forward /api=http://a/b: ", "no path"]),
