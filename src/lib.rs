@@ -57,6 +57,7 @@
 //! | `observer` | an observer of one's own, beside the log |
 //! | `gate_open` | the handler decides who is let in |
 //! | `from_tiny_http` | a program that was written for tiny_http, old lines beside new ones |
+//! | `in_front` | an application that was written for tiny_http, as it was, behind the gate in the same program |
 //!
 //! # Good to know
 //! - Trust is judged anew for every request, so a revocation also takes effect on open connections.

@@ -98,7 +98,8 @@ fn observer_counts_by_code_and_writes_the_log_too() {
 #[test]
 fn every_example_logs_whom_it_refuses() {
     let names = ["hello", "whoami", "gate_open", "upload", "observer", "json_api", "files", "signals"];
-    for name in names.into_iter().chain(cfg!(feature = "tiny_http").then_some("from_tiny_http")) {
+    let of_tiny_http = if cfg!(feature = "tiny_http") { &["from_tiny_http", "in_front"][..] } else { &[] };
+    for name in names.iter().chain(of_tiny_http) {
         let (dir, _) = site();
         let serving = Serving::start(&example(name), dir.path(), &["127.0.0.1:0"]);
         get(serving.addr, None, &TLS13).unwrap();
@@ -269,5 +270,19 @@ fn from_tiny_http_keeps_a_guest_book() {
     assert_eq!(reply.field("content-type"), Some("application/x-pem-file"));
     assert_eq!(reply.body, fs::read_to_string(dir.path().join("certs/ca.pem")).unwrap());
     assert_eq!(request(&mut bob, "GET /other", "", "").status, 404);
+    assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
+}
+
+#[cfg(feature = "tiny_http")]
+#[test]
+fn in_front_leaves_the_application_as_it_was() {
+    let (dir, ca) = site();
+    let serving = Serving::start(&example("in_front"), dir.path(), &["127.0.0.1:0"]);
+    let mut alice = client(&serving, Some(&ca.client("alice")));
+    let mut bob = client(&serving, Some(&ca.client("bob")));
+    for _ in 0..2 {
+        assert_eq!(request(&mut alice, "GET /", "", "").body, "hello alice\n");
+        assert_eq!(request(&mut bob, "POST /", "X-Client-Name: alice\r\n", "x").body, "hello bob\n");
+    }
     assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
 }
