@@ -136,6 +136,9 @@ impl Sending {
                         "the reader of the response's body panicked".to_owned()
                     }
                 };
+                // What came before the failure goes out. A client that got nothing at all may take it for an unlucky moment of
+                // a kept connection, and ask again for what was done already (RFC 9110, section 9.2.2).
+                let _ = link.session.flush();
                 self.cut(&note, worker.now.instant, link, context)
             }
         }

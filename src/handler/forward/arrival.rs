@@ -69,7 +69,7 @@ impl Arriving for Arrival {
             if came == 0 && !self.decoder.close() {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    "the application ended the connection before its answer",
+                    "the application ended the connection before the end of its answer",
                 ));
             }
         }
