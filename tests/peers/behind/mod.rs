@@ -2,9 +2,11 @@
 
 mod events;
 mod express;
+mod outages;
 mod python;
 #[cfg(feature = "tiny_http")]
 mod tiny_http;
+mod upload;
 mod websocket;
 
 use std::io::Write;
@@ -14,7 +16,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::eventually;
-use crate::support::command::{Serving, binary, collect};
+use crate::support::command::{Serving, binary, collect, signal};
 use crate::support::files::TempDir;
 use crate::tools::{sh, try_sh};
 
@@ -140,6 +142,18 @@ impl Program {
     /// Everything that it has said.
     pub(crate) fn said(&self) -> String {
         format!("{}{}", self.stdout.lock().unwrap(), self.stderr.lock().unwrap())
+    }
+
+    /// Once it has ended, or is about to: the same, with what was still on its way.
+    pub(crate) fn said_to_the_end(&mut self) -> String {
+        self.child.wait().unwrap();
+        // Who collects it has let go.
+        eventually(|| [&self.stdout, &self.stderr].map(Arc::strong_count) == [1, 1]);
+        self.said()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// Writes a line to its standard input.
