@@ -1,5 +1,5 @@
-// An express application as there are many: sessions in a cookie, uploads, files with ranges. It speaks plain HTTP on
-// 127.0.0.1, knows nothing of TLS, and believes what the gate says of the client.
+// An express application as there are many: sessions in a cookie, uploads, files with ranges. It speaks plain HTTP on a port
+// of 127.0.0.1 or on a Unix socket, knows nothing of TLS, and believes what the gate says of the client.
 const crypto = require('crypto');
 const http = require('http');
 const express = require('express');
@@ -7,8 +7,10 @@ const session = require('express-session');
 const multer = require('multer');
 
 const app = express();
-// What stands in X-Forwarded-For, -Proto and -Host counts, as it comes from this machine.
-app.set('trust proxy', 'loopback');
+const [place] = process.argv.slice(2);
+const isPort = /^[0-9]+$/.test(place);
+// What stands in X-Forwarded-For, -Proto and -Host counts, as it comes from this machine. A Unix socket has no address.
+app.set('trust proxy', isPort ? 'loopback' : true);
 app.use(session({ secret: 'of a test', resave: false, saveUninitialized: false, cookie: { secure: true } }));
 
 const sha256 = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
@@ -55,4 +57,6 @@ app.get('/dies', (req, res) => {
 });
 
 const server = http.createServer(app);
-server.listen(Number(process.argv[2]), '127.0.0.1', () => console.error(`listening on 127.0.0.1:${server.address().port}`));
+server.listen(isPort ? { port: place, host: '127.0.0.1' } : place, () => {
+  console.error(`listening on ${isPort ? `127.0.0.1:${server.address().port}` : place}`);
+});

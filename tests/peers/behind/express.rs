@@ -1,6 +1,9 @@
 //! express with sessions and uploads, as the usual tutorial has it.
 
+use std::process::Command;
+
 use super::{Gate, Program, file};
+use crate::support::files::TempDir;
 use crate::tools::sh;
 
 fn start() -> (Program, Gate) {
@@ -67,6 +70,21 @@ fn express_sees_no_identity_where_anyone_may_go() {
     assert_eq!(said, format!(r#"{{"url":"{url}","ip":"127.0.0.1"}}"#));
     assert_eq!(gate.curl_of_a_stranger("$O/who"), "User is not authorized\n");
     assert!(gate.curl("$O/public").contains(r#""name":"alice""#));
+}
+
+#[test]
+fn express_may_listen_on_a_unix_socket() {
+    let dir = TempDir::new();
+    let socket = dir.path().join("app.sock").display().to_string();
+    let app = Program::start(Command::new("node").arg(file("express.js")).arg(&socket));
+    app.wait_for("listening on ");
+    let gate = Gate::start(dir, &["--forward", &format!("unix:{socket}")]);
+    for visit in 1..=2 {
+        assert_eq!(gate.curl("-c cookies -b cookies $O/"), format!("alice: visit {visit}\n"));
+    }
+    let said = gate.curl("-H 'X-Forwarded-For: 192.0.2.1' $O/who");
+    let url = format!(r#""url":"https://localhost:{}/who","ip":"127.0.0.1""#, gate.serving.addr.port());
+    assert!(said.contains(&url), "{said}");
 }
 
 #[test]
