@@ -122,8 +122,8 @@ fn files(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static
 }
 
 fn forward(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static, Error> {
-    let mut forward =
-        Forward::to(asked.value).map_err(|error| asked.wrong("that is not the address of an application").caused_by(error))?;
+    let mut forward = Forward::to(asked.value)
+        .map_err(|error| asked.wrong("that is not the address of an application").caused_by(error))?;
     if line.strip_prefix {
         forward = forward.strip_prefix(asked.prefix)?;
     }
