@@ -131,7 +131,7 @@ pub(crate) struct Timeouts {
     pub(crate) idle: Duration,
     pub(crate) linger: Duration,
     pub(crate) drain: Duration,
-    /// A request whose client has as many in handlers as one client may.
+    /// A request that waits for its turn, since there are as many in handlers as may be.
     pub(crate) turn: Duration,
     /// Bodies, up and down: the period in which enough has to move.
     pub(crate) transfer: Duration,
@@ -260,7 +260,11 @@ mod tests {
         let head = &limits.head;
         for (what, setting, values) in [
             ("bodies, up and down", "transfer_timeout", vec![size(LEAST_PACE as u64), seconds(timeouts.transfer)]),
-            ("requests whose client has as many in handlers as it may", "turn_timeout", vec![seconds(timeouts.turn)]),
+            (
+                "for the turn of a request, if there are as many in handlers as may be",
+                "turn_timeout",
+                vec![seconds(timeouts.turn)],
+            ),
             (
                 "after the last response, until the client closes",
                 "linger_timeout",

@@ -118,7 +118,7 @@ struct CommandLine {
     /// seconds for an application to accept a connection, to take more of a request, and to begin its answer, each (default 60)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     forward_timeout: Option<std::time::Duration>,
-    /// most threads that answer requests; few are there at the start, others come when handlers block (default 256)
+    /// requests answered at once, each on a thread; few threads are there at the start, others come when handlers block (default 256)
     #[argh(option, arg_name = "n", from_str_fn(number_of_workers))]
     workers: Option<usize>,
     /// of these for one client at a time; its further requests wait (default half)

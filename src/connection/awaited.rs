@@ -2,9 +2,11 @@
 //! comes.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
+use super::context::Context;
 use super::link::{Halt, Link};
 use super::sending::{Asked, Done};
 use super::worker::Worker;
@@ -92,6 +94,16 @@ impl Awaiting {
         })
     }
 
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Ends the connection before there is a response.
+    pub(super) fn cut(&self, why: &str, link: &mut Link, context: &Context) -> Turn {
+        self.asked.log(Done::left(why, Instant::now()), link, context);
+        Stage::Idle.close_politely(link)
+    }
+
     /// The response has come.
     fn arrive(self, mut response: Response, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         let Self { asked, fields, last, response: awaited, .. } = self;
@@ -129,7 +141,7 @@ impl Awaiting {
     }
 
     fn leave(self: Box<Self>, why: &str, link: &Link, worker: &Worker<'_>) -> Turn {
-        self.asked.log(Done::left(why, worker), link, worker.context);
+        self.asked.log(Done::left(why, worker.now.instant), link, worker.context);
         Stage::Idle.close()
     }
 }

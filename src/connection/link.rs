@@ -23,7 +23,7 @@ pub(crate) struct Link {
     pub(crate) session: Session,
     pub(crate) remote: SocketAddr,
     /// Its own in the table of connections.
-    token: Token,
+    pub(super) token: Token,
     /// Plaintext that is not used yet.
     pub(super) input: Vec<u8>,
     judged: Judged,

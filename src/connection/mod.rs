@@ -331,6 +331,7 @@ impl Stage {
     /// Ends this stage before its end.
     fn end(self, why: &str, link: &mut Link, context: &Context) -> Turn {
         match self {
+            Stage::Awaited(awaiting) => awaiting.cut(why, link, context),
             Stage::Answer(sending) => sending.cut(why, Instant::now(), link, context),
             Stage::Tunnel(tunnelling) => tunnelling.close(why, link, context),
             stage => stage.close_politely(link),

@@ -37,11 +37,11 @@ impl Queued {
     /// It was woken, or its client has left. `Err`: it is not its turn.
     pub(super) fn go_on(self, link: &Link, worker: &Worker<'_>) -> Result<(Head, Option<Whole>, Due), Turn> {
         let Self { head, body, since, place } = self;
-        match place.into_permit() {
+        match place.into_permit(link.token) {
             Ok(permit) => Ok((head, body, Due { permit, since })),
             Err(_) if link.session.has_left() => {
                 let asked = Asked::new(head, link.verdict().clone(), since);
-                asked.log(Done::left("the client left before its turn", worker), link, worker.context);
+                asked.log(Done::left("the client left before its turn", worker.now.instant), link, worker.context);
                 Err(Stage::Idle.close())
             }
             Err(place) => Err(Stage::Queued(Box::new(Self { head, body, since, place })).wait(Interest::End)),

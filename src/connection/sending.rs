@@ -47,9 +47,9 @@ pub(super) struct Done<'a> {
 }
 
 impl<'a> Done<'a> {
-    /// The client left before it had a response: there is no status, and this number is known from nginx.
-    pub(super) fn left(why: &'a str, worker: &Worker<'_>) -> Self {
-        Self { now: worker.now.instant, status: 499, bytes: 0, note: Some(why) }
+    /// There was no response, most likely because the client left before: there is no status, and this number is known from nginx.
+    pub(super) fn left(why: &'a str, now: Instant) -> Self {
+        Self { now, status: 499, bytes: 0, note: Some(why) }
     }
 }
 

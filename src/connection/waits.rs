@@ -40,9 +40,10 @@ impl Stage {
         }
     }
 
-    /// The request, if its answer has no end in sight.
+    /// The request, if its answer has no end in sight, or depends on another program.
     pub(super) fn request_without_end(&self) -> Option<&Asked> {
         match self {
+            Stage::Awaited(awaiting) => Some(awaiting.asked()),
             Stage::Answer(sending) => sending.has_no_end_in_sight().then_some(&sending.asked),
             Stage::Tunnel(tunnelling) => Some(tunnelling.asked()),
             _ => None,

@@ -39,15 +39,20 @@ pub(crate) struct Sizes {
     limit: usize,
     /// Of these there are never fewer.
     pub(crate) at_start: usize,
-    pub(crate) most: usize,
+    most: usize,
 }
 
 impl Sizes {
     /// One worker runs for each processor, but at least two: then a worker that blocks for a moment need not be replaced. At the
-    /// start one more is on standby.
-    pub(crate) fn new(processors: usize, most: usize) -> Self {
+    /// start one more is on standby. With so many in `handlers` at most, there are still as many that run.
+    pub(crate) fn new(processors: usize, handlers: usize) -> Self {
         let limit = processors.max(2);
-        Self { limit, at_start: limit.saturating_add(1).min(most), most }
+        Self { limit, at_start: limit.saturating_add(1), most: limit.saturating_add(handlers) }
+    }
+
+    /// How many handlers there can be with this many threads.
+    pub(crate) fn handlers(processors: usize, threads: usize) -> usize {
+        threads.saturating_sub(processors.max(2))
     }
 }
 
@@ -314,7 +319,10 @@ mod tests {
 
     fn with_standby_of(longest: Duration, most: usize) -> (Concurrency, Receiver<()>) {
         let (say, heard) = channel();
-        (Concurrency::new(Sizes::new(1, most), longest, move || say.send(()).is_ok()), heard)
+        (
+            Concurrency::new(Sizes { limit: 2, at_start: most.min(3), most }, longest, move || say.send(()).is_ok()),
+            heard,
+        )
     }
 
     /// As if a thread ran.
@@ -525,7 +533,7 @@ mod tests {
             concurrency.running.fetch_sub(1, Ordering::SeqCst);
             false
         };
-        let concurrency = concurrency.get_or_init(|| Concurrency::new(Sizes::new(2, 10), PATIENCE, start));
+        let concurrency = concurrency.get_or_init(|| Concurrency::new(Sizes::new(2, 8), PATIENCE, start));
         run(concurrency);
         concurrency.note_blocked(VERY_SLOW * 2);
         let _blocking = concurrency.blocking(Instant::now());

@@ -1,7 +1,10 @@
-//! How many workers one client may hold at once, and who waits until another request of the same client is done.
+//! How many workers one client may hold in handlers at once, and how many all of them; and who waits until another request is done.
 //!
-//! Most requests find room, and then this costs two changes of a number. A request that finds none waits in the order of arrival,
-//! parked, and holds no worker. When one is done, its permit goes to the first that waits, so nobody is overtaken; if that one has
+//! A request takes its turn with two tickets: one of its client's share, and then one of the share of all. There are more workers
+//! than tickets, so that some are always left for handshakes, heads, refusals, and what waits for its socket.
+//!
+//! Most requests find both, and then this costs four changes of a number. A request that finds none waits in the order of arrival,
+//! parked, and holds no worker. When one is done, its ticket goes to the first that waits, so nobody is overtaken; if that one has
 //! left meanwhile, it goes to the next.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +21,7 @@ type Wake = dyn Fn(Token) + Send + Sync;
 pub(crate) struct Shares {
     most: u32,
     wake: Arc<Wake>,
+    all: Arc<Share>,
     /// Of all clients that are not authorised.
     strangers: Arc<Share>,
     known: Mutex<Known>,
@@ -31,11 +35,13 @@ struct Known {
     crowded: usize,
 }
 
-/// The share of one client.
+/// The share of one client, or that of all.
 pub(crate) struct Share {
     most: u64,
     wake: Arc<Wake>,
-    /// How many permits there are, and how many requests wait for one: that times [`ONE_WAITS`].
+    /// The share of all, unless this is it.
+    all: Option<Arc<Share>>,
+    /// How many tickets are out, and how many requests wait for one: that times [`ONE_WAITS`].
     state: AtomicU64,
     /// Changed together with the number of those that wait.
     queue: Mutex<Queue>,
@@ -50,22 +56,36 @@ struct Queue {
 }
 
 /// A request may hold a worker, until this is dropped.
-pub(crate) struct Permit(Arc<Share>);
+pub(crate) struct Permit {
+    _of_client: Ticket,
+    _of_all: Option<Ticket>,
+}
 
 /// A request waits for its permit. It gives up its place when this is dropped.
 pub(crate) struct Place {
-    /// Taken when it has become a permit.
+    /// Then it waits for one of all.
+    of_client: Option<Ticket>,
+    spot: Spot,
+}
+
+/// One of those that a share has; given back when it is dropped.
+struct Ticket(Arc<Share>);
+
+/// A place in the queue of one share.
+struct Spot {
+    /// Taken when it has become a ticket.
     share: Option<Arc<Share>>,
     number: u64,
 }
 
 impl Shares {
-    /// No client may have more permits than `most`. `wake` is called from any thread.
-    pub(crate) fn new(most: usize, wake: impl Fn(Token) + Send + Sync + 'static) -> Self {
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
+    /// No client may have more permits than `most`, and all together no more than `in_all`. `wake` is called from any thread.
+    pub(crate) fn new(most: usize, in_all: usize, wake: impl Fn(Token) + Send + Sync + 'static) -> Self {
+        let [most, in_all] = [most, in_all].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let wake: Arc<Wake> = Arc::new(wake);
-        let strangers = Arc::new(Share::new(most, &wake));
-        Self { most, wake, strangers, known: Mutex::default() }
+        let all = Arc::new(Share::new(in_all, &wake, None));
+        let strangers = Arc::new(Share::new(most, &wake, Some(Arc::clone(&all))));
+        Self { most, wake, all, strangers, known: Mutex::default() }
     }
 
     /// That of all clients that are not authorised: they count as one.
@@ -80,7 +100,7 @@ impl Shares {
             return share;
         }
         known.make_room();
-        let share = Arc::new(Share::new(self.most, &self.wake));
+        let share = Arc::new(Share::new(self.most, &self.wake, Some(Arc::clone(&self.all))));
         known.by_client.insert(client.to_owned(), Arc::downgrade(&share));
         share
     }
@@ -98,19 +118,27 @@ impl Known {
 }
 
 impl Share {
-    fn new(most: u32, wake: &Arc<Wake>) -> Self {
-        Self { most: u64::from(most), wake: Arc::clone(wake), state: AtomicU64::new(0), queue: Mutex::default() }
+    fn new(most: u32, wake: &Arc<Wake>, all: Option<Arc<Self>>) -> Self {
+        let (state, queue) = (AtomicU64::new(0), Mutex::default());
+        Self { most: u64::from(most), wake: Arc::clone(wake), all, state, queue }
     }
 
-    /// A permit for a request of the connection with this token, or a place in the queue.
+    /// A permit for a request of the connection with this token, or a place in a queue.
     pub(crate) fn ask(self: &Arc<Self>, token: Token) -> Result<Permit, Place> {
+        match self.take(token) {
+            Ok(ticket) => ticket.into_permit(token),
+            Err(spot) => Err(Place { of_client: None, spot }),
+        }
+    }
+
+    fn take(self: &Arc<Self>, token: Token) -> Result<Ticket, Spot> {
         // Less than that: nobody waits, and there is one.
         let taken = self.change(|state| (state < self.most).then(|| state + 1));
-        if taken { Ok(Permit(Arc::clone(self))) } else { self.ask_or_wait(token) }
+        if taken { Ok(Ticket(Arc::clone(self))) } else { self.take_or_wait(token) }
     }
 
     #[cold]
-    fn ask_or_wait(self: &Arc<Self>, token: Token) -> Result<Permit, Place> {
+    fn take_or_wait(self: &Arc<Self>, token: Token) -> Result<Ticket, Spot> {
         let mut queue = lock(&self.queue);
         // One may have been given back just now. Who gives one back later finds this one in the queue.
         let mut taken = false;
@@ -119,12 +147,12 @@ impl Share {
             Some(state + if taken { 1 } else { ONE_WAITS })
         });
         if taken {
-            return Ok(Permit(Arc::clone(self)));
+            return Ok(Ticket(Arc::clone(self)));
         }
         let number = queue.next;
         queue.next += 1;
         queue.waiting.insert(number, token);
-        Err(Place { share: Some(Arc::clone(self)), number })
+        Err(Spot { share: Some(Arc::clone(self)), number })
     }
 
     fn give_back(&self) {
@@ -134,7 +162,7 @@ impl Share {
         }
     }
 
-    /// The permit is that of the first that waits, if it still does.
+    /// The ticket is that of the first that waits, if it still does.
     #[cold]
     fn pass_on(&self) {
         let mut queue = lock(&self.queue);
@@ -151,31 +179,56 @@ impl Share {
     }
 }
 
-impl Drop for Permit {
+impl Ticket {
+    /// With one of all, if there is one.
+    fn into_permit(self, token: Token) -> Result<Permit, Place> {
+        match self.0.all.as_ref().map(|all| all.take(token)).transpose() {
+            Ok(of_all) => Ok(Permit { _of_client: self, _of_all: of_all }),
+            Err(spot) => Err(Place { of_client: Some(self), spot }),
+        }
+    }
+}
+
+impl Drop for Ticket {
     fn drop(&mut self) {
         self.0.give_back();
     }
 }
 
 impl Place {
-    /// Whether it has its permit. It is woken then.
+    /// Whether it can go on, to its permit or to the next queue. It is woken then.
     pub(crate) fn is_due(&self) -> bool {
-        self.share.as_ref().is_some_and(|share| !lock(&share.queue).waiting.contains_key(&self.number))
+        self.spot.is_due()
     }
 
     /// The permit, if it is due.
-    pub(crate) fn into_permit(mut self) -> Result<Permit, Self> {
+    pub(crate) fn into_permit(self, token: Token) -> Result<Permit, Self> {
+        let Self { of_client, spot } = self;
+        match (spot.into_ticket(), of_client) {
+            (Ok(of_all), Some(of_client)) => Ok(Permit { _of_client: of_client, _of_all: Some(of_all) }),
+            (Ok(of_client), None) => of_client.into_permit(token),
+            (Err(spot), of_client) => Err(Self { of_client, spot }),
+        }
+    }
+}
+
+impl Spot {
+    fn is_due(&self) -> bool {
+        self.share.as_ref().is_some_and(|share| !lock(&share.queue).waiting.contains_key(&self.number))
+    }
+
+    fn into_ticket(mut self) -> Result<Ticket, Self> {
         if self.is_due()
             && let Some(share) = self.share.take()
         {
-            Ok(Permit(share))
+            Ok(Ticket(share))
         } else {
             Err(self)
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Spot {
     fn drop(&mut self) {
         let Some(share) = self.share.take() else { return };
         let mut queue = lock(&share.queue);
@@ -196,7 +249,7 @@ mod tests {
     /// At most two permits each. The channel tells who is woken.
     fn two_each() -> (Shares, Receiver<u64>) {
         let (say, heard) = channel();
-        (Shares::new(2, move |token| say.send(token.as_u64()).unwrap()), heard)
+        (Shares::new(2, 100, move |token| say.send(token.as_u64()).unwrap()), heard)
     }
 
     fn ask(share: &Arc<Share>, token: u64) -> Result<Permit, Place> {
@@ -223,11 +276,14 @@ mod tests {
         assert_eq!(woken.try_iter().collect::<Vec<_>>(), [3]);
         assert!(third.is_due() && !fourth.is_due());
         let fifth = wait(&share, 5);
-        let third = third.into_permit().ok().unwrap();
-        let fourth = fourth.into_permit().err().unwrap();
+        let third = third.into_permit(Token::from_u64(3)).ok().unwrap();
+        let fourth = fourth.into_permit(Token::from_u64(4)).err().unwrap();
         drop((first, third));
         assert_eq!(woken.try_iter().collect::<Vec<_>>(), [4, 5]);
-        drop((fourth.into_permit().ok().unwrap(), fifth.into_permit().ok().unwrap()));
+        drop((
+            fourth.into_permit(Token::from_u64(4)).ok().unwrap(),
+            fifth.into_permit(Token::from_u64(5)).ok().unwrap(),
+        ));
         assert_eq!(state(&share), (0, 0));
     }
 
@@ -240,6 +296,31 @@ mod tests {
         assert!(ask(&shares.of_strangers(), 0).is_err());
         drop((held, strangers));
         assert!(ask(&shares.of_strangers(), 0).is_ok());
+    }
+
+    #[test]
+    fn all_clients_together_have_no_more_than_their_share() {
+        let (say, woken) = channel();
+        let shares = Shares::new(2, 3, move |token| say.send(token.as_u64()).unwrap());
+        let (alice, bob, strangers) = (shares.of("alice"), shares.of("bob"), shares.of_strangers());
+        let held = [&alice, &alice, &bob].map(|share| ask(share, 0).ok().unwrap());
+        let [of_bob, of_strangers] = [(&bob, 1), (&strangers, 2)].map(|(share, token)| wait(share, token));
+        let of_alice = wait(&alice, 3);
+        assert_eq!([&alice, &bob, &strangers, &shares.all].map(|share| state(share)), [(2, 1), (2, 0), (1, 0), (3, 2)]);
+        let [first, second, third] = held;
+        // That of all goes to bob, and that of alice to her next request, which then waits for one of all.
+        drop(first);
+        let mut seen: Vec<_> = woken.try_iter().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [1, 3]);
+        let of_bob = of_bob.into_permit(Token::from_u64(1)).ok().unwrap();
+        let of_alice = of_alice.into_permit(Token::from_u64(3)).err().unwrap();
+        drop(third);
+        assert_eq!(woken.try_iter().collect::<Vec<_>>(), [2]);
+        drop(of_strangers);
+        assert_eq!(woken.try_iter().collect::<Vec<_>>(), [3], "who left passes it on");
+        drop((of_alice.into_permit(Token::from_u64(3)).ok().unwrap(), of_bob, second));
+        assert_eq!([&alice, &bob, &strangers, &shares.all].map(|share| state(share)), [(0, 0); 4]);
     }
 
     #[test]
@@ -279,7 +360,7 @@ mod tests {
         const THREADS: u64 = 8;
         let threads: Vec<_> = (0..THREADS).map(|_| channel::<()>()).collect();
         let (wakers, sleepers): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
-        let shares = Shares::new(2, move |token| wakers[token.as_u64() as usize].send(()).unwrap_or_default());
+        let shares = Shares::new(2, 2, move |token| wakers[token.as_u64() as usize].send(()).unwrap_or_default());
         let (share, at_work) = (shares.of("alice"), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for (token, sleeper) in (0..THREADS).zip(sleepers) {
@@ -293,7 +374,7 @@ mod tests {
                                 continue;
                             }
                             Err(mut place) => loop {
-                                match place.into_permit() {
+                                match place.into_permit(Token::from_u64(token)) {
                                     Ok(permit) => break permit,
                                     Err(back) => place = back,
                                 }

@@ -47,10 +47,11 @@ impl Builder {
         self
     }
 
-    /// How many threads may call handlers, and so how many handlers can run at once. Waiting connections need no thread. A few
-    /// threads are there from the start (one more than processors, but three if there is one processor). Further ones are started
-    /// when handlers block, and end when they have not been needed for ten seconds. If there is no room for so many in the address
-    /// space (`ulimit -v`), there are fewer. At least 1. Defaults to 256.
+    /// How many handlers may run at once, each on a thread. Further requests wait for their turn, without a thread. A few threads are
+    /// there from the start (one more than processors, but three if there is one processor). Further ones are started when
+    /// handlers block, and end when they have not been needed for ten seconds; as many as there are processors, and at least two, are
+    /// never in a handler. If there is no room for so many in the address space (`ulimit -v`), there are fewer. At least 1. Defaults
+    /// to 256.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);
         self

@@ -140,7 +140,7 @@ impl Server {
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
         let table = ConnectionTable::new(capacity);
-        let sizes = sizes(&settings, &*observer).map_err(no_threads)?;
+        let (sizes, workers) = sizes(&settings, &*observer).map_err(no_threads)?;
         let tls = Arc::clone(&control.tls);
         let pool = Arc::new_cyclic(|pool: &Weak<Pool>| {
             let [working, starting, waking] = [(); 3].map(|()| Weak::clone(pool));
@@ -165,7 +165,7 @@ impl Server {
                 request_ids: RequestIds::new(),
                 expiry_notices: ExpiryNotices::default(),
                 concurrency: Concurrency::new(sizes, LONGEST_STANDBY, start),
-                shares: Shares::new(settings.workers_per_client(sizes.most), wake),
+                shares: Shares::new(settings.workers_per_client(workers), workers, wake),
                 draining: false.into(),
                 idle_closed: 0.into(),
             };
@@ -190,22 +190,21 @@ fn no_threads(error: io::Error) -> Error {
         .hint("have fewer workers (`Builder::workers`), or raise the limit of memory or of threads (ulimit -v, -u)")
 }
 
-/// As many workers as asked for, or by default, if there is room for their stacks.
-fn sizes(settings: &Settings, observer: &dyn Observer) -> io::Result<Sizes> {
-    let wanted = settings.workers.unwrap_or(DEFAULT_WORKERS);
+/// As many workers as asked for, or by default, if there is room for their stacks; and how many of them may be in handlers.
+fn sizes(settings: &Settings, observer: &dyn Observer) -> io::Result<(Sizes, usize)> {
+    let (wanted, processors) = (settings.workers.unwrap_or(DEFAULT_WORKERS), processors());
     // The timekeeper and the caretaker are threads too.
     let room = resources::room_for_threads(settings.stack_size, resources::LEFT_AT_START);
-    let most = room.map_or(wanted, |room| wanted.min(room.saturating_sub(2)));
-    let (sizes, least) = (Sizes::new(processors(), most), Sizes::new(processors(), wanted).at_start);
-    if sizes.at_start < least {
-        let error = format!("there is address space for {most} workers, and {least} are needed at the start");
+    let workers = room.map_or(wanted, |room| wanted.min(Sizes::handlers(processors, room.saturating_sub(2))));
+    if workers == 0 {
+        let error = "there is not enough address space for the threads of the start";
         return Err(io::Error::new(io::ErrorKind::OutOfMemory, error));
     }
-    if most < wanted && settings.workers.is_some() {
-        let text = format!("there is address space (ulimit -v) for {most} workers only");
+    if workers < wanted && settings.workers.is_some() {
+        let text = format!("there is address space (ulimit -v) for {workers} workers only");
         observer.event(&Event::Warning { text: &text });
     }
-    Ok(sizes)
+    Ok((Sizes::new(processors, workers), workers))
 }
 
 /// How a server ended.

@@ -103,12 +103,14 @@ impl Pool {
         self.sweep(stale, |connection| connection.judge_again(&self.context));
     }
 
-    /// Ends the tunnels, and the answers without an end in sight, of clients whose time is over. Others are judged at their next
-    /// request.
+    /// Ends the tunnels, and the answers without an end in sight, of clients whose time is over, or that were just being driven when
+    /// trust has changed. Others are judged at their next request.
     fn judge_by_date(&self, tick: Instant) {
         let now = caught(|| self.context.clock.now()).ok();
         let over = |connection: &Connection, waiting: Waiting| {
-            waiting.has_no_end_in_sight && connection.is_judged_for_another_time(tick, now)
+            waiting.has_no_end_in_sight
+                && (connection.is_judged_for_another_time(tick, now)
+                    || connection.link.is_judged_by_another(&self.context))
         };
         self.sweep(over, |connection| connection.judge_again(&self.context));
     }

@@ -189,25 +189,29 @@ fn workers_that_are_stuck_where_nothing_should_block_are_replaced() {
 #[test]
 fn d10_a_client_that_asks_just_now_is_answered_and_not_given_up() {
     let ca = Ca::new("ca");
-    let (gate, handler) = with_a_gate();
-    let running = start_with(trust(&ca), |builder| builder.workers(1).max_connections(4), handler);
+    let (gate, barred) = gate();
+    // With one handler at a time there are never more than this many workers, and each of them is stuck.
+    let workers = 1 + std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let change = |builder: mtls_min::Builder| builder.workers(1).max_connections(workers + 1);
+    let running = start_observed(trust(&ca), change, Holding(barred));
     let alice = ca.client("alice");
-    let mut known: Vec<_> = (0..4).map(|_| connect(running.addr, config(Some(&alice), &TLS13))).collect();
-    for client in &mut known {
-        assert_eq!(exchange(client, GET).unwrap().status, 200);
+    let connected = || connect(running.addr, config(Some(&alice), &TLS13));
+    let mut idle = connected();
+    assert_eq!(exchange(&mut idle, GET).unwrap().status, 200);
+    let mut stuck: Vec<_> = (0..workers).map(|_| connected()).collect();
+    for client in &mut stuck {
+        assert_eq!(exchange(client, AT_THE_GATE).unwrap().status, 200);
+        gate.wait_for_one();
     }
-    send(&mut known[3], AT_THE_GATE);
-    gate.wait_for_one();
-    // The others have been idle long enough to be given up, and the newcomer knocks first.
+    // It has been idle long enough to be given up, and the newcomer knocks first.
     std::thread::sleep(Duration::from_millis(1200));
-    let mut newcomer = connect(running.addr, config(Some(&alice), &TLS13));
+    let mut newcomer = connected();
     newcomer.conn.write_tls(&mut newcomer.sock).unwrap();
     std::thread::sleep(Duration::from_millis(50));
-    send(&mut known[0], GET);
-    gate.let_one_go();
-    assert_eq!(read_reply(&mut known[0]).unwrap().status, 200);
-    assert_eq!(exchange(&mut newcomer, GET).unwrap().status, 200);
-    assert_eq!(known[1].read(&mut [0; 1]).unwrap(), 0, "the next one went in its place");
+    send(&mut idle, GET);
+    (0..workers).for_each(|_| gate.let_one_go());
+    assert_eq!(read_reply(&mut idle).unwrap().status, 200);
+    assert_eq!(exchange(&mut newcomer, GET).unwrap().status, 200, "another went in its place");
 }
 
 #[test]

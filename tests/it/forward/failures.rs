@@ -3,11 +3,13 @@
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::client::{GET, exchange, read_reply};
+use crate::support::client::{GET, PATIENCE, exchange, read_reply, read_to_end};
 use crate::support::echo::authorised;
 use crate::support::files::TempDir;
+use crate::support::pki::Ca;
+use crate::support::server::trust;
 use crate::support::upstream::{in_front_of, in_front_with, listening, ok, read_request};
 
 const SOON: Duration = Duration::from_millis(300);
@@ -107,4 +109,25 @@ fn an_application_can_listen_at_a_path() {
         assert_eq!(exchange(&mut stream, GET).unwrap().body, "localhost");
     }
     assert_eq!(exchange(&mut stream, "GET / HTTP/1.0\r\n\r\n").unwrap().body, "localhost");
+}
+
+/// Who is revoked while the application makes its answer does not get it.
+#[test]
+fn an_answer_does_not_reach_a_client_that_was_revoked_meanwhile() {
+    let (asked, was_asked) = std::sync::mpsc::channel();
+    let (url, _) = listening(move |stream, _| {
+        let mut stream = BufReader::new(stream);
+        read_request(&mut stream).unwrap();
+        asked.send(()).unwrap();
+        assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0, "nobody waits for the answer any more");
+    });
+    let (running, ca) = in_front_of(&url);
+    let mut stream = authorised(&running, &ca);
+    stream.write_all(GET.as_bytes()).unwrap();
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    let start = Instant::now();
+    running.trust.replace(trust(&Ca::new("another"))).unwrap();
+    assert_eq!(read_to_end(&mut stream).unwrap(), b"");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(running.seen.last_note(1), (499, "the client is no longer let in".to_owned()));
 }
