@@ -5,13 +5,14 @@ use http::HeaderName;
 
 /// Whether a client may not send this field to an application.
 ///
-/// Names are compared without regard to case. A name with `_` is always removed: to CGI, WSGI and others it is the same as with `-`,
-/// so that `Client_Cert` would be read as `Client-Cert`. nginx does so too.
+/// Names are compared without regard to case. A name with anything but letters, digits and `-` is always removed: to CGI, WSGI
+/// and others `_` is the same as `-`, and PHP and lighttpd make `_` of any other mark too, so that `Client_Cert` and
+/// `Client.Cert` would be read as `Client-Cert`.
 pub(super) fn is_ours_to_say(name: &HeaderName) -> bool {
     // It is in lower case.
     let name = name.as_str();
-    let is_client_field = || name.strip_prefix("x-client-").is_some_and(|rest| begins_with(rest, CLIENT));
-    name.contains('_') || NAMES.contains(&name) || begins_with(name, FAMILIES) || is_client_field()
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    !is_plain || NAMES.contains(&name) || begins_with(name, FAMILIES)
 }
 
 fn begins_with(name: &str, families: &[&str]) -> bool {
@@ -23,6 +24,7 @@ const NAMES: &[&str] = &[
     "fastly-client-ip",
     // `HTTP_PROXY` of CGI programs (CVE-2016-5385).
     "proxy",
+    "x-auth-user",
     // Would name another path than the one that the rules were asked about.
     "x-original-uri",
     "x-original-url",
@@ -30,6 +32,7 @@ const NAMES: &[&str] = &[
     "x-real-ip",
     "x-real-port",
     "x-cluster-client-ip",
+    "x-user",
 ];
 
 /// Names that begin so.
@@ -53,8 +56,12 @@ const FAMILIES: &[&str] = &[
     "x-auth-request-",
     "x-authenticated",
     "x-cert",
+    "x-client-",
+    "x-consumer-",
     "x-envoy-",
     "x-forwarded",
+    "x-goog-authenticated-user-",
+    "x-ms-client-principal",
     "x-mtls",
     "x-original-for",
     "x-original-host",
@@ -64,28 +71,6 @@ const FAMILIES: &[&str] = &[
     "x-ssl",
     "x-tls",
     "x-webauth-",
-];
-
-/// What follows `x-client-`. Others of that family are the application's own (`X-Client-Version`).
-const CLIENT: &[&str] = &[
-    "cert",
-    "cn",
-    "dn",
-    "fingerprint",
-    "i-dn",
-    "ip",
-    "issuer",
-    "name",
-    "s-dn",
-    "san",
-    "serial",
-    "sha",
-    "spiffe",
-    "ssl",
-    "subject",
-    "tls",
-    "user",
-    "verif",
 ];
 
 #[cfg(test)]
@@ -139,6 +124,18 @@ mod tests {
             "Proxy",
             "Any_Thing",
             "_",
+            "X-Client.Subject",
+            "X*Client*Name",
+            "Client~Cert",
+            "Any.Thing",
+            "X-Client-Version",
+            "X-Auth-User",
+            "X-User",
+            "X-MS-Client-Principal",
+            "X-MS-CLIENT-PRINCIPAL-NAME",
+            "X-Goog-Authenticated-User-Email",
+            "X-Consumer-Username",
+            "X-Authenticated-UserId",
         ] {
             assert!(is_ours_to_say(&HeaderName::try_from(name).unwrap()), "{name}");
         }
@@ -147,8 +144,7 @@ mod tests {
             "Accept",
             "Authorization",
             "Cookie",
-            "X-Client-Version",
-            "X-Client-Id",
+            "X-User-Agent",
             "X-Requested-With",
             "X-Request-Id",
             "X-CSRF-Token",

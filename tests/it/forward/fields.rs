@@ -48,7 +48,19 @@ const CLAIMS: &[&str] = &[
     "X-Rewrite-URL: /admin",
     "Proxy: admin",
     "Any_Name: admin",
+    "X-Client-Version: admin",
+    "X-Auth-User: admin",
+    "X-User: admin",
+    "X-MS-Client-Principal: admin",
+    "X-MS-Client-Principal-Name: admin",
+    "X-Goog-Authenticated-User-Email: admin",
+    "X-Consumer-Username: admin",
+    "X-Authenticated-UserId: admin",
 ];
+
+/// What may stand in the name of a field beside letters and digits (RFC 9110, section 5.6.2). PHP, lighttpd and others make `_` of
+/// each.
+const MARKS: &str = "!#$%&'*+-.^_`|~";
 
 #[test]
 fn h2_what_a_client_claims_to_be_never_reaches_the_application() {
@@ -69,6 +81,35 @@ fn h2_what_a_client_claims_to_be_never_reaches_the_application() {
         assert_eq!(said.contains(&"client-cert"), holder.is_some());
         assert_eq!(said.iter().any(|name| name.starts_with("x-client-")), holder.is_some());
     }
+}
+
+#[test]
+fn h2_no_mark_stands_in_for_a_hyphen_in_fields_or_trailers() {
+    let upstream = answering(|_| ok("fine"));
+    let (running, ca) = in_front_of(&upstream.url);
+    let mut stream = authorised(&running, &ca);
+    let mut asked = |fields: &str, trailers: &str| {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}Transfer-Encoding: chunked\r\n\r\n");
+        assert_eq!(exchange(&mut stream, format!("{head}0\r\n{trailers}X-Sum: 1\r\n\r\n")).unwrap().body, "fine");
+        let asked = upstream.last();
+        (asked.fields, asked.trailers)
+    };
+    let honest = asked("", "");
+    for mark in MARKS.chars() {
+        for name in ["Client-Cert", "X-Client-Subject", "X-Client-Name", "X-Client-Sha256", "X-Forwarded-For"] {
+            let all = name.replace('-', &mark.to_string());
+            let last = name.rsplit_once('-').map(|(before, after)| format!("{before}{mark}{after}")).unwrap();
+            for spelled in [all, last] {
+                let claim = format!("{spelled}: admin\r\n");
+                assert_eq!(asked(&claim, &claim), honest, "{spelled}");
+            }
+        }
+        if mark != '-' {
+            let claim = format!("X{mark}Own: 1\r\n{mark}: 1\r\n");
+            assert_eq!(asked(&claim, &claim), honest, "whatever the name is: {claim}");
+        }
+    }
+    assert_eq!(honest.1, [("x-sum".to_owned(), "1".to_owned())]);
 }
 
 #[test]
