@@ -1,12 +1,12 @@
 //! The head of a request as the application gets it: what is the connection's own stays behind, what only we may say is said by
 //! us (RFC 9110, section 7.6.1).
 
-use http::Version;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
+use http::{Method, Version};
 
 use super::failure::Failure;
 use super::identity;
@@ -21,6 +21,14 @@ pub(super) fn framing(headers: &HeaderMap) -> Framing {
         return Framing::Chunked;
     }
     headers.get(CONTENT_LENGTH).and_then(|length| number(length.as_bytes())).map_or(Framing::None, Framing::Length)
+}
+
+pub(super) fn has_body(framing: Framing) -> bool {
+    !matches!(framing, Framing::None | Framing::Length(0))
+}
+
+fn expects_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// The head, up to and with the empty line. `authority` stands in for a `Host` that the client did not send.
@@ -40,12 +48,16 @@ pub(super) fn head(
             head.field(name, value);
         }
     }
-    match framing(headers) {
+    let framing = framing(headers);
+    match framing {
         Framing::Length(length) => head.field(&CONTENT_LENGTH, &length.into()),
         Framing::Chunked => head.field(&TRANSFER_ENCODING, &HeaderValue::from_static("chunked")),
+        // RFC 9110, section 8.6: methods that usually have a body say that there is none.
+        Framing::None if expects_body(request.method()) => head.field(&CONTENT_LENGTH, &HeaderValue::from_static("0")),
         Framing::None | Framing::UntilClose => {}
     }
-    if request.body.awaits_continue() {
+    // RFC 9110, section 10.1.1: not without a body.
+    if has_body(framing) && request.body.awaits_continue() {
         head.field(&EXPECT, &HeaderValue::from_static("100-continue"));
     }
     // RFC 9110, section 10.1.4: who sends TE also names it in Connection.
@@ -77,8 +89,7 @@ pub(super) fn head(
 pub(super) fn upgrade(request: &Request<'_>) -> Vec<HeaderValue> {
     let headers = request.headers();
     let asks = list(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
-    let has_body = !matches!(framing(headers), Framing::None | Framing::Length(0));
-    if !asks || has_body || request.version() != Version::HTTP_11 {
+    if !asks || has_body(framing(headers)) || request.version() != Version::HTTP_11 {
         return Vec::new();
     }
     let is_tunnel = |protocol: &&[u8]| {

@@ -36,7 +36,7 @@ pub(super) fn send(
     let upgrade = fields::upgrade(request);
     let head = fields::head(target, request, &upgrade, &upstream.authority, manner.chain)?;
     let framing = fields::framing(request.headers());
-    let has_body = !matches!(framing, Framing::None | Framing::Length(0));
+    let has_body = fields::has_body(framing);
     let awaits_continue = has_body && request.body.awaits_continue();
     let small = match framing {
         Framing::Length(length @ 1..=SMALL) if !awaits_continue => read_whole(request, length)?,

@@ -171,6 +171,34 @@ fn what_is_the_connections_own_stays_behind_and_the_rest_travels() {
     assert_eq!(exchange(&mut stream, request).unwrap().status, 200, "the connection is kept");
 }
 
+/// RFC 9110, sections 8.6 and 10.1.1.
+#[test]
+fn a_request_without_a_body_says_so_and_expects_no_leave_to_send_one() {
+    let upstream = answering(|_| ok(""));
+    let (running, ca) = in_front_of(&upstream.url);
+    let mut stream = authorised(&running, &ca);
+    for (method, length) in [
+        ("GET", None),
+        ("HEAD", None),
+        ("DELETE", None),
+        ("OPTIONS", None),
+        ("PROPFIND", None),
+        ("POST", Some("0")),
+        ("PUT", Some("0")),
+        ("PATCH", Some("0")),
+    ] {
+        for fields in ["", "Expect: 100-continue\r\n"] {
+            let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(exchange(&mut stream, request).unwrap().status, 200);
+            let asked = upstream.last();
+            assert_eq!((asked.field("content-length"), asked.field("expect")), (length, None), "{method} {fields}");
+        }
+    }
+    let empty = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(exchange(&mut stream, empty).unwrap().status, 200);
+    assert_eq!((upstream.last().field("content-length"), upstream.last().field("expect")), (Some("0"), None));
+}
+
 #[test]
 fn a_request_of_http_1_0_is_forwarded_as_1_1_and_names_the_application_if_it_names_no_host() {
     let upstream = answering(|_| ok("fine"));
