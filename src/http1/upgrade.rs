@@ -87,7 +87,8 @@ fn is_of_the_message(name: &HeaderName) -> bool {
     ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
-/// Fields that mean something only before the body.
+/// Fields that mean something only before the body: those of requests and of responses in one list, since neither has a use for
+/// the other's.
 fn is_of_the_head(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -97,17 +98,22 @@ fn is_of_the_head(name: &HeaderName) -> bool {
             | header::CONTENT_ENCODING
             | header::CONTENT_RANGE
             | header::CONTENT_TYPE
+            | header::COOKIE
+            | header::EXPECT
             | header::EXPIRES
             | header::HOST
             | header::LOCATION
+            | header::MAX_FORWARDS
+            | header::PRAGMA
             | header::PROXY_AUTHENTICATE
             | header::PROXY_AUTHORIZATION
+            | header::RANGE
             | header::RETRY_AFTER
             | header::SET_COOKIE
             | header::VARY
             | header::WARNING
             | header::WWW_AUTHENTICATE
-    )
+    ) || name.as_str().starts_with("if-")
 }
 
 /// The members of all fields of a name.

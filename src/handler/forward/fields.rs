@@ -99,38 +99,12 @@ pub(super) fn upgrade(request: &Request<'_>) -> Vec<HeaderValue> {
     list(headers, &UPGRADE).filter(is_tunnel).filter_map(|protocol| HeaderValue::from_bytes(protocol).ok()).collect()
 }
 
-/// The trailer fields that are passed on. Not: what frames, routes or authenticates a message, or says how it is to be processed
-/// (RFC 9110, section 6.5.1), and what only we may say.
+/// The trailer fields that are passed on: not what is the connection's own, and not what only we may say. Who writes them leaves
+/// out what means something only before the body.
 pub(super) fn passable_trailers(trailers: &HeaderMap) -> HeaderMap {
-    let passes = |name: &HeaderName| {
-        !is_of_the_connection(name)
-            && !is_ours_to_say(name)
-            && !NOT_IN_TRAILERS.contains(&name.as_str())
-            && !name.as_str().starts_with("if-")
-    };
+    let passes = |name: &HeaderName| !is_of_the_connection(name) && !is_ours_to_say(name);
     trailers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
-
-const NOT_IN_TRAILERS: &[&str] = &[
-    "age",
-    "authorization",
-    "cache-control",
-    "content-encoding",
-    "content-range",
-    "content-type",
-    "cookie",
-    "date",
-    "expires",
-    "host",
-    "location",
-    "max-forwards",
-    "pragma",
-    "range",
-    "retry-after",
-    "set-cookie",
-    "vary",
-    "www-authenticate",
-];
 
 /// Whether a field belongs to one connection only, or says how a message is framed there.
 pub(super) fn is_of_the_connection(name: &HeaderName) -> bool {

@@ -100,12 +100,18 @@ fn bodies_travel_both_ways_in_each_framing() {
     assert_eq!((reply.field("transfer-encoding"), reply.body.as_str()), (None, ""));
 }
 
+/// Trailer fields that go neither way.
+const MISLEADING: &str = "Host: b\r\nAuthorization: x\r\nCookie: a=1\r\nSet-Cookie: a=1\r\nExpect: 100-continue\r\nIf-Match: x\r\n\
+                          Range: bytes=0-\r\nPragma: x\r\nWarning: x\r\nDate: x\r\n";
+
 #[test]
 fn trailers_travel_to_the_application_but_not_those_that_could_mislead_it() {
     let upstream = answering(|_| ok("fine"));
     let (running, ca) = in_front_of(&upstream.url);
-    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: digest\r\n\r\n2\r\nhi\r\n0\r\nDigest: x\r\n\
-                   X-Client-Name: admin\r\nX_Y: z\r\nContent-Length: 9\r\nHost: b\r\nAuthorization: x\r\nIf-Match: x\r\nMy-Sum: 1\r\n\r\n";
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: digest\r\n\r\n2\r\nhi\r\n0\r\nDigest: x\r\n\
+                   X-Client-Name: admin\r\nX_Y: z\r\nContent-Length: 9\r\n{MISLEADING}My-Sum: 1\r\n\r\n"
+    );
     assert_eq!(exchange(&mut authorised(&running, &ca), request).unwrap().body, "fine");
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(upstream.last().trailers, [field("digest", "x"), field("my-sum", "1")]);
@@ -286,7 +292,8 @@ fn interim_responses_are_passed_on_to_those_who_know_them() {
 #[test]
 fn trailers_travel_to_the_client_but_not_those_that_could_mislead_it() {
     let upstream = answering(|_| {
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nDigest: x\r\nContent-Length: 9\r\nSet-Cookie: a\r\n\r\n".to_owned()
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        format!("{head}2\r\nhi\r\n0\r\nDigest: x\r\nContent-Length: 9\r\n{MISLEADING}\r\n")
     });
     let (running, ca) = in_front_of(&upstream.url);
     let mut stream = authorised(&running, &ca);
