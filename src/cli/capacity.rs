@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::handler::forward::MOST_KEPT;
 use crate::resources;
 
 /// Bytes of memory that are reckoned for each connection: the most that a client can make it take, by holding back the end of
@@ -20,12 +21,27 @@ const MOST: usize = 16_384;
 /// The fewest connections by default, even where there is hardly any memory; fewer are of no use.
 const LEAST: usize = 64;
 
+/// Open files that are neither connections nor what these need.
+const OTHERS: u64 = 32;
+
+/// The fewest connections, even where hardly any file may be open.
+const FEWEST: usize = 4;
+
 /// How many connections the memory allows; used if no number is asked for.
 pub(super) fn connections_borne() -> usize {
     connections(memory(Path::new("/")))
 }
 
-/// Raises the soft limit of open files to the hard limit and returns it: each connection needs one. `None`: there is no limit.
+/// How many connections a limit of open files allows. Each is one. If its requests go to applications or to folders
+/// (`has_behind`), it can hold another at the same time: a socket, or a file. Each of the `applications` keeps some sockets beside.
+pub(super) fn connections_of_files(limit: Option<u64>, applications: usize, has_behind: bool) -> usize {
+    let kept = (applications * MOST_KEPT) as u64;
+    let each = if has_behind { 2 } else { 1 };
+    let possible = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS + kept) / each);
+    usize::try_from(possible).unwrap_or(usize::MAX).max(FEWEST)
+}
+
+/// Raises the soft limit of open files to the hard limit and returns it. `None`: there is no limit.
 pub(super) fn raise_open_files() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_or(current, |()| maximum)
@@ -81,6 +97,24 @@ mod tests {
             (Some(0), 64),
         ] {
             assert_eq!(connections(memory), expected, "{memory:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_one_open_file_or_two_if_something_stands_behind_the_gate() {
+        for (limit, applications, has_behind, expected) in [
+            (None, 0, false, usize::MAX),
+            (None, 2, true, usize::MAX),
+            (Some(1024), 0, false, 992),
+            (Some(1024), 0, true, 496),
+            (Some(1024), 1, true, 464),
+            (Some(1024), 3, true, 400),
+            (Some(105), 1, true, 4),
+            (Some(106), 1, true, 5),
+            (Some(0), 100, true, 4),
+            (Some(0), 0, false, 4),
+        ] {
+            assert_eq!(connections_of_files(limit, applications, has_behind), expected, "{limit:?} {applications}");
         }
     }
 

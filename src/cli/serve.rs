@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
-use super::capacity::{connections_borne, raise_open_files};
+use super::capacity::{connections_borne, connections_of_files, raise_open_files};
 use super::trust::unread_lists;
 use super::words::of_command;
 use super::{CommandLine, LogForm};
@@ -53,7 +53,7 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     for warning in unread_lists(line, loaded.trust()) {
         warn(&log, &warning);
     }
-    let max_connections = max_connections(&log, line.max_connections);
+    let max_connections = max_connections(&log, line);
     let mut listeners = listeners(&addresses)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
@@ -157,16 +157,14 @@ fn say_certificate(log: &AccessLog, kind: &str, identity: &Identity) {
     log.notice("certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
-/// As many connections as asked for, or as the memory allows; but no more than the limit of open files, since each needs a
-/// descriptor.
-fn max_connections(log: &AccessLog, asked: Option<usize>) -> usize {
-    const OTHERS: u64 = 32;
+/// As many connections as asked for, or as the memory allows; but no more than the limit of open files bears.
+fn max_connections(log: &AccessLog, line: &CommandLine) -> usize {
     /// If no number was asked for, a warning comes only for fewer than this many.
     const MANY: usize = 1024;
+    let (asked, files) = (line.max_connections, raise_open_files());
     let wanted = asked.unwrap_or_else(connections_borne);
-    let files = raise_open_files().unwrap_or(u64::MAX);
-    let possible = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX).max(4);
-    if possible < asked.unwrap_or(wanted.min(MANY)) {
+    let possible = connections_of_files(files, line.forward.len(), super::routes::are_asked_for(line));
+    if let Some(files) = files.filter(|_| possible < asked.unwrap_or(wanted.min(MANY))) {
         warn(log, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
     }
     wanted.min(possible)

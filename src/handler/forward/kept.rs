@@ -32,7 +32,7 @@ struct Kept {
 }
 
 /// How many connections wait at most.
-pub(super) const MOST_KEPT: usize = 64;
+pub(crate) const MOST_KEPT: usize = 64;
 
 /// How long one waits at most. Many servers close theirs after 5 s, and a request could meet the end half-way.
 const LONGEST_KEPT: Duration = Duration::from_secs(4);

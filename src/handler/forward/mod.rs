@@ -37,6 +37,8 @@ use super::request::Request;
 use crate::error::Error;
 use crate::http1::read_prefix;
 use address::Address;
+#[cfg(feature = "cli")]
+pub(crate) use kept::MOST_KEPT;
 use kept::Upstream;
 use upload::Manner;
 

@@ -1,12 +1,15 @@
 //! `--forward` and the options that go with it.
 
-use std::io::Write;
+use std::io::{BufReader, Write};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
-use crate::support::client::{Reply, TLS13, config, connect, exchange, read_reply};
+use crate::support::client::{Reply, TLS13, config, connect, eventually, exchange, read_reply};
 use crate::support::command::{Serving, binary, run, site};
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, Holder};
-use crate::support::upstream::{answering, ok};
+use crate::support::upstream::{answering, listening, ok, read_request_head};
 
 fn setting() -> (TempDir, Ca) {
     let ca = Ca::new("ca");
@@ -64,7 +67,7 @@ fn the_options_of_forwarding_do_what_they_say() {
     let serving = serve(&dir, &["--forward", &to, "--forward-timeout", "0.3"]);
     assert_eq!(get(&serving, &alice, "/").status, 504);
     let note = " (the application took too long to begin its answer)\n";
-    crate::support::client::eventually(|| serving.stdout().contains(note));
+    eventually(|| serving.stdout().contains(note));
 }
 
 #[test]
@@ -79,6 +82,67 @@ fn a_body_may_be_as_large_as_the_option_says() {
     stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n").unwrap();
     assert_eq!(read_reply(&mut stream).unwrap().status, 413);
     assert_eq!(application.asked().len(), 1);
+}
+
+/// The command under `sh` with this limit of open files.
+fn serve_with_open_files(number: u32, dir: &TempDir, options: &str) -> Serving {
+    let command = format!("ulimit -n {number}; exec {} --listen 127.0.0.1:0 {options}\n", binary().display());
+    let script = dir.write("few", command);
+    Serving::start(std::path::Path::new("/bin/sh"), dir.path(), &[script.to_str().unwrap()])
+}
+
+#[test]
+fn d2_what_stands_behind_the_gate_counts_in_the_limit_of_open_files() {
+    let (dir, _) = setting();
+    let url = "http://127.0.0.1:1";
+    for (options, connections) in [
+        (String::new(), 168),
+        ("--files .".to_owned(), 84),
+        (format!("--forward {url}"), 52),
+        (format!("--forward {url} --files /a=."), 52),
+        (format!("--forward {url} --forward /a={url}"), 20),
+    ] {
+        let said = format!("warning: only 200 files may be open (ulimit -n), so at most {connections} connections\n");
+        let serving = serve_with_open_files(200, &dir, &options);
+        assert!(serving.stderr().contains(&said), "{options}: {}", serving.stderr());
+    }
+}
+
+#[test]
+fn d3_strangers_who_wait_for_an_application_leave_files_for_authorised_clients() {
+    let (dir, ca) = setting();
+    dir.write("policy", "/ any\n/public anyone\n");
+    let (url, waiting) = listening(|stream, number| {
+        // Until the stream ends it says nothing to strangers.
+        let mut stream = BufReader::new(stream);
+        while let Ok(Some(asked)) = read_request_head(&mut stream) {
+            if asked.line.starts_with("GET /alice ") {
+                stream.get_mut().write_all(ok(&number.to_string()).as_bytes()).unwrap();
+            }
+        }
+    });
+    let serving = serve_with_open_files(120, &dir, &format!("--forward {url} --policy policy"));
+    let addr = serving.addr;
+    let strangers: Vec<_> = (0..60)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut stream = connect(addr, config(None, &TLS13));
+                stream.sock.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+                // Most find no room.
+                let reply = exchange(&mut stream, "GET /public HTTP/1.1\r\nHost: a\r\n\r\n");
+                (stream, reply.map(|reply| reply.status).ok())
+            })
+        })
+        .collect();
+    // Three quarters of twelve.
+    eventually(|| waiting.load(Ordering::SeqCst) >= 9);
+    let alice = ca.client("alice");
+    assert_eq!(get(&serving, &alice, "/alice").status, 200);
+    for stranger in strangers {
+        assert_eq!(stranger.join().unwrap().1, None, "nobody is told 502");
+    }
+    assert!(!serving.stderr().contains("Too many open files"), "{}", serving.stderr());
+    assert!(!serving.stdout().contains("Too many open files"), "{}", serving.stdout());
 }
 
 #[test]
