@@ -39,7 +39,8 @@ pub(super) fn run(
     let chunks: Vec<_> = streams.chunks_mut(each).collect();
     let share = requests / chunks.len();
     let mut times = thread::scope(|scope| {
-        let askers: Vec<_> = chunks.into_iter().map(|streams| scope.spawn(move || ask(streams, share, request))).collect();
+        let askers: Vec<_> =
+            chunks.into_iter().map(|streams| scope.spawn(move || ask(streams, share, request))).collect();
         let joined = askers.into_iter().map(|asker| asker.join().map_err(|_| "an asker panicked")?);
         joined.collect::<Result<Vec<_>, Failed>>()
     })?
