@@ -31,7 +31,7 @@ use crate::http1::read_prefix;
 /// # Ok(())
 /// # }
 /// ```
-/// GET and HEAD are answered as by [`response::file`](crate::response::file): with `ETag`, `Last-Modified`, conditional requests and
+/// GET and HEAD are answered as by [`response::file`]: with `ETag`, `Last-Modified`, conditional requests and
 /// ranges. `/a/` is the file `index.html` in the folder `a`; `/a` leads there (308). The content type follows the end of the name.
 ///
 /// A file `style.css.br` or `style.css.gz` beside `style.css` is sent in its place to clients that accept it (`Accept-Encoding`,
