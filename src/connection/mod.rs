@@ -31,7 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::deadline::Phase;
 use crate::handler::Response;
-use crate::handler::body::{Body, Content};
+use crate::handler::body::Content;
 use crate::http1::{HeadParser, HttpError};
 use crate::reactor::eviction::Standing;
 use crate::reactor::table::{Token, Waiting};
@@ -308,21 +308,20 @@ impl Stage {
     /// further request can be read on this connection.
     fn respond(
         asked: Asked,
-        response: Response,
+        mut response: Response,
         last: Option<&'static str>,
         link: &mut Link,
         worker: &mut Worker<'_>,
     ) -> Turn {
-        // Most are sent as they are. To take them apart would cost each request a copy.
-        if response.body().is_content() {
-            return exchange::answer(asked, response, last, link, worker).send(link, worker);
-        }
-        let (parts, Body(content)) = response.into_parts();
-        match content {
-            Content::Awaited(awaited) => Awaiting::new(awaited, parts.headers, asked, last).proceed(link, worker),
-            Content::Tunnel(tunnel) => tunnel::open(*tunnel, &parts, asked, last, link, worker),
+        // To take the whole response apart would cost each request a copy of it.
+        match mem::take(&mut response.body_mut().0) {
+            Content::Awaited(awaited) => {
+                let fields = mem::take(response.headers_mut());
+                Awaiting::new(awaited, fields, asked, last).proceed(link, worker)
+            }
+            Content::Tunnel(tunnel) => tunnel::open(*tunnel, &response.into_parts().0, asked, last, link, worker),
             content => {
-                let response = Response::from_parts(parts, Body(content));
+                response.body_mut().0 = content;
                 exchange::answer(asked, response, last, link, worker).send(link, worker)
             }
         }

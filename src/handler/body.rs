@@ -118,11 +118,6 @@ impl Body {
         Ok(Self(Content::Arriving { body: Box::new(Socket::new(socket)?), length }))
     }
 
-    /// Whether it is content, and not a response that is still to come, or a tunnel.
-    pub(crate) fn is_content(&self) -> bool {
-        !matches!(self.0, Content::Awaited(_) | Content::Tunnel(_))
-    }
-
     /// Whether all of it is in memory, so that sending it never waits for a reader.
     pub(super) fn is_in_memory(&self) -> bool {
         matches!(self.0, Content::Bytes(_))
