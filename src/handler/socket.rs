@@ -1,40 +1,48 @@
-//! Sockets that an application hands over: a body that arrives on one, or a tunnel to one.
+//! Sockets on which a body arrives, or to which a tunnel leads.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use super::upstream::{Arriving, Duplex};
 
 /// A stream socket of any family: reading, writing and shutting down are the same for all.
-pub(super) struct Socket(UnixStream);
+pub(super) struct Socket(Arc<UnixStream>);
 
 impl Socket {
+    /// One that an application hands over.
+    ///
     /// # Errors
-    /// It is no socket.
+    /// It is not a socket.
     pub(super) fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
         let socket = UnixStream::from(socket.into());
         // Fails for anything but a socket; one that is broken will say so when it is used.
         socket.take_error()?;
         socket.set_nonblocking(true)?;
-        Ok(Self(socket))
+        Ok(Self(Arc::new(socket)))
+    }
+
+    /// One that is non-blocking already.
+    pub(super) fn shared(socket: Arc<UnixStream>) -> Self {
+        Self(socket)
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        self.0.read(output)
+        (&*self.0).read(output)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        (&*self.0).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        (&*self.0).flush()
     }
 }
 
@@ -46,7 +54,7 @@ impl AsFd for Socket {
 
 impl Arriving for Socket {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        self.0.read(output)
+        (&*self.0).read(output)
     }
 }
 

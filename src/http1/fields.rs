@@ -1,5 +1,7 @@
 //! What header and trailer fields are made of (RFC 9110, sections 5.5 and 5.6).
 
+use http::header::{HeaderMap, HeaderName};
+
 use super::error::HttpError;
 use crate::byte_set::ByteSet;
 
@@ -10,8 +12,13 @@ pub(super) const TOKEN: &ByteSet = &ByteSet::ALPHANUMERIC.with(b"!#$%&'*+-.^_`|~
 pub(super) const VALUE: &ByteSet = &ByteSet::EMPTY.with_all(b' ', 0xff).with(b"\t").without(b"\x7f");
 
 /// The members of a list (RFC 9110, section 5.6.1).
-pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// The members of a list whose field may stand more than once (RFC 9110, section 5.3).
+pub(crate) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).into_iter().flat_map(|value| members(value.as_bytes()))
 }
 
 /// `1*DIGIT` and nothing else: no sign, no list, no space, no other base. `None` also if it is too large.

@@ -23,7 +23,7 @@ pub(crate) use answer::{AnswerHead, AnswerParser};
 pub(crate) use body::BodyDecoder;
 pub(crate) use chunked::{LAST_CHUNK, encode_chunk};
 pub(crate) use error::HttpError;
-pub(crate) use fields::{members, number};
+pub(crate) use fields::{list, number};
 pub(crate) use framing::Framing;
 #[cfg(feature = "cli")]
 pub(crate) use head::seen_path;

@@ -4,7 +4,7 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{StatusCode, Version, request, response};
 
 use super::error::HttpError;
-use super::fields::members;
+use super::fields::list;
 use super::response::{write_field, write_status_line};
 
 /// Appends the head of an interim response (RFC 9110, section 15.2), unless its status is another, or `101`. An HTTP/1.0 client
@@ -116,7 +116,7 @@ fn is_of_the_head(name: &HeaderName) -> bool {
     ) || name.as_str().starts_with("if-")
 }
 
-/// The members of all fields of a name.
+/// The members of a list, without the empty ones.
 fn values<'h>(fields: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    fields.get_all(name).into_iter().flat_map(|value| members(value.as_bytes())).filter(|member| !member.is_empty())
+    list(fields, name).filter(|member| !member.is_empty())
 }

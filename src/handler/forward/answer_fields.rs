@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, HeaderName};
 
-use super::fields::{is_of_the_connection, list, named_by_connection};
+use super::fields::{is_of_the_connection, named_by_connection};
+use crate::http1::list;
 
 /// Removes what is the connection's own. `Content-Length` stays: in an answer to HEAD, and with a 304, it is that of another answer.
 pub(super) fn clean(headers: &mut HeaderMap) {

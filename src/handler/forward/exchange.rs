@@ -14,13 +14,13 @@ use http::{Method, StatusCode, Version};
 use super::answer_fields;
 use super::arrival::Arrival;
 use super::failure::Failure;
-use super::fields::list;
 use super::kept::Upstream;
-use super::socket::{End, Socket, read_more};
+use super::socket::{Socket, read_more};
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
+use crate::handler::socket;
 use crate::handler::upstream::{Awaited, Step, Tunnel};
-use crate::http1::{AnswerHead, AnswerParser, BodyDecoder, Framing};
+use crate::http1::{AnswerHead, AnswerParser, BodyDecoder, Framing, list};
 use crate::reactor::{self, Interest};
 
 /// How many interim responses may come before an answer.
@@ -243,8 +243,10 @@ impl Exchange {
         answer_fields::clean(&mut parts.headers);
         parts.headers.insert(UPGRADE, protocol);
         parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        let tunnel =
-            Tunnel { socket: Box::new(End(Arc::clone(&self.socket))), received: mem::take(&mut self.received) };
+        let tunnel = Tunnel {
+            socket: Box::new(socket::Socket::shared(Arc::clone(&self.socket))),
+            received: mem::take(&mut self.received),
+        };
         Ok(Response::from_parts(parts, Body(Content::Tunnel(Box::new(tunnel)))))
     }
 

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::identity;
 use super::lookalikes::is_ours_to_say;
 use crate::handler::request::Request;
-use crate::http1::{Framing, RequestHead, members, number};
+use crate::http1::{Framing, RequestHead, list, number};
 use crate::trust::Verdict;
 
 /// How the body of a request comes. Its head was read before, so it says one thing.
@@ -125,9 +125,4 @@ pub(super) fn is_of_the_connection(name: &HeaderName) -> bool {
 /// The fields that `Connection` names. What we write ourselves is written after they were removed, so it can name none of it.
 pub(super) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     list(headers, &CONNECTION).filter_map(|option| HeaderName::from_bytes(option).ok()).collect()
-}
-
-/// The members of a list, whose field may stand more than once.
-pub(super) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).into_iter().flat_map(|value| members(value.as_bytes()))
 }

@@ -1,13 +1,11 @@
 //! A connection to an application, non-blocking. It is of the type of Unix sockets, whatever it is: reading, writing and shutting
 //! down are the same for all.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-
-use crate::handler::upstream::Duplex;
 
 /// How many bytes are read at once.
 pub(super) const PIECE: usize = 16 * 1024;
@@ -28,35 +26,4 @@ pub(super) fn read_more(mut socket: &UnixStream, received: &mut Vec<u8>) -> io::
     let n = socket.read(&mut piece)?;
     received.extend_from_slice(&piece[..n]);
     Ok(n)
-}
-
-/// One end of a tunnel.
-pub(super) struct End(pub(super) Socket);
-
-impl Read for End {
-    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(output)
-    }
-}
-
-impl Write for End {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for End {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl Duplex for End {
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
 }
