@@ -5,7 +5,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, routes, serve};
+use super::{CommandLine, listen, routes, serve, signals};
 use crate::error::Error;
 use crate::escape::shell;
 #[cfg(not(feature = "pki"))]
@@ -41,9 +41,9 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     let mut line =
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
     // Before anything is made.
-    serve::addresses(&line.listen)?;
+    listen::addresses(&line.listen)?;
     routes::table(&line)?;
-    let signals = serve::signals()?;
+    let signals = signals::catch()?;
     let password = make(&demo.dir)?;
     // It is there once a certificate was revoked.
     if line.crl.is_empty() && Path::new(&in_dir("crl.pem")).exists() {

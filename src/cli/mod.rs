@@ -25,25 +25,26 @@ mod certs;
 mod check;
 mod demo;
 mod hello;
+mod listen;
 #[cfg(feature = "pki")]
 mod password;
 mod report;
 mod routes;
 mod serve;
+mod signals;
 mod trust;
+mod values;
 mod words;
 
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
+use self::values::{LogForm, connections, log_form, mebibytes, number_of_workers, seconds};
 use self::words::of_command;
-use crate::config::{BODY_MEBIBYTES, CONNECTIONS, SECONDS, WORKERS};
 use crate::error::Error;
-use crate::log::Format;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
@@ -188,14 +189,6 @@ impl CommandLine {
     }
 }
 
-/// What `--log` asks for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum LogForm {
-    Of(Format),
-    /// No line for a request. Everything else is written all the same, as text.
-    Off,
-}
-
 const STDIN: &str = "/dev/stdin";
 
 /// The exit status of `check`, beside 0 and 1.
@@ -245,7 +238,7 @@ fn run(line: &CommandLine) -> ExitCode {
                 Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
             };
         }
-        None => serve::signals().and_then(|signals| serve::run(line, signals, |_| {})),
+        None => signals::catch().and_then(|signals| serve::run(line, signals, |_| {})),
     };
     done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }
@@ -280,39 +273,4 @@ fn usage_error(message: &str, guess: Option<&str>, command: &str) -> ExitCode {
     }
     tell!(plain "  hint: {command} --help lists what there is");
     ExitCode::from(2)
-}
-
-/// A time in seconds, fractions allowed.
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
-    let (least, most) = (SECONDS.start(), SECONDS.end());
-    let valid = text.parse().ok().filter(|seconds| SECONDS.contains(seconds));
-    valid
-        .map(std::time::Duration::from_secs_f64)
-        .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
-}
-
-fn log_form(text: &str) -> Result<LogForm, String> {
-    match text {
-        "text" => Ok(LogForm::Of(Format::Text)),
-        "json" => Ok(LogForm::Of(Format::Json)),
-        "off" => Ok(LogForm::Off),
-        _ => Err("not a form of log: text, json or off".to_owned()),
-    }
-}
-
-fn number_of_workers(text: &str) -> Result<usize, String> {
-    number(text, WORKERS)
-}
-
-fn connections(text: &str) -> Result<usize, String> {
-    number(text, CONNECTIONS)
-}
-
-fn mebibytes(text: &str) -> Result<usize, String> {
-    number(text, BODY_MEBIBYTES)
-}
-
-fn number(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let valid = text.parse().ok().filter(|number| range.contains(number));
-    valid.ok_or_else(|| format!("not a number from {} to {}", range.start(), range.end()))
 }

@@ -1,0 +1,58 @@
+//! Where the server listens: the addresses of `--listen`, and the sockets for them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::error::Error;
+
+/// Reads the addresses that are asked for, without using them yet.
+pub(super) fn addresses(asked: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    let default = ["127.0.0.1:4433".to_owned()];
+    let asked = if asked.is_empty() { &default[..] } else { asked };
+    let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    for (at, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
+        if addresses[..at].contains(address) {
+            return Err(Error::new(format!("--listen {address} is given twice")).hint("leave one of them out"));
+        }
+    }
+    Ok(addresses)
+}
+
+/// Binds a socket for each address.
+pub(super) fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
+    (0..addresses.len()).map(|at| listen(addresses[at], &addresses[..at])).collect()
+}
+
+/// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
+/// address tomorrow. `localhost` is 127.0.0.1 only.
+fn address(text: &str) -> Result<SocketAddr, Error> {
+    let local = |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => local(port),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| {
+        Error::new(format!("--listen {text} is not a valid address"))
+            .hint("write address:port with an IP address or localhost, like 0.0.0.0:443 or [::]:443")
+    })
+}
+
+/// `before` are the addresses on which this process listens already.
+fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|error| {
+        let covers = |other: &SocketAddr| {
+            other.port() == address.port() && (other.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse if before.iter().any(covers) => {
+                "an unspecified address (0.0.0.0 or [::]) covers all others of its port: leave the other --listen out"
+            }
+            io::ErrorKind::AddrInUse => "another program listens there; choose another port with --listen",
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 are reserved; choose another, or grant CAP_NET_BIND_SERVICE"
+            }
+            _ => "choose another address with --listen",
+        };
+        Error::new(format!("cannot listen on {address}")).caused_by(error).hint(hint)
+    })
+}

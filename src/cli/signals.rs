@@ -1,0 +1,59 @@
+//! What signals do: SIGHUP reads the files anew, SIGTERM and SIGINT stop the server.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::config::STACK;
+use crate::error::Error;
+use crate::log::AccessLog;
+use crate::server::handle::{ShutdownHandle, TrustHandle};
+
+/// Catches the signals that must not end the process: SIGHUP reads the files anew, and scripts send SIGUSR1 and SIGUSR2 for
+/// other programs. Called before anything is read or made, so that none is lost.
+pub(super) fn catch() -> Result<Signals, Error> {
+    let signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2]);
+    signals.map_err(|error| Error::new("cannot listen for signals").caused_by(error))
+}
+
+/// From now on SIGTERM and SIGINT, too; until then they end the process as usual.
+pub(super) fn catch_stops(handle: &Handle) -> Result<(), Error> {
+    [SIGTERM, SIGINT]
+        .into_iter()
+        .try_for_each(|signal| handle.add_signal(signal))
+        .map_err(|error| Error::new("cannot listen for signals").caused_by(error))
+}
+
+/// SIGHUP reads the files anew. The first SIGTERM or SIGINT begins the draining; the second ends the process at once.
+pub(super) fn handle(
+    mut signals: Signals,
+    shutdown: ShutdownHandle,
+    trust: TrustHandle,
+    log: AccessLog,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("signals".to_owned()).stack_size(STACK).spawn(move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => trust.reload(),
+                SIGUSR1 | SIGUSR2 => {
+                    log.notice("signal", "this signal means nothing here; SIGHUP reads the files anew")
+                }
+                _ => {}
+            }
+            if ![SIGINT, SIGTERM].contains(&signal) {
+                continue;
+            }
+            if stopping {
+                log.notice("stopped", "stopped at once");
+                log.flush();
+                std::process::exit(128 + signal);
+            }
+            stopping = true;
+            log.notice("stopping", "stopping; running answers are finished, a second signal ends at once");
+            shutdown.shutdown();
+        }
+    })
+}
