@@ -112,7 +112,9 @@ impl FileKind {
             ErrorKind::NotFound => self.if_missing,
             ErrorKind::InvalidInput => Some("name a file, not a directory, pipe or device"),
             ErrorKind::NotADirectory => Some("a part of this path is a file where a directory is needed"),
-            ErrorKind::PermissionDenied => Some("the user that runs this has to be able to read it"),
+            ErrorKind::PermissionDenied => {
+                Some("the user that runs this has to be able to read it, and so has a sandbox around it")
+            }
             _ => None,
         }
     }
@@ -144,7 +146,8 @@ pub(crate) fn lock_file(file: &File, patience: std::time::Duration) -> io::Resul
     }
 }
 
-fn open_regular(path: &Path) -> io::Result<File> {
+/// Opens a regular file, without waiting for anything.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     // Without NONBLOCK, opening a named pipe would wait for its writer.
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;

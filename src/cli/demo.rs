@@ -42,7 +42,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
     // Before anything is made.
     listen::addresses(&line.listen)?;
-    routes::table(&line)?;
+    routes::table(&line, None)?;
     let signals = signals::catch()?;
     let password = make(&demo.dir)?;
     // It is there once a certificate was revoked.
@@ -50,7 +50,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         line.crl = vec![in_dir("crl.pem")];
     }
     let answer = if routes::are_asked_for(&line) { "" } else { " (hello world)" };
-    serve::run(&line, signals, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref(), answer))
+    serve::run(&line, signals, None, |addresses| say_what_to_try(&demo.dir, addresses, password.as_deref(), answer))
 }
 
 #[cfg(feature = "pki")]

@@ -30,6 +30,7 @@ mod listen;
 mod password;
 mod report;
 mod routes;
+mod sandbox;
 mod serve;
 mod signals;
 mod trust;
@@ -45,6 +46,7 @@ use argh::{ArgsInfo, FromArgs};
 use self::values::{LogForm, connections, log_form, mebibytes, number_of_workers, seconds};
 use self::words::of_command;
 use crate::error::Error;
+use crate::handler::Handler;
 
 /// An HTTPS server that lets in the holders of a client certificate: they get "hello world", everyone else "401 User is not
 /// authorized".
@@ -146,6 +148,9 @@ struct CommandLine {
     /// seconds without a byte in a tunnel, or in an answer that an application still makes (default 600)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     tunnel_timeout: Option<std::time::Duration>,
+    /// leave the process all its rights, where the kernel could take what it does not need (Landlock)
+    #[argh(switch)]
+    no_sandbox: bool,
     /// access log on stdout as text or json, or off (default text)
     #[argh(option, arg_name = "form", from_str_fn(log_form))]
     log: Option<LogForm>,
@@ -196,6 +201,15 @@ const COULD_NOT_TELL: u8 = 2;
 
 /// Runs the command. Exit code 0: done; 1: failed; 2: used wrongly.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    start(args, None)
+}
+
+/// The same, with a handler for all paths that are asked for by no option: so that a test can see what a handler may do.
+pub fn main_with(args: impl IntoIterator<Item = OsString>, handler: impl Handler + 'static) -> ExitCode {
+    start(args, Some(Box::new(handler)))
+}
+
+fn start(args: impl IntoIterator<Item = OsString>, handler: Option<Box<dyn Handler>>) -> ExitCode {
     let mut words = Vec::new();
     for word in args {
         match word.into_string() {
@@ -213,7 +227,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let words: Vec<&str> = arguments.words.iter().map(String::as_str).collect();
     match CommandLine::from_args(&["mtls-min"], &words) {
-        Ok(line) => run(&line),
+        Ok(line) => run(&line, handler),
         Err(argh::EarlyExit { output, status: Ok(()) }) => {
             print_result!("{output}");
             ExitCode::SUCCESS
@@ -222,7 +236,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(line: &CommandLine) -> ExitCode {
+fn run(line: &CommandLine, handler: Option<Box<dyn Handler>>) -> ExitCode {
     let done = match &line.command {
         _ if line.version => {
             print_result!("mtls-min {}\n", env!("CARGO_PKG_VERSION"));
@@ -238,7 +252,7 @@ fn run(line: &CommandLine) -> ExitCode {
                 Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
             };
         }
-        None => signals::catch().and_then(|signals| serve::run(line, signals, |_| {})),
+        None => signals::catch().and_then(|signals| serve::run(line, signals, handler, |_| {})),
     };
     done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
 }

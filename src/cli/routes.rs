@@ -1,5 +1,8 @@
 //! The options that say what stands behind the gate, each for the paths below a prefix. Without any of them it is `hello world`.
 
+use std::path::Path;
+
+use super::sandbox::Needs;
 use super::{CommandLine, hello};
 use crate::error::Error;
 use crate::handler::Handler;
@@ -15,6 +18,7 @@ pub(super) struct Table {
     pub(super) routes: Routes,
     /// Of each option a word for programs, and a line.
     pub(super) lines: Vec<(&'static str, String)>,
+    pub(super) needs: Needs,
     taken: Vec<(String, String)>,
 }
 
@@ -31,17 +35,20 @@ pub(super) fn are_asked_for(line: &CommandLine) -> bool {
     !line.files.is_empty() || !line.forward.is_empty()
 }
 
-/// What stands behind the gate. Nothing listens yet.
-pub(super) fn table(line: &CommandLine) -> Result<Table, Error> {
+/// What stands behind the gate. Nothing listens yet. `other` answers where nothing is asked for.
+pub(super) fn table(line: &CommandLine, other: Option<Box<dyn Handler>>) -> Result<Table, Error> {
     let mut table = Table::default();
     for text in &line.files {
         let asked = table.take("--files", text)?;
         let handler = files(&asked, line)?;
+        table.needs.folder(Path::new(asked.value));
         table.add("files", "from", &asked, handler)?;
     }
     for text in &line.forward {
         let asked = table.take("--forward", text)?;
-        let handler = forward(&asked, line)?;
+        let forward = forward(&asked, line)?;
+        table.needs.application(forward.reach());
+        let handler = move |request: &mut Request<'_>| forward.answer(request);
         table.add("forward", "to", &asked, handler)?;
     }
     for (option, is_given) in [
@@ -57,7 +64,9 @@ pub(super) fn table(line: &CommandLine) -> Result<Table, Error> {
     if line.list_files && line.files.is_empty() {
         return Err(Error::new("--list-files is about folders, but there is no --files").hint("name one with --files"));
     }
-    if !are_asked_for(line) {
+    if let Some(other) = other {
+        table.routes = table.routes.at("/", move |request: &mut Request<'_>| other.handle(request))?;
+    } else if !are_asked_for(line) {
         table.routes = table.routes.at("/", hello::hello)?;
     }
     Ok(table)
@@ -121,7 +130,7 @@ fn files(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static
     Ok(move |request: &mut Request<'_>| files.answer(request))
 }
 
-fn forward(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'static, Error> {
+fn forward(asked: &Asked<'_>, line: &CommandLine) -> Result<Forward, Error> {
     let mut forward = Forward::to(asked.value)
         .map_err(|error| asked.wrong("that is not the address of an application").caused_by(error))?;
     if line.strip_prefix {
@@ -133,7 +142,7 @@ fn forward(asked: &Asked<'_>, line: &CommandLine) -> Result<impl Handler + 'stat
     if let Some(timeout) = line.forward_timeout {
         forward = forward.timeout(timeout);
     }
-    Ok(move |request: &mut Request<'_>| forward.answer(request))
+    Ok(forward)
 }
 
 #[cfg(test)]

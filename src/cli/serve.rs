@@ -8,34 +8,46 @@ use std::os::fd::AsFd;
 use signal_hook::iterator::Signals;
 
 use super::capacity::{connections_borne, connections_of_files, raise_open_files};
+use super::sandbox::{Needs, Sandbox};
 use super::trust::unread_lists;
 use super::values::LogForm;
 use super::words::of_command;
 use super::{CommandLine, listen, signals};
 use crate::clock::timestamp;
 use crate::error::Error;
+use crate::handler::Handler;
 use crate::handler::request::Request;
 use crate::log::{AccessLog, Format, Style, summary};
 use crate::observer::{Event, Observer};
 use crate::server::builder::Builder;
-use crate::server::watch::ServerFiles;
+use crate::server::watch::{Loaded, ServerFiles};
 use crate::server::{Server, Stopped};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 use crate::x509::identity::Identity;
 
-/// Serves. Once it listens, `ready` is called with the addresses.
-pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[SocketAddr])) -> Result<(), Error> {
+/// Serves. `other` answers what is not asked for by an option. Once it listens, `ready` is called with the addresses.
+pub(super) fn run(
+    line: &CommandLine,
+    signals: Signals,
+    other: Option<Box<dyn Handler>>,
+    ready: impl FnOnce(&[SocketAddr]),
+) -> Result<(), Error> {
     let addresses = listen::addresses(&line.listen)?;
     let files = ServerFiles::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
         line.key.as_deref().unwrap_or("certs/server-key.pem"),
     );
-    // Everything is checked before the port opens. If it cannot be opened, the reason is prose and comes last; everything else
-    // goes through the log.
+    // Everything is checked before the port opens. What goes wrong up to here is prose; everything else goes through the log.
     let loaded = files.load()?;
-    let table = super::routes::table(line)?;
+    let mut table = super::routes::table(line, other)?;
+    let capacity = Capacity::of(line);
+    let mut listeners = listen::listeners(&addresses)?.into_iter();
+    // There is always one.
+    let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
+    let sandbox = enter_sandbox(line, std::mem::take(&mut table.needs), &loaded)?;
+    // From here on there are threads.
     let log = start_log(line.log.unwrap_or(LogForm::Of(Format::Text)))?;
     say_certificates(&log, loaded.trust(), loaded.certificate());
     for (kind, text) in &table.lines {
@@ -44,11 +56,11 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     for warning in unread_lists(line, loaded.trust()) {
         warn(&log, &warning);
     }
-    let max_connections = max_connections(&log, line);
-    let mut listeners = listen::listeners(&addresses)?.into_iter();
-    // There is always one.
-    let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let mut builder = Server::watching(first, loaded).max_connections(max_connections).observer(log.clone());
+    log.notice("sandbox", &sandbox.text);
+    for warning in sandbox.warnings.iter().chain(&capacity.warning) {
+        warn(&log, warning);
+    }
+    let mut builder = Server::watching(first, loaded).max_connections(capacity.connections).observer(log.clone());
     for listener in listeners {
         builder = builder.also_listen(listener);
     }
@@ -77,6 +89,16 @@ pub(super) fn run(line: &CommandLine, signals: Signals, ready: impl FnOnce(&[Soc
     }
     log.flush();
     stopped.map(|_| ())
+}
+
+/// What is asked for later fails from now on, unless it is among the needs.
+fn enter_sandbox(line: &CommandLine, mut needs: Needs, loaded: &Loaded) -> Result<Sandbox, Error> {
+    if line.no_sandbox {
+        return Ok(Sandbox::without("--no-sandbox is given"));
+    }
+    loaded.files().for_each(|file| needs.file(file));
+    loaded.directory().into_iter().for_each(|directory| needs.directory(directory));
+    Sandbox::enter(&needs)
 }
 
 /// With what the options say of limits, times and handshakes.
@@ -150,15 +172,24 @@ fn say_certificate(log: &AccessLog, kind: &str, identity: &Identity) {
     log.notice("certificate", &format!("{kind} {subject}, sha256 {sha256}, valid until {until}"));
 }
 
-/// As many connections as asked for, or as the memory allows; but no more than the limit of open files bears.
-fn max_connections(log: &AccessLog, line: &CommandLine) -> usize {
-    /// If no number was asked for, a warning comes only for fewer than this many.
-    const MANY: usize = 1024;
-    let (asked, files) = (line.max_connections, raise_open_files());
-    let wanted = asked.unwrap_or_else(connections_borne);
-    let possible = connections_of_files(files, line.forward.len(), super::routes::are_asked_for(line));
-    if let Some(files) = files.filter(|_| possible < asked.unwrap_or(wanted.min(MANY))) {
-        warn(log, &format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
+/// How many connections there may be.
+struct Capacity {
+    connections: usize,
+    /// If they are fewer than asked for.
+    warning: Option<String>,
+}
+
+impl Capacity {
+    /// As many as asked for, or as the memory allows; but no more than the limit of open files bears.
+    fn of(line: &CommandLine) -> Self {
+        /// If no number was asked for, a warning comes only for fewer than this many.
+        const MANY: usize = 1024;
+        let (asked, files) = (line.max_connections, raise_open_files());
+        let wanted = asked.unwrap_or_else(connections_borne);
+        let possible = connections_of_files(files, line.forward.len(), super::routes::are_asked_for(line));
+        let few = files.filter(|_| possible < asked.unwrap_or(wanted.min(MANY)));
+        let warning =
+            few.map(|files| format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));
+        Self { connections: wanted.min(possible), warning }
     }
-    wanted.min(possible)
 }

@@ -73,6 +73,11 @@ impl ServerFiles {
         Ok((self.trust.clone().now(now).rebuild(before)?, self.load_certificate()?))
     }
 
+    /// All of them, beside the directory of authorised clients.
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        self.trust.files().chain([self.certificate.as_path(), &self.key])
+    }
+
     fn load_certificate(&self) -> Result<ServerCertificate, Error> {
         ServerCertificate::from_pem_files(&self.certificate, &self.key)
     }
@@ -95,6 +100,18 @@ impl Loaded {
     /// The server's certificate.
     pub fn certificate(&self) -> &ServerCertificate {
         &self.certificate
+    }
+
+    /// The files that will be read anew.
+    #[cfg(feature = "cli")]
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.watch.files.files()
+    }
+
+    /// The directory of authorised clients, likewise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.watch.files.trust.directory()
     }
 }
 
@@ -143,7 +160,7 @@ impl Watch {
 
     fn look(&mut self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for file in self.files.trust.files().chain([self.files.certificate.as_path(), &self.files.key]) {
+        for file in self.files.files() {
             stamp(file).hash(&mut hasher);
         }
         if let Some(directory) = &mut self.directory {

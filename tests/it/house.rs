@@ -79,6 +79,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/cli/trust.rs",
             ],
         ),
+        ("landlock::{", &["src/cli/sandbox/kernel.rs"]),
         ("signal_hook::", &["src/cli/signals.rs", "src/cli/serve.rs"]),
         ("::log::log", &["src/log/facade.rs"]),
         ("tiny_http::", &["src/handler/response.rs"]),

@@ -63,6 +63,8 @@ mod reload;
 mod resumption;
 mod revocation;
 mod rules;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod sandbox;
 mod second_opinion;
 #[cfg(feature = "cli")]
 mod server_certificate;

@@ -15,6 +15,7 @@ mod pkcs12;
 mod pkits;
 mod python;
 mod revocation;
+mod sandbox;
 mod smallest;
 mod tools;
 mod verdicts;

@@ -22,6 +22,18 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
+/// What has to be reached for an application.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A TCP port, of a host whose name the system has to resolve or not.
+    Port {
+        port: u16,
+        is_named: bool,
+    },
+    UnixSocket,
+}
+
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum Unreachable {
@@ -67,12 +79,21 @@ impl Address {
         if !is_name(host) {
             return Err(wrong("that is not the name of a host").hint(FORM));
         }
-        match is_static && !host.eq_ignore_ascii_case("localhost") {
+        match is_static && !host.eq_ignore_ascii_case(LOCALHOST) {
             true => {
                 Err(wrong("this is a static build, which cannot resolve names")
                     .hint("write the IP address, or localhost"))
             }
             false => Ok(Self::Name(host.to_ascii_lowercase(), port)),
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn reach(&self) -> Reach {
+        match self {
+            Self::Ip(address) => Reach::Port { port: address.port(), is_named: false },
+            Self::Name(host, port) => Reach::Port { port: *port, is_named: host != LOCALHOST },
+            Self::Unix(_) => Reach::UnixSocket,
         }
     }
 
@@ -93,7 +114,7 @@ impl Address {
         let deadline = Instant::now() + timeout;
         match self {
             Self::Ip(address) => connect_tcp([*address], deadline),
-            Self::Name(host, port) if host == "localhost" => connect_tcp(
+            Self::Name(host, port) if host == LOCALHOST => connect_tcp(
                 [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].map(|ip| (ip, *port).into()),
                 deadline,
             ),
@@ -161,6 +182,9 @@ fn is_name(host: &str) -> bool {
         && !looks_like_a_number
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
+
+/// The one name that means the same everywhere, and is not looked up.
+const LOCALHOST: &str = "localhost";
 
 /// The room in `sockaddr_un` of Linux, without the zero at its end.
 const MAX_UNIX_PATH: usize = 107;

@@ -88,6 +88,11 @@ impl Upstream {
         drop(oldest);
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn reach(&self) -> super::Reach {
+        self.address.reach()
+    }
+
     /// A new connection.
     pub(super) fn connect(&self, timeout: Duration) -> Result<Socket, Failure> {
         self.address.connect(timeout).map_err(|unreachable| match unreachable {

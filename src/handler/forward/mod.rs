@@ -38,6 +38,8 @@ use crate::error::Error;
 use crate::http1::read_prefix;
 use address::Address;
 #[cfg(feature = "cli")]
+pub(crate) use address::Reach;
+#[cfg(feature = "cli")]
 pub(crate) use kept::MOST_KEPT;
 use kept::Upstream;
 use upload::Manner;
@@ -112,6 +114,12 @@ impl Forward {
             Ok(exchange) => Response::new(Body(Content::Awaited(Box::new(exchange)))),
             Err(failure) => failure.into_response(),
         }
+    }
+
+    /// What has to be reached for it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reach(&self) -> Reach {
+        self.upstream.reach()
     }
 
     /// What is asked of the application. `None`: it is not under the prefix.
