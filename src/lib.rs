@@ -40,6 +40,7 @@
 //! | see requests, refusals and errors | [`Builder::observer`] with an observer of [`log`], or an [`Observer`] of your own; by default the server is silent |
 //! | change limits and deadlines | [`Builder`] |
 //! | stop, on SIGTERM for example | [`Server::shutdown_handle`] |
+//! | see from outside whether it works | [`Server::status_handle`] |
 //! | judge a certificate without a server | [`judge()`] |
 //! | make certificates | [`pki`] |
 //! | keep the responses of a program that was written for tiny_http | `response::from_tiny_http` (feature `tiny_http`) |
@@ -127,6 +128,7 @@ pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Grounds, Permission, Policy};
 pub use server::builder::Builder;
 pub use server::handle::{ShutdownHandle, TrustHandle};
+pub use server::status::StatusHandle;
 pub use server::watch::{Loaded, ServerFiles};
 pub use server::{Server, Stopped};
 pub use tls::failure::TlsFailure;

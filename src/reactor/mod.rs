@@ -9,6 +9,7 @@ pub(crate) mod eviction;
 pub(crate) mod listener;
 #[cfg(any(not(target_os = "linux"), test))]
 mod poll;
+pub(crate) mod round_trip;
 pub(crate) mod shares;
 mod slots;
 pub(crate) mod table;

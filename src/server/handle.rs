@@ -1,6 +1,7 @@
 //! The handles by which a running server is stopped, and given new trust.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Handshakes;
 use crate::error::Error;
 use crate::reactor::StopSignal;
+use crate::reactor::round_trip::RoundTrip;
 use crate::sync::{Current, lock, unpoisoned};
 use crate::tls::acceptor::Tls;
 use crate::tls::server_certificate::ServerCertificate;
@@ -27,7 +29,10 @@ pub(crate) struct Control {
     pub(crate) clock: Clock,
     /// Ends accepting, and so begins draining.
     pub(crate) stop: StopSignal,
+    /// Somebody asked for a shutdown; draining may begin later.
+    shutdown_asked: AtomicBool,
     pub(crate) bell: Bell,
+    pub(crate) round_trip: Arc<RoundTrip>,
 }
 
 impl Control {
@@ -41,6 +46,7 @@ impl Control {
         let trust = Arc::new(TrustStore::new(trust));
         let judge = Judge { trust: Arc::clone(&trust), clock: clock.clone() };
         let tls = set_up(&provider, &certificate, &trust.current(), judge, handshakes)?;
+        let no_pipe = |error| Error::new("cannot make a pipe").caused_by(error);
         Ok(Self {
             trust,
             tls: Arc::new(Current::new(tls)),
@@ -48,9 +54,16 @@ impl Control {
             provider,
             handshakes,
             clock,
-            stop: StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?,
+            stop: StopSignal::new().map_err(no_pipe)?,
+            shutdown_asked: false.into(),
             bell: Bell::default(),
+            round_trip: Arc::new(RoundTrip::new().map_err(no_pipe)?),
         })
+    }
+
+    /// Whether somebody asked for a shutdown. It is known before draining begins.
+    pub(crate) fn shutdown_asked(&self) -> bool {
+        self.shutdown_asked.load(Ordering::SeqCst)
     }
 
     /// The server's certificate in force.
@@ -139,6 +152,7 @@ impl ShutdownHandle {
     /// Begins draining and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it again
     /// changes nothing; calling it before `serve` makes `serve` return at once.
     pub fn shutdown(&self) {
+        self.0.shutdown_asked.store(true, Ordering::SeqCst);
         self.0.stop.raise();
     }
 }

@@ -5,6 +5,7 @@ mod crew;
 pub(crate) mod handle;
 pub(crate) mod maintenance;
 pub(crate) mod pool;
+pub(crate) mod status;
 pub(crate) mod watch;
 
 use std::fmt;
@@ -35,6 +36,7 @@ use crew::Crew;
 use handle::{Control, ShutdownHandle, TrustHandle};
 use maintenance::Caretaker;
 use pool::Pool;
+use status::StatusHandle;
 use watch::{Loaded, Watch};
 
 /// A mutual-TLS server, ready to serve.
@@ -124,6 +126,11 @@ impl Server {
         TrustHandle(Arc::clone(&self.control))
     }
 
+    /// A handle that looks at this server while it runs.
+    pub fn status_handle(&self) -> StatusHandle {
+        StatusHandle(Arc::clone(&self.control))
+    }
+
     /// Serves until a [`ShutdownHandle`] stops it, then drains: no new connections, idle ones are closed with
     /// close_notify, running answers are finished, all within the drain timeout.
     ///
@@ -169,7 +176,8 @@ impl Server {
                 draining: false.into(),
                 idle_closed: 0.into(),
             };
-            Pool { context, tls, listeners, table, poller, crew, stop }
+            let round_trip = Arc::clone(&control.round_trip);
+            Pool { context, tls, listeners, table, poller, crew, round_trip, stop }
         });
         let mut threads = Threads::default();
         let started = threads.start(&pool, &control, &settings, sizes, watch, ready);
@@ -247,6 +255,7 @@ impl Threads {
         let (cared_for, controlled) = (Arc::clone(pool), Arc::clone(control));
         let care = move || Caretaker { control: &controlled, pool: &cared_for, watch }.care();
         self.caretaker = Some(named("caretaker".to_owned()).spawn(care)?);
+        pool.round_trip.start(&pool.poller)?;
         pool.listeners.start(&pool.poller)?;
         ready();
         Ok(())

@@ -14,6 +14,7 @@ use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::panic::caught;
 use crate::reactor::listener::{Failed, Listeners};
+use crate::reactor::round_trip::{self, RoundTrip};
 use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
 use crate::reactor::{Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
@@ -31,6 +32,7 @@ pub(crate) struct Pool {
     pub(crate) table: ConnectionTable<Connection>,
     pub(crate) poller: Poller,
     pub(crate) crew: Arc<Crew>,
+    pub(crate) round_trip: Arc<RoundTrip>,
     /// Ends the workers and the timekeeper, once all connections are closed.
     pub(crate) stop: StopSignal,
 }
@@ -43,6 +45,7 @@ impl Pool {
         let mut is_needed = concurrency.begin();
         while is_needed {
             match self.poller.wait() {
+                Ok(Ready::Token(round_trip::TOKEN, _)) => self.answer_round_trip(),
                 Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
                     Some(number) => self.accept(number, &mut worker),
                     None => self.go_on(Token::from_u64(token), signal, &mut worker),
@@ -55,6 +58,14 @@ impl Pool {
             is_needed = concurrency.go_on();
         }
         !concurrency.has_stopped()
+    }
+
+    /// Somebody asks whether this server works.
+    fn answer_round_trip(&self) {
+        if !self.round_trip.answer(&self.poller) {
+            // The timekeeper tries again.
+            self.table.wake();
+        }
     }
 
     /// Starts a worker while others serve: a failure is no reason to end, as those that are there go on.
@@ -82,7 +93,7 @@ impl Pool {
                 return;
             }
             let now = Instant::now();
-            if self.listeners.resume(now, &self.poller) {
+            if self.listeners.resume(now, &self.poller) | !self.round_trip.arm_again(&self.poller) {
                 self.table.wake();
             }
             if self.table.try_again() {

@@ -45,6 +45,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/reactor/mod.rs",
                 "src/reactor/epoll.rs",
                 "src/reactor/poll.rs",
+                "src/reactor/round_trip.rs",
                 "src/file.rs",
                 "src/resources.rs",
                 "src/cli/capacity.rs",

@@ -70,6 +70,7 @@ mod second_opinion;
 mod server_certificate;
 mod shape;
 mod slow_clients;
+mod status;
 mod stopping;
 mod streams;
 mod support;
