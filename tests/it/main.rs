@@ -38,6 +38,7 @@ mod listen;
 mod lists;
 #[cfg(feature = "cli")]
 mod log;
+mod kubernetes;
 #[cfg(feature = "log")]
 mod log_crate;
 mod name_constraints;
