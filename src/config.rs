@@ -137,6 +137,8 @@ pub(crate) struct Timeouts {
     pub(crate) transfer: Duration,
     /// Without a byte in a tunnel, or in a body that another program still makes.
     pub(crate) tunnel: Duration,
+    /// After a shutdown was asked for, before draining begins: a balancer sends its clients elsewhere meanwhile.
+    pub(crate) drain_delay: Duration,
 }
 
 impl Default for Timeouts {
@@ -153,15 +155,16 @@ impl Default for Timeouts {
         }
     }
 }
+            drain_delay: Duration::ZERO,
 
 impl Timeouts {
     /// The same, each short enough to be added to a time. What is cut would not have ended anyway.
     pub(crate) fn limited(self) -> Self {
         const LONGEST: Duration = days(10 * 365);
-        let Self { handshake, head, idle, linger, drain, turn, transfer, tunnel } = self;
-        let [handshake, head, idle, linger, drain, turn, transfer, tunnel] =
-            [handshake, head, idle, linger, drain, turn, transfer, tunnel].map(|time| time.min(LONGEST));
-        Self { handshake, head, idle, linger, drain, turn, transfer, tunnel }
+        let Self { handshake, head, idle, linger, drain_delay, drain, turn, transfer, tunnel } = self;
+        let [handshake, head, idle, linger, drain_delay, drain, turn, transfer, tunnel] =
+            [handshake, head, idle, linger, drain_delay, drain, turn, transfer, tunnel].map(|time| time.min(LONGEST));
+        Self { handshake, head, idle, linger, drain_delay, drain, turn, transfer, tunnel }
     }
 
     /// How many bytes of a body have to move within each [`transfer`](Self::transfer) time. A large body may take long,
@@ -250,6 +253,7 @@ mod tests {
                 "tunnel_timeout",
                 timeouts.tunnel,
             ),
+            ("serving on after SIGTERM, before it drains", "--drain-delay", "drain_delay", timeouts.drain_delay),
         ] {
             assert_eq!(row(what), seconds(time));
             let help = help(option);

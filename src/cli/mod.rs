@@ -43,7 +43,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
-use self::values::{LogForm, connections, log_form, mebibytes, number_of_workers, seconds};
+use self::values::{LogForm, connections, delay, log_form, mebibytes, number_of_workers, seconds};
 use self::words::of_command;
 use crate::error::Error;
 use crate::handler::Handler;
@@ -152,6 +152,9 @@ struct CommandLine {
     #[argh(switch)]
     no_sandbox: bool,
     /// access log on stdout as text or json, or off (default text)
+    /// seconds to go on serving after SIGTERM, while a balancer that looks for readiness goes elsewhere (default 0)
+    #[argh(option, arg_name = "s", from_str_fn(delay))]
+    drain_delay: Option<std::time::Duration>,
     #[argh(option, arg_name = "form", from_str_fn(log_form))]
     log: Option<LogForm>,
 }

@@ -67,7 +67,7 @@ pub(super) fn run(
     let server = configured(builder, line).build()?;
     let handle = signals.handle();
     signals::catch_stops(&handle)?;
-    let waiter = signals::handle(signals, server.shutdown_handle(), server.trust_handle(), log.clone())
+    let waiter = signals::handle(signals, server.shutdown_handle(), server.trust_handle(), line.drain_delay, log.clone())
         .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
     let listening_on = server.local_addrs().to_vec();
     let listening = || {
@@ -135,6 +135,9 @@ fn configured(mut builder: Builder, line: &CommandLine) -> Builder {
     }
     builder
 }
+    if let Some(delay) = line.drain_delay {
+        builder = builder.drain_delay(delay);
+    }
 
 fn start_log(form: LogForm) -> Result<AccessLog, Error> {
     let style = |format| Style { format, words: of_command };

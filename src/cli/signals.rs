@@ -32,6 +32,7 @@ pub(super) fn handle(
     shutdown: ShutdownHandle,
     trust: TrustHandle,
     log: AccessLog,
+    delay: Option<Duration>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("signals".to_owned()).stack_size(STACK).spawn(move || {
         let mut stopping = false;
@@ -52,7 +53,10 @@ pub(super) fn handle(
                 std::process::exit(128 + signal);
             }
             stopping = true;
-            log.notice("stopping", "stopping; running answers are finished, a second signal ends at once");
+            let when = delay.filter(|delay| !delay.is_zero()).map(|delay| format!(" in {} s", delay.as_secs_f64()));
+            let when = when.unwrap_or_default();
+            let text = format!("stopping{when}; running answers are finished, a second signal ends at once");
+            log.notice("stopping", &text);
             shutdown.shutdown();
         }
     })

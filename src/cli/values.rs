@@ -22,6 +22,11 @@ pub(super) fn seconds(text: &str) -> Result<std::time::Duration, String> {
         .ok_or_else(|| format!("not a number of seconds from {least} to {most}"))
 }
 
+/// The same, or none.
+pub(super) fn delay(text: &str) -> Result<std::time::Duration, String> {
+    if text == "0" { Ok(std::time::Duration::ZERO) } else { seconds(text) }
+}
+
 pub(super) fn log_form(text: &str) -> Result<LogForm, String> {
     match text {
         "text" => Ok(LogForm::Of(Format::Text)),

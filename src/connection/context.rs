@@ -4,7 +4,8 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, Daily, day, days};
 use crate::config::{EXPIRES_SOON, Gate, Limits, Timeouts};
@@ -33,7 +34,9 @@ pub(crate) struct Context {
     pub(crate) expiry_notices: ExpiryNotices,
     pub(crate) concurrency: Concurrency,
     pub(crate) shares: Shares,
-    /// The server is stopping: every response is the last on its connection.
+    /// The server will stop soon: every response is the last on its connection.
+    pub(crate) leaving: AtomicBool,
+    /// The server is stopping: nothing new begins.
     pub(crate) draining: AtomicBool,
     /// How many idle connections of clients that are now refused were closed and not reported yet.
     pub(crate) idle_closed: AtomicUsize,
@@ -43,6 +46,19 @@ impl Context {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+    /// Whether every response is the last on its connection.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// A shutdown was asked for: goes on for this long, so that clients go elsewhere first. Those of kept connections are asked to in
+    /// the second half, when a balancer should not send them back.
+    pub(crate) fn leave_within(&self, delay: Duration) {
+        thread::sleep(delay / 2);
+        self.leaving.store(true, Ordering::SeqCst);
+        thread::sleep(delay - delay / 2);
+    }
+
 
     /// An idle connection is closed, since its client is now refused.
     pub(super) fn count_idle_closed(&self) {

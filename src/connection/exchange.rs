@@ -196,7 +196,7 @@ impl Written {
         let response_context = ResponseContext {
             request_version: asked.parts.version,
             head_request: asked.parts.method == Method::HEAD,
-            keep_alive: asked.keep_alive && keep && !worker.context.is_draining(),
+            keep_alive: asked.keep_alive && keep && !worker.context.is_leaving(),
             date: worker.date(),
         };
         let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;

@@ -121,6 +121,16 @@ impl Builder {
     }
 
     /// How long running answers may take after a shutdown was asked for. Defaults to 10 s.
+    /// How long the server goes on accepting and serving after a shutdown was asked for, so that a balancer, which is told by
+    /// [`StatusHandle::is_stopping`](crate::StatusHandle::is_stopping), sends its clients elsewhere. Only then does it drain. In the
+    /// second half of this time each response says that it is the last on its connection, so that clients of kept connections leave
+    /// too, between two requests; by then whoever connects anew should reach another server. So it should be twice as long as the
+    /// balancer needs to notice. Defaults to 0 s.
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.settings.timeouts.drain_delay = delay;
+        self
+    }
+
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeouts.drain = timeout;
         self

@@ -149,7 +149,7 @@ impl Bell {
 pub struct ShutdownHandle(pub(crate) Arc<Control>);
 
 impl ShutdownHandle {
-    /// Begins draining and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it again
+    /// Begins draining, after the [delay](crate::Builder::drain_delay) that is set, and returns at once; [`Server::serve`](crate::Server::serve) returns when it is over. Calling it again
     /// changes nothing; calling it before `serve` makes `serve` return at once.
     pub fn shutdown(&self) {
         self.0.shutdown_asked.store(true, Ordering::SeqCst);

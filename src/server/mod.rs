@@ -131,7 +131,7 @@ impl Server {
         StatusHandle(Arc::clone(&self.control))
     }
 
-    /// Serves until a [`ShutdownHandle`] stops it, then drains: no new connections, idle ones are closed with
+    /// Serves until a [`ShutdownHandle`] stops it, and for the [delay](Builder::drain_delay) that is set; then drains: no new connections, idle ones are closed with
     /// close_notify, running answers are finished, all within the drain timeout.
     ///
     /// # Errors
@@ -143,6 +143,8 @@ impl Server {
     /// The same; calls `ready` once connections are accepted: nothing fails after that.
     pub(crate) fn serve_after(self, ready: impl FnOnce(), handler: impl Handler + 'static) -> Result<Stopped, Error> {
         let Self { settings, listeners, control, observer, refusal_page, watch, .. } = self;
+        // Nobody has come to a server that was stopped before.
+        let delay = if control.shutdown_asked() { Duration::ZERO } else { settings.timeouts.drain_delay };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
@@ -174,6 +176,7 @@ impl Server {
                 concurrency: Concurrency::new(sizes, LONGEST_STANDBY, start),
                 shares: Shares::new(settings.workers_per_client(workers), workers, wake),
                 draining: false.into(),
+                leaving: false.into(),
                 idle_closed: 0.into(),
             };
             let round_trip = Arc::clone(&control.round_trip);
@@ -185,6 +188,7 @@ impl Server {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
         }
+            pool.context.leave_within(delay);
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, &control, settings.timeouts.drain);
@@ -262,13 +266,14 @@ impl Threads {
     }
 
     /// In this order: no more connections are accepted (`control.stop` is raised already), and the caretaker is stopped by its
-    /// bell; every response says that it is the last (`draining`); idle connections are closed until there are none, or the time
+    /// bell; every response says that it is the last (`leaving`); idle connections are closed until there are none, or the time
     /// is up; the rest is cut; the threads end (`pool.stop`).
     fn drain_and_join(self, pool: &Pool, control: &Control, timeout: Duration) -> Stopped {
         let end = Instant::now() + timeout;
         control.bell.ring(|asked| asked.stop = true);
         pool.listeners.close(&pool.poller);
         pool.context.draining.store(true, Ordering::SeqCst);
+        pool.context.leaving.store(true, Ordering::SeqCst);
         // Again and again: a connection may become idle when the answer that it was sending is over.
         loop {
             pool.close_idle();

@@ -43,6 +43,51 @@ fn stopping_finishes_running_answers_and_closes_idle_connections() {
     assert_eq!(running.stop(), Stopped::Drained);
 }
 
+/// As behind a balancer, which notices after a while.
+#[test]
+fn after_a_shutdown_it_serves_on_for_the_delay_and_asks_clients_to_leave_in_its_second_half() {
+    let ca = Ca::new("ca");
+    let delay = Duration::from_secs(4);
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.drain_delay(delay),
+        |_: &mut Request<'_>| Response::new("served".into()),
+    );
+    let alice = ca.client("alice");
+    let mut kept = connect(running.addr, config(Some(&alice), &TLS13));
+    let mut idle = connect(running.addr, config(Some(&alice), &TLS13));
+    assert_eq!(exchange(&mut kept, GET).unwrap().field("connection"), None);
+    assert_eq!(exchange(&mut idle, GET).unwrap().field("connection"), None);
+    let asked = Instant::now();
+    running.shutdown.shutdown();
+    running.shutdown.shutdown();
+    assert_eq!(exchange(&mut kept, GET).unwrap().field("connection"), None, "{:?}", asked.elapsed());
+    assert_eq!(exchange(&mut connect(running.addr, config(Some(&alice), &TLS13)), GET).unwrap().field("connection"), None);
+    // Every request is answered until the server says that it was the last.
+    eventually(|| exchange(&mut kept, GET).unwrap().field("connection") == Some("close"));
+    assert!(asked.elapsed() >= delay / 2);
+    assert_eq!(kept.read(&mut [0; 1]).unwrap(), 0);
+    let again = exchange(&mut connect(running.addr, config(Some(&alice), &TLS13)), GET).unwrap();
+    assert_eq!((again.status, again.field("connection")), (200, Some("close")));
+    // Who has not asked is closed in order at the end.
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+    assert!(asked.elapsed() >= delay);
+    eventually(|| TcpStream::connect(running.addr).is_err());
+    assert_eq!(running.stop(), Stopped::Drained);
+}
+
+#[test]
+fn a_server_that_is_stopped_before_it_serves_waits_for_nobody() {
+    let ca = Ca::new("ca");
+    let holder = ca.server();
+    let certificate = ServerCertificate::from_pem(holder.pem().as_bytes(), holder.key_pem().as_bytes()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let builder = Server::builder(listener, certificate, trust(&ca)).drain_delay(Duration::from_secs(3600));
+    let server = builder.build().unwrap();
+    server.shutdown_handle().shutdown();
+    assert_eq!(server.serve(|_: &mut Request<'_>| Response::new("served".into())).unwrap(), Stopped::Drained);
+}
+
 #[test]
 fn stopping_ends_at_the_drain_timeout() {
     let ca = Ca::new("ca");
