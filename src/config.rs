@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::days;
 use crate::error::Error;
 use crate::http1::HeadLimits;
+use crate::proxy_protocol::TrustedProxies;
 
 const KIB: usize = 1024;
 const MIB: u64 = 1024 * 1024;
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) stack_size: usize,
     pub(crate) max_connections: usize,
     pub(crate) gate: Gate,
+    /// The balancers whose PROXY header each connection has to begin with; if there are any.
+    pub(crate) proxies: Option<TrustedProxies>,
     pub(crate) handshakes: Handshakes,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
@@ -71,6 +74,7 @@ impl Default for Settings {
             stack_size: STACK,
             max_connections: 1024,
             gate: Gate::Closed,
+            proxies: None,
             handshakes: Handshakes::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
@@ -90,6 +94,9 @@ impl Settings {
         }
         if self.stack_size < LEAST_STACK {
             return Err(Error::new(format!("stack_size must be at least {LEAST_STACK} bytes, which TLS needs")));
+        }
+        if self.proxies.as_ref().is_some_and(|proxies| proxies.0.is_empty()) {
+            return Err(Error::new("proxy_protocol needs the network of a balancer: otherwise nobody could connect"));
         }
         let least = *CONNECTIONS.start();
         if self.max_connections < least {
@@ -130,6 +137,8 @@ pub(crate) struct Timeouts {
     pub(crate) head: Duration,
     pub(crate) idle: Duration,
     pub(crate) linger: Duration,
+    /// After a shutdown was asked for, before draining begins: a balancer sends its clients elsewhere meanwhile.
+    pub(crate) drain_delay: Duration,
     pub(crate) drain: Duration,
     /// A request that waits for its turn, since there are as many in handlers as may be.
     pub(crate) turn: Duration,
@@ -137,8 +146,6 @@ pub(crate) struct Timeouts {
     pub(crate) transfer: Duration,
     /// Without a byte in a tunnel, or in a body that another program still makes.
     pub(crate) tunnel: Duration,
-    /// After a shutdown was asked for, before draining begins: a balancer sends its clients elsewhere meanwhile.
-    pub(crate) drain_delay: Duration,
 }
 
 impl Default for Timeouts {
@@ -148,6 +155,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             linger: Duration::from_secs(5),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
             turn: Duration::from_secs(60),
             transfer: Duration::from_secs(30),
@@ -155,7 +163,6 @@ impl Default for Timeouts {
         }
     }
 }
-            drain_delay: Duration::ZERO,
 
 impl Timeouts {
     /// The same, each short enough to be added to a time. What is cut would not have ended anyway.
@@ -246,6 +253,7 @@ mod tests {
             ("TLS handshake, in all", "--handshake-timeout", "handshake_timeout", timeouts.handshake),
             ("request head, in all", "--head-timeout", "head_timeout", timeouts.head),
             ("between two requests", "--idle-timeout", "idle_timeout", timeouts.idle),
+            ("serving on after SIGTERM, before it drains", "--drain-delay", "drain_delay", timeouts.drain_delay),
             ("running answers after SIGTERM", "--drain-timeout", "drain_timeout", timeouts.drain),
             (
                 "without a byte in a tunnel, or in an answer still being made",
@@ -253,7 +261,6 @@ mod tests {
                 "tunnel_timeout",
                 timeouts.tunnel,
             ),
-            ("serving on after SIGTERM, before it drains", "--drain-delay", "drain_delay", timeouts.drain_delay),
         ] {
             assert_eq!(row(what), seconds(time));
             let help = help(option);
@@ -312,6 +319,7 @@ mod tests {
             (Settings { workers_per_client: Some(0), ..Settings::default() }, "a client needs at least one"),
             (Settings { stack_size: LEAST_STACK - 1, ..Settings::default() }, "at least 131072 bytes"),
             (Settings { max_connections: 3, ..Settings::default() }, "at least 4"),
+            (Settings { proxies: Some(TrustedProxies(Vec::new())), ..Settings::default() }, "needs the network"),
         ] {
             let error = settings.check().unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

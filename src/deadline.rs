@@ -11,7 +11,10 @@ use crate::config::Timeouts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// From the accepted connection to the end of the TLS handshake.
+    /// From the accepted connection to the end of a balancer's PROXY header, where each connection begins with one. Its time is
+    /// part of that of the handshake.
+    Proxy,
+    /// From the accepted connection, or the end of the PROXY header, to the end of the TLS handshake.
     Handshake,
     /// From the end of the handshake, or the first byte of a later request, to the end of the request head.
     Head,
@@ -35,6 +38,7 @@ impl Phase {
     /// The phase's name in logs: one lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
+            Phase::Proxy => "proxy",
             Phase::Handshake => "handshake",
             Phase::Head => "head",
             Phase::Body => "body",

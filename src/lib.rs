@@ -106,6 +106,7 @@ mod panic;
 #[cfg(feature = "pki")]
 pub mod pki;
 mod policy;
+mod proxy_protocol;
 mod reactor;
 mod resources;
 mod server;
@@ -126,6 +127,7 @@ pub use handler::routes::Routes;
 pub use handler::{Handler, Response, response};
 pub use observer::{Access, Event, Observer, Silent};
 pub use policy::{Grounds, Permission, Policy};
+pub use proxy_protocol::{Network, ProxyFailure};
 pub use server::builder::Builder;
 pub use server::handle::{ShutdownHandle, TrustHandle};
 pub use server::status::StatusHandle;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::deadline::Phase;
 use crate::error::Error;
 use crate::panic::caught;
+use crate::proxy_protocol::ProxyFailure;
 use crate::tls::failure::TlsFailure;
 use crate::tls::server_certificate::ServerCertificate;
 use crate::tls::session::TlsVersion;
@@ -38,7 +39,7 @@ impl Observer for Silent {}
 pub struct Access<'a> {
     /// When the server began to read the end of the head of the request.
     pub time: SystemTime,
-    /// The client's address.
+    /// The client's address; behind a balancer the one that its PROXY header names.
     pub remote: SocketAddr,
     /// The version of TLS.
     pub tls: TlsVersion,
@@ -92,6 +93,14 @@ pub enum Event<'a> {
         phase: Phase,
         /// Why, and the repair.
         failure: &'a TlsFailure,
+    },
+    /// A connection was closed before TLS: it does not come from a balancer that is trusted, or does not begin with a valid PROXY
+    /// header. See [`Builder::proxy_protocol`](crate::Builder::proxy_protocol).
+    ProxyRefused {
+        /// The address from which it came, whatever a header says.
+        remote: SocketAddr,
+        /// Why, and the repair.
+        failure: &'a ProxyFailure,
     },
     /// A client speaks HTTP without TLS; it was told so.
     PlainHttp {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{CommandLine, listen, routes, serve, signals};
+use super::{CommandLine, listen, proxies, routes, serve, signals};
 use crate::error::Error;
 use crate::escape::shell;
 #[cfg(not(feature = "pki"))]
@@ -42,6 +42,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
     // Before anything is made.
     listen::addresses(&line.listen)?;
+    proxies::balancers(&line)?;
     routes::table(&line, None)?;
     let signals = signals::catch()?;
     let password = make(&demo.dir)?;

@@ -28,6 +28,7 @@ mod hello;
 mod listen;
 #[cfg(feature = "pki")]
 mod password;
+mod proxies;
 mod report;
 mod routes;
 mod sandbox;
@@ -121,6 +122,12 @@ struct CommandLine {
     /// seconds for an application to accept a connection, to take more of a request, and to begin its answer, each (default 60)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     forward_timeout: Option<std::time::Duration>,
+    /// expect the PROXY protocol (version 1 or 2) at the beginning of each connection: a balancer says who its client is
+    #[argh(switch)]
+    proxy_protocol: bool,
+    /// address or network of the balancers, like 10.0.0.5 or 10.0.0.0/24, with --proxy-protocol; repeatable. Connections from elsewhere are closed
+    #[argh(option, arg_name = "cidr")]
+    trusted_proxy: Vec<String>,
     /// requests answered at once, each on a thread; few threads are there at the start, others come when handlers block (default 256)
     #[argh(option, arg_name = "n", from_str_fn(number_of_workers))]
     workers: Option<usize>,
@@ -142,6 +149,9 @@ struct CommandLine {
     /// seconds between two requests (default 60)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     idle_timeout: Option<std::time::Duration>,
+    /// seconds to go on serving after SIGTERM, while a balancer that looks for readiness goes elsewhere (default 0)
+    #[argh(option, arg_name = "s", from_str_fn(delay))]
+    drain_delay: Option<std::time::Duration>,
     /// seconds for running answers after SIGTERM (default 10)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     drain_timeout: Option<std::time::Duration>,
@@ -152,9 +162,6 @@ struct CommandLine {
     #[argh(switch)]
     no_sandbox: bool,
     /// access log on stdout as text or json, or off (default text)
-    /// seconds to go on serving after SIGTERM, while a balancer that looks for readiness goes elsewhere (default 0)
-    #[argh(option, arg_name = "s", from_str_fn(delay))]
-    drain_delay: Option<std::time::Duration>,
     #[argh(option, arg_name = "form", from_str_fn(log_form))]
     log: Option<LogForm>,
 }

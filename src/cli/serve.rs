@@ -12,7 +12,7 @@ use super::sandbox::{Needs, Sandbox};
 use super::trust::unread_lists;
 use super::values::LogForm;
 use super::words::of_command;
-use super::{CommandLine, listen, signals};
+use super::{CommandLine, listen, proxies, signals};
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::handler::Handler;
@@ -34,6 +34,7 @@ pub(super) fn run(
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
     let addresses = listen::addresses(&line.listen)?;
+    let balancers = proxies::balancers(line)?;
     let files = ServerFiles::new(
         super::trust::builder(line)?,
         line.cert.as_deref().unwrap_or("certs/server-crt.pem"),
@@ -53,6 +54,10 @@ pub(super) fn run(
     for (kind, text) in &table.lines {
         log.notice(kind, text);
     }
+    if let Some((text, warning)) = balancers.as_deref().map(proxies::said) {
+        log.notice("proxy_protocol", &text);
+        warning.iter().for_each(|warning| warn(&log, warning));
+    }
     for warning in unread_lists(line, loaded.trust()) {
         warn(&log, &warning);
     }
@@ -64,11 +69,15 @@ pub(super) fn run(
     for listener in listeners {
         builder = builder.also_listen(listener);
     }
+    if let Some(balancers) = balancers {
+        builder = builder.proxy_protocol(balancers);
+    }
     let server = configured(builder, line).build()?;
     let handle = signals.handle();
     signals::catch_stops(&handle)?;
-    let waiter = signals::handle(signals, server.shutdown_handle(), server.trust_handle(), line.drain_delay, log.clone())
-        .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
+    let waiter =
+        signals::handle(signals, server.shutdown_handle(), server.trust_handle(), line.drain_delay, log.clone())
+            .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
     let listening_on = server.local_addrs().to_vec();
     let listening = || {
         for address in &listening_on {
@@ -127,6 +136,9 @@ fn configured(mut builder: Builder, line: &CommandLine) -> Builder {
     if let Some(timeout) = line.idle_timeout {
         builder = builder.idle_timeout(timeout);
     }
+    if let Some(delay) = line.drain_delay {
+        builder = builder.drain_delay(delay);
+    }
     if let Some(timeout) = line.drain_timeout {
         builder = builder.drain_timeout(timeout);
     }
@@ -135,9 +147,6 @@ fn configured(mut builder: Builder, line: &CommandLine) -> Builder {
     }
     builder
 }
-    if let Some(delay) = line.drain_delay {
-        builder = builder.drain_delay(delay);
-    }
 
 fn start_log(form: LogForm) -> Result<AccessLog, Error> {
     let style = |format| Style { format, words: of_command };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::{Handle, Signals};
@@ -31,8 +32,8 @@ pub(super) fn handle(
     mut signals: Signals,
     shutdown: ShutdownHandle,
     trust: TrustHandle,
-    log: AccessLog,
     delay: Option<Duration>,
+    log: AccessLog,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("signals".to_owned()).stack_size(STACK).spawn(move || {
         let mut stopping = false;

@@ -33,7 +33,7 @@ pub(super) fn of_command(text: &'static str) -> Cow<'static, str> {
 }
 
 /// Functions of the library, and what the command has for each.
-const WORDS: [(&str, &str); 26] = [
+const WORDS: [(&str, &str); 27] = [
     ("TrustBuilder::pem_file", "--ca"),
     ("TrustBuilder::intermediates_file", "--intermediates"),
     ("TrustBuilder::crl_file", "--crl"),
@@ -45,6 +45,7 @@ const WORDS: [(&str, &str); 26] = [
     ("ServerCertificate::from_pem_files", "--cert and --key"),
     ("Builder::workers", "--workers"),
     ("Builder::max_connections", "--max-connections"),
+    ("Builder::proxy_protocol", "--proxy-protocol and --trusted-proxy"),
     ("Builder::refuse_in_handshake", "--refuse-in-handshake"),
     ("Server::builder", "`mtls-min --ca FILE`"),
     ("pki::throwaway", "`mtls-min demo`"),

@@ -12,6 +12,7 @@ use crate::config::{EXPIRES_SOON, Gate, Limits, Timeouts};
 use crate::handler::Handler;
 use crate::handler::refusal::RefusalPage;
 use crate::observer::Observer;
+use crate::proxy_protocol::TrustedProxies;
 use crate::reactor::concurrency::Concurrency;
 use crate::reactor::shares::Shares;
 use crate::sync::lock;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) refusal_page: Option<RefusalPage>,
     pub(crate) gate: Gate,
+    /// The balancers that each connection has to come from, and whose header it has to begin with; if there are any.
+    pub(crate) proxies: Option<TrustedProxies>,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) trust: Arc<TrustStore>,
@@ -43,9 +46,6 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
     /// Whether every response is the last on its connection.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
@@ -59,6 +59,9 @@ impl Context {
         thread::sleep(delay - delay / 2);
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 
     /// An idle connection is closed, since its client is now refused.
     pub(super) fn count_idle_closed(&self) {

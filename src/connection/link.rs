@@ -21,6 +21,7 @@ use crate::trust::Verdict;
 /// The client and the way to it.
 pub(crate) struct Link {
     pub(crate) session: Session,
+    /// The client's address; until the PROXY header is read, the balancer's.
     pub(crate) remote: SocketAddr,
     /// Its own in the table of connections.
     pub(super) token: Token,

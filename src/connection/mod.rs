@@ -1,4 +1,4 @@
-//! The life of one connection: handshake, head, judgement, handler, answer; then the next request, or the end.
+//! The life of one connection: perhaps the header of a balancer; handshake, head, judgement, handler, answer; then the next request, or the end.
 //!
 //! A worker drives a connection as far as the bytes that are there carry it. Where it would have to wait for its
 //! client, or for a program that makes the answer, it returns, and is parked. Only a handler (and what it reads of a body) holds
@@ -13,6 +13,7 @@ mod exchange;
 mod handshake;
 mod head;
 mod link;
+mod proxied;
 mod queued;
 mod request_body;
 mod response_body;
@@ -33,6 +34,7 @@ use crate::deadline::Phase;
 use crate::handler::Response;
 use crate::handler::body::Content;
 use crate::http1::{HeadParser, HttpError};
+use crate::proxy_protocol::ProxyHeader;
 use crate::reactor::eviction::Standing;
 use crate::reactor::table::{Token, Waiting};
 use crate::reactor::{self, Interest};
@@ -56,6 +58,8 @@ pub(crate) struct Connection {
 
 /// What a connection is doing. A stage owns what only it needs.
 enum Stage {
+    /// A balancer says whose connection it is.
+    Proxied(Box<ProxyHeader>),
     Handshake,
     Head(HeadParser),
     /// Between two requests.
@@ -104,7 +108,11 @@ const TURNS: u32 = 50;
 
 impl Connection {
     pub(crate) fn new(session: Session, remote: SocketAddr, token: Token, context: &Context) -> Self {
-        Self { link: Link::new(session, remote, token, context), stage: Stage::Handshake }
+        let stage = match &context.proxies {
+            Some(_) => Stage::Proxied(Box::default()),
+            None => Stage::Handshake,
+        };
+        Self { link: Link::new(session, remote, token, context), stage }
     }
 
     /// Goes as far as possible without waiting for the client.
@@ -204,7 +212,8 @@ impl Connection {
 
     fn standing(&self) -> Standing {
         match (self.link.is_authorised(), &self.stage) {
-            (false, Stage::Handshake) if self.link.session.is_silent() => Standing::Silent,
+            // Of a client behind a balancer, nothing has come but the header.
+            (false, Stage::Proxied(_) | Stage::Handshake) if self.link.session.is_silent() => Standing::Silent,
             (false, Stage::Handshake) => Standing::ShakingHands,
             (false, _) => Standing::Refused,
             (true, Stage::Idle | Stage::Linger(_)) => Standing::Idle,
@@ -264,6 +273,7 @@ impl Connection {
 impl Stage {
     fn advance(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self {
+            Stage::Proxied(header) => proxied::receive_header(header, link, worker),
             Stage::Handshake => handshake::shake_hands(link, worker),
             Stage::Idle => head::await_request(link, worker),
             Stage::Head(parser) => head::receive_head(parser, link, worker),
@@ -284,7 +294,7 @@ impl Stage {
     /// The deadline has passed.
     fn expire(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         // The end of an idle connection, or of one that is over, is not worth an event.
-        if matches!(self, Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
+        if matches!(self, Stage::Proxied(_) | Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
             link.report_timeout(self.phase(), worker.context);
         }
         match self {
@@ -300,7 +310,7 @@ impl Stage {
             Stage::Answer(sending) => sending.next_period(link, worker),
             Stage::Tunnel(tunnelling) => tunnelling.close("nothing moved for too long", link, worker.context),
             Stage::Head(_) | Stage::Idle => self.close_politely(link),
-            Stage::Handshake | Stage::Linger(_) => self.close(),
+            Stage::Proxied(_) | Stage::Handshake | Stage::Linger(_) => self.close(),
         }
     }
 
@@ -331,6 +341,8 @@ impl Stage {
     fn end(self, why: &str, link: &mut Link, context: &Context) -> Turn {
         match self {
             Stage::Awaited(awaiting) => awaiting.cut(why, link, context),
+            // TLS has not begun.
+            Stage::Proxied(_) => self.close(),
             Stage::Answer(sending) => sending.cut(why, Instant::now(), link, context),
             Stage::Tunnel(tunnelling) => tunnelling.close(why, link, context),
             stage => stage.close_politely(link),

@@ -12,7 +12,7 @@ use crate::clock::whole_days;
 use crate::escape::push_prose;
 use crate::observer::Event;
 use crate::tls::failure::TlsFailure;
-use crate::trust::{Trust, TrustKind};
+use crate::trust::{Refusal, Trust, TrustKind};
 
 /// An event in words.
 pub(super) struct Said<'e> {
@@ -23,7 +23,9 @@ pub(super) struct Said<'e> {
     /// The code of the failure, or the phase, for programs.
     code: Option<&'static str>,
     message: Cow<'e, str>,
-    failure: Option<&'e TlsFailure>,
+    repair: Option<&'static str>,
+    /// Why the client's certificate was refused.
+    refusal: Option<&'e Refusal>,
 }
 
 impl<'e> Said<'e> {
@@ -32,11 +34,11 @@ impl<'e> Said<'e> {
     }
 
     fn of_ours(kind: &'static str, message: impl Into<Cow<'e, str>>) -> Self {
-        Self { kind, remote: None, code: None, message: message.into(), failure: None }
+        Self { kind, remote: None, code: None, message: message.into(), repair: None, refusal: None }
     }
 
     fn failed(self, failure: &'e TlsFailure) -> Self {
-        Self { code: Some(failure.code()), failure: Some(failure), ..self }
+        Self { code: Some(failure.code()), repair: Some(failure.repair()), refusal: failure.refusal(), ..self }
     }
 }
 
@@ -47,6 +49,7 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
     match event {
         Event::HandshakeFailed { remote, failure } => of(remote, "handshake_failed", failure.code()),
         Event::SessionFailed { remote, failure, .. } => of(remote, "session_failed", failure.code()),
+        Event::ProxyRefused { remote, failure } => of(remote, "proxy_refused", failure.code()),
         Event::PlainHttp { remote } => of(remote, "plain_http", ""),
         Event::TimedOut { remote, phase } => of(remote, "timed_out", phase.as_str()),
         Event::Panicked { remote, .. } => of(remote, "panicked", ""),
@@ -76,6 +79,11 @@ pub(super) fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
             Said::by(*remote, "session_failed", format!("TLS failed after the handshake, in phase {phase}: {failure}"))
                 .failed(failure)
         }
+        Event::ProxyRefused { remote, failure } => Said {
+            code: Some(failure.code()),
+            repair: Some(failure.repair()),
+            ..Said::by(*remote, "proxy_refused", failure.to_string())
+        },
         Event::PlainHttp { remote } => Said::by(*remote, "plain_http", "speaks HTTP without TLS"),
         Event::TimedOut { remote, phase } => {
             let message = format!("too slow, closed in phase {phase}");
@@ -134,12 +142,12 @@ pub(super) fn line(style: Style, now: SystemTime, said: &Said<'_>, left_out: &Le
         }
         line.bounded_field("message", &said.message, most);
     }
-    match said.failure.and_then(TlsFailure::refusal) {
+    match said.refusal {
         Some(refusal) => refused(&mut line, "refused", refusal),
         None => said.code.into_iter().for_each(|code| line.word("code", code)),
     }
-    if let Some(failure) = said.failure {
-        line.advice("repair", failure.repair());
+    if let Some(repair) = said.repair {
+        line.advice("repair", repair);
     }
     leaves_out(&mut line, left_out);
     line.end();

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::handler::Response;
 use crate::handler::refusal::{RefusalPage, RefusedRequest};
 use crate::observer::{Observer, Silent};
+use crate::proxy_protocol::{Network, TrustedProxies};
 use crate::tls::server_certificate::ServerCertificate;
 use crate::trust::Trust;
 
@@ -120,7 +121,6 @@ impl Builder {
         self
     }
 
-    /// How long running answers may take after a shutdown was asked for. Defaults to 10 s.
     /// How long the server goes on accepting and serving after a shutdown was asked for, so that a balancer, which is told by
     /// [`StatusHandle::is_stopping`](crate::StatusHandle::is_stopping), sends its clients elsewhere. Only then does it drain. In the
     /// second half of this time each response says that it is the last on its connection, so that clients of kept connections leave
@@ -131,6 +131,7 @@ impl Builder {
         self
     }
 
+    /// How long running answers may take after a shutdown was asked for. Defaults to 10 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeouts.drain = timeout;
         self
@@ -190,6 +191,22 @@ impl Builder {
     /// ticket. By default every connection begins with a full handshake.
     pub fn resumption(mut self) -> Self {
         self.settings.handshakes.resumption = true;
+        self
+    }
+
+    /// Every connection has to come from a balancer in one of these networks and to begin with the header of the PROXY protocol,
+    /// version 1 or 2, of HAProxy's `proxy-protocol.txt`. From then on the client's address is the one that the header names: in the
+    /// log, for the [`Observer`], in [`Request::remote_addr`](crate::Request::remote_addr), and in what is forwarded. If the header
+    /// says that the connection is the balancer's own (`LOCAL`, a health check) or that the client is unknown (`UNKNOWN`), the
+    /// address is the balancer's.
+    ///
+    /// A connection from any other address, or without a valid header, is closed before TLS, and the observer is told why
+    /// ([`Event::ProxyRefused`](crate::Event::ProxyRefused)). So nobody but a balancer can choose an address. The header has to be
+    /// there within the time of the [handshake](Self::handshake_timeout), of which it takes a part. A line of version 1 may have
+    /// 107 bytes, a header of version 2 with all fields of the balancer's own 4 KiB. At least one network. By default no header is
+    /// expected, and a connection that begins with one fails.
+    pub fn proxy_protocol(mut self, balancers: impl IntoIterator<Item = Network>) -> Self {
+        self.settings.proxies = Some(TrustedProxies(balancers.into_iter().collect()));
         self
     }
 

@@ -165,6 +165,7 @@ impl Server {
                 handler: Box::new(handler),
                 refusal_page,
                 gate: settings.gate,
+                proxies: settings.proxies.clone(),
                 timeouts: settings.timeouts.clone(),
                 limits: settings.limits.clone(),
                 trust: Arc::clone(&control.trust),
@@ -175,8 +176,8 @@ impl Server {
                 expiry_notices: ExpiryNotices::default(),
                 concurrency: Concurrency::new(sizes, LONGEST_STANDBY, start),
                 shares: Shares::new(settings.workers_per_client(workers), workers, wake),
-                draining: false.into(),
                 leaving: false.into(),
+                draining: false.into(),
                 idle_closed: 0.into(),
             };
             let round_trip = Arc::clone(&control.round_trip);
@@ -187,8 +188,8 @@ impl Server {
         if started.is_ok() {
             // Until somebody stops the server.
             while sleep_unless_stopped(&control.stop, Duration::from_secs(3600)) {}
-        }
             pool.context.leave_within(delay);
+        }
         // On an error, what was started before it is stopped in the same way.
         control.stop.raise();
         let stopped = threads.drain_and_join(&pool, &control, settings.timeouts.drain);
@@ -272,8 +273,8 @@ impl Threads {
         let end = Instant::now() + timeout;
         control.bell.ring(|asked| asked.stop = true);
         pool.listeners.close(&pool.poller);
-        pool.context.draining.store(true, Ordering::SeqCst);
         pool.context.leaving.store(true, Ordering::SeqCst);
+        pool.context.draining.store(true, Ordering::SeqCst);
         // Again and again: a connection may become idle when the answer that it was sending is over.
         loop {
             pool.close_idle();

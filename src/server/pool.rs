@@ -13,6 +13,7 @@ use crate::connection::{Connection, Next, Polled};
 use crate::deadline::Phase;
 use crate::observer::Event;
 use crate::panic::caught;
+use crate::proxy_protocol::ProxyFailure;
 use crate::reactor::listener::{Failed, Listeners};
 use crate::reactor::round_trip::{self, RoundTrip};
 use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
@@ -129,7 +130,7 @@ impl Pool {
     /// Closes the connections that are not answering anything, and tunnels, with close_notify.
     pub(crate) fn close_idle(&self) {
         let idle = |connection: &Connection, _| {
-            matches!(connection.phase(), Phase::Handshake | Phase::Head | Phase::Idle | Phase::Tunnel)
+            matches!(connection.phase(), Phase::Proxy | Phase::Handshake | Phase::Head | Phase::Idle | Phase::Tunnel)
         };
         self.sweep(idle, |connection| connection.close_for_good(&self.context));
     }
@@ -212,6 +213,10 @@ impl Pool {
     }
 
     fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr, worker: &mut Worker<'_>) {
+        if self.context.proxies.as_ref().is_some_and(|proxies| !proxies.contain(remote)) {
+            self.context.observer.event(&Event::ProxyRefused { remote, failure: &ProxyFailure::untrusted() });
+            return self.leave(token);
+        }
         match Session::new(&self.tls.get(), socket) {
             Ok(session) => {
                 let connection = Box::new(Connection::new(session, remote, token, &self.context));

@@ -24,7 +24,8 @@ impl TlsFailure {
     /// The stable code: that of the [refusal](Self::refusal), if there is one, or one of `server_not_trusted`,
     /// `server_expired`, `server_revoked`, `server_unsuitable` (what the client says of the server's certificate),
     /// `client_gave_up`, `client_left` (without a word), `alert` (any other alert of the client's; RFC 8446, section 6), `no_common_version`,
-    /// `no_common_cipher`, `no_common_protocol`, `possession_not_proven`, `not_tls`, `protocol_error`, and `internal`.
+    /// `no_common_cipher`, `no_common_protocol`, `possession_not_proven`, `proxy_header` (a
+    /// balancer sent one, and none is expected), `not_tls`, `protocol_error`, and `internal`.
     pub fn code(&self) -> &'static str {
         self.code
     }
@@ -80,6 +81,15 @@ impl TlsFailure {
             )),
             false => Self::protocol("a message has more than 64 KiB"),
         }
+    }
+
+    /// The client's first bytes are the header of a balancer.
+    pub(crate) fn proxy_header() -> Self {
+        Self::new(
+            "proxy_header",
+            "a balancer sent a PROXY header, and none is expected here",
+            "if the balancer is yours, have its header expected, once (`Builder::proxy_protocol`), or have it send none",
+        )
     }
 
     /// The client left without an alert, after it was sent the server's certificate.

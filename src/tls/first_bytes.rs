@@ -1,4 +1,4 @@
-//! The first bytes of a client, to recognise plain HTTP and old versions of TLS.
+//! The first bytes of a client, to recognise plain HTTP, the header of a balancer, and old versions of TLS.
 
 use crate::http1::is_head_request;
 
@@ -27,6 +27,14 @@ impl FirstBytes {
         !method.is_empty() && method.iter().all(u8::is_ascii_uppercase)
     }
 
+    /// Whether this looks like the header of a balancer (PROXY protocol), of version 1 or 2. No target of a request begins so.
+    pub(crate) fn is_proxy_header(&self) -> bool {
+        const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT";
+        let bytes = &self.bytes[..self.len];
+        let is_binary = bytes.len() >= 5 && BINARY.starts_with(bytes);
+        is_binary || [b"PROXY TCP", b"PROXY UNK"].iter().any(|line| bytes.len() > 6 && is_beginning(bytes, *line))
+    }
+
     /// Whether the answer is to have a body: not to HEAD, nor when the bytes may still become HEAD.
     pub(crate) fn wants_content(&self) -> bool {
         is_head_request(&self.bytes[..self.len]) == Some(false)
@@ -37,6 +45,10 @@ impl FirstBytes {
     pub(crate) fn is_hello_of_old_tls(&self) -> bool {
         matches!(self.bytes, [22, 3, _, _, _, 1, _, _, _, major, minor] if [major, minor] < [3, 3])
     }
+}
+
+fn is_beginning(bytes: &[u8], line: &[u8]) -> bool {
+    bytes.starts_with(line) || line.starts_with(bytes)
 }
 
 #[cfg(test)]
@@ -56,6 +68,20 @@ mod tests {
         }
         for other in [&b"\x16\x03\x01\x02\x00\x01"[..], b"", b" GET", b"ssh-2.0-", b"\0\0\0"] {
             assert!(!first(other).is_plain_http(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_a_balancer_is_told_from_a_request() {
+        for header in
+            ["PROXY TCP4 1.2.3.4", "PROXY TCP6 ::1", "PROXY UNKNOWN", "PROXY T", "\r\n\r\n\0\r\nQUIT\n!", "\r\n\r\n\0"]
+        {
+            assert!(first(header.as_bytes()).is_proxy_header(), "{header}");
+        }
+        for other in
+            ["PROXY / HTTP/1.1", "PROXY ", "PROXY", "PROXY TRACE", "GET / HTTP/1.1", "\r\n\r\n", "\r\n\r\n\0x", ""]
+        {
+            assert!(!first(other.as_bytes()).is_proxy_header(), "{other}");
         }
     }
 

@@ -11,6 +11,7 @@ use rustls::{PeerIncompatible, ProtocolVersion, ServerConnection};
 use super::acceptor::Tls;
 use super::failure::TlsFailure;
 use super::first_bytes::FirstBytes;
+use crate::proxy_protocol::{Origin, ProxyFailure, ProxyHeader};
 use crate::reactor::{self, Signal};
 
 /// One TLS connection on one socket.
@@ -35,6 +36,16 @@ pub(crate) enum Received {
     /// Nothing is there now.
     Nothing,
     /// The client has closed its side.
+    End,
+}
+
+/// What one read brought of a balancer's header.
+#[derive(Debug)]
+pub(crate) enum HeaderReceived {
+    /// It is not complete.
+    Part,
+    Whole(Origin),
+    /// The connection has ended before it.
     End,
 }
 
@@ -121,6 +132,30 @@ impl Session {
         matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Reads what has come of the header that a balancer sends before TLS, and not a byte behind it. `None`: nothing is there now.
+    pub(crate) fn receive_header(&mut self, header: &mut ProxyHeader) -> Result<Option<HeaderReceived>, ProxyFailure> {
+        // Most headers have 28 bytes.
+        let mut came = [0; 256];
+        if !self.readable {
+            return Ok(None);
+        }
+        let n = match self.socket.peek(&mut came) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                return Ok(None);
+            }
+            Ok(0) | Err(_) => return header.end().map_or(Ok(Some(HeaderReceived::End)), Err),
+            Ok(n) => n,
+        };
+        let taken = header.take(&came[..n])?;
+        // They are there, so they are read at once.
+        if (&self.socket).read_exact(&mut came[..taken.bytes]).is_err() {
+            return Ok(Some(HeaderReceived::End));
+        }
+        self.unacknowledged = true;
+        Ok(Some(taken.origin.map_or(HeaderReceived::Part, HeaderReceived::Whole)))
+    }
+
     /// Reads once from the socket, if it may hold something, and processes it. Plaintext that results waits for
     /// `take_plaintext`.
     pub(crate) fn receive(&mut self) -> Result<Received, Broken> {
@@ -153,6 +188,10 @@ impl Session {
                     true => Ok(Received::End),
                     false => Ok(Received::Bytes),
                 }
+            }
+            Err(_) if self.tls.is_handshaking() && self.first.is_proxy_header() => {
+                let _ = self.flush();
+                Err(Broken::Tls(TlsFailure::proxy_header()))
             }
             Err(_) if self.tls.is_handshaking() && self.first.is_plain_http() => {
                 Err(Broken::PlainHttp { wants_content: self.first.wants_content() })

@@ -53,6 +53,7 @@ fn each_crate_is_spoken_to_where_it_belongs() {
                 "src/handler/files/beneath.rs",
             ],
         ),
+        ("ppp::", &["src/proxy_protocol/mod.rs", "src/proxy_protocol/failure.rs"]),
         ("sha2::", &["src/x509/identity.rs"]),
         ("data_encoding::", &["src/hex.rs", "src/base64.rs"]),
         ("humantime::", &["src/clock.rs"]),
@@ -154,7 +155,7 @@ fn layers_point_down() {
         &["policy", "reactor"],
         &["x509", "deadline"],
         &["config"],
-        &["http1", "crypto", "file", "resources"],
+        &["http1", "crypto", "file", "proxy_protocol", "resources"],
         &["base64", "clock", "error", "escape", "hex", "panic", "spelling", "sync"],
         &["byte_set"],
     ];

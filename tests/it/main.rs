@@ -4,6 +4,9 @@
 mod access_log;
 mod authorized_clients;
 mod availability;
+mod balanced;
+#[cfg(feature = "cli")]
+mod balanced_command;
 mod busy;
 mod certificate_encoding;
 mod certificate_policies;
@@ -33,12 +36,12 @@ mod hints;
 mod hostile;
 mod house;
 mod http;
+mod kubernetes;
 #[cfg(feature = "cli")]
 mod listen;
 mod lists;
 #[cfg(feature = "cli")]
 mod log;
-mod kubernetes;
 #[cfg(feature = "log")]
 mod log_crate;
 mod name_constraints;

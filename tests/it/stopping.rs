@@ -1,10 +1,10 @@
 //! How a server stops.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
-use mtls_min::{Body, Request, Response, Stopped};
+use mtls_min::{Body, Request, Response, Server, ServerCertificate, Stopped};
 
 use crate::support::client::{GET, TLS13, config, connect, eventually, exchange, read_reply};
 use crate::support::pki::Ca;

@@ -1,10 +1,11 @@
-//! The tests against other programs (curl, openssl, node, Python, NSS, Java, Chromium), with applications behind the gate, and of
+//! The tests against other programs (curl, haproxy, openssl, node, Python, NSS, Java, Chromium), with applications behind the gate, and of
 //! the smallest build. `tests/run` installs what is missing and runs them; none of them is skipped.
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "shared with the other tests; each uses a part")]
 mod support;
 
+mod balanced;
 mod behind;
 mod browser;
 mod curl;

@@ -32,6 +32,11 @@ impl Gate {
         Self::start(TempDir::new(), &["--forward", &format!("http://{addr}")])
     }
 
+    /// With these options, and what they say behind it.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        Self::start(TempDir::new(), options)
+    }
+
     /// The same, with rules by path.
     pub(crate) fn with_rules(addr: SocketAddr, rules: &str) -> Self {
         let dir = TempDir::new();
