@@ -10,7 +10,7 @@ use super::context::Context;
 use super::link::{Due, Link};
 use super::request_body::{Buffered, Failure, Upload, Whole};
 use super::response_body::Answer;
-use super::sending::{Asked, Sending};
+use super::sending::{Asked, NO_LONGER_LET_IN, Sending};
 use super::worker::Worker;
 use super::{Stage, Turn};
 use crate::deadline::{Pace, Phase};
@@ -40,13 +40,15 @@ pub(super) fn call_with_upload(
     let (context, now) = (worker.context, worker.now.instant);
     let continue_awaited = head.expects_continue;
     let Due { permit, since } = due;
-    let asked = Asked::new(head, verdict, since);
+    let mut asked = Asked::new(head, verdict, since);
     let has_body = !decoder.is_done();
     let mut upload = Upload {
         session: &mut link.session,
+        asked: &asked,
+        judged: &mut link.judged,
+        context,
         input: &mut link.input,
         decoder: &mut decoder,
-        timeouts: &context.timeouts,
         pace: Pace::start(now, &context.timeouts),
         busy_since: now,
         continue_awaited,
@@ -54,7 +56,14 @@ pub(super) fn call_with_upload(
     };
     let response = call(&asked, remote, tls, &mut upload, permit, worker);
     if let Some(failure) = upload.failure {
-        let error = explain(failure, link, context);
+        let error = match explain(failure, link, context) {
+            Ok(error) => error,
+            Err(why) => {
+                asked.verdict = Verdict::Refused(why);
+                asked.client_is_done = false;
+                return answer_refused(asked, Some(NO_LONGER_LET_IN), link, worker).send(link, worker);
+            }
+        };
         return answer(asked, pages::rejected(error.status), Some(error.reason), link, worker).send(link, worker);
     }
     // Skips what has arrived of a body that the handler did not read. If the rest has not arrived, the next request cannot be
@@ -85,10 +94,23 @@ pub(super) fn call_with_body(
 
 /// The answer to a client that is not authorised, or may not do this: it says so, and no more.
 pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
-    let (context, since) = (worker.context, worker.now);
+    let may_stay = why.code().status() == StatusCode::FORBIDDEN;
+    let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
+    let mut asked = Asked::new(head, Verdict::Refused(why), worker.now);
+    asked.client_is_done &= bodiless;
+    asked.keep_alive &= may_stay && bodiless;
+    answer_refused(asked, None, link, worker)
+}
+
+/// The same, where a part of the body was read before. `last`: why no further request can be read on this connection.
+fn answer_refused(mut asked: Asked, last: Option<&'static str>, link: &mut Link, worker: &mut Worker<'_>) -> Sending {
+    let context = worker.context;
     let request_id = context.request_ids.next();
-    let status = why.code().status();
-    let refused = RefusedRequest { status, request_id: &request_id, parts: &head.parts };
+    let status = match &asked.verdict {
+        Verdict::Refused(why) => why.code().status(),
+        Verdict::Authorised(_) => StatusCode::UNAUTHORIZED,
+    };
+    let refused = RefusedRequest { status, request_id: &request_id, parts: &asked.parts };
     let page = context.refusal_page.as_ref();
     let respond = || refusal::respond(page, &refused);
     // The application's page should not block, but might.
@@ -96,13 +118,8 @@ pub(super) fn refuse(head: Head, why: Arc<Refusal>, link: &mut Link, worker: &mu
     if let Some(reason) = failure {
         context.observer.event(&Event::RefusalPageFailed { remote: link.remote, reason: &reason });
     }
-    let may_stay = status == StatusCode::FORBIDDEN;
-    let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
-    let mut asked = Asked::new(head, Verdict::Refused(why), since);
-    asked.client_is_done &= bodiless;
-    asked.keep_alive &= may_stay && bodiless;
     asked.request_id = Some(request_id);
-    answer(asked, response, None, link, worker)
+    answer(asked, response, last, link, worker)
 }
 
 /// The answer to a request whose body is not acceptable.
@@ -156,9 +173,10 @@ fn call(
     response
 }
 
-/// The answer to a request whose body could not be read, and the reason for the log.
-fn explain(failure: Failure, link: &Link, context: &Context) -> HttpError {
-    match failure {
+/// The answer to a request whose body could not be read, and the reason for the log; or why its client is no longer let in.
+fn explain(failure: Failure, link: &Link, context: &Context) -> Result<HttpError, Arc<Refusal>> {
+    Ok(match failure {
+        Failure::Refused(why) => return Err(why),
         Failure::Rejected(error) => error,
         Failure::TimedOut => {
             link.report_timeout(Phase::Body, context);
@@ -170,7 +188,7 @@ fn explain(failure: Failure, link: &Link, context: &Context) -> HttpError {
             HttpError::bad("TLS failed before the body's end")
         }
         Failure::Gone => HttpError::bad("the client left before the body's end"),
-    }
+    })
 }
 
 /// A response that is ready to be sent.

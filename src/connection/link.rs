@@ -27,7 +27,7 @@ pub(crate) struct Link {
     pub(super) token: Token,
     /// Plaintext that is not used yet.
     pub(super) input: Vec<u8>,
-    judged: Judged,
+    pub(super) judged: Judged,
     /// When the stage began, and when its client last made progress.
     pub(super) times: Times,
     /// When the stage must be over.

@@ -1,34 +1,41 @@
-//! The body of a request while the handler reads it, bounded in time.
+//! The body of a request while the handler reads it, bounded in time, and for as long as its client is let in.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use rustls::pki_types::CertificateDer;
 
-use crate::config::Timeouts;
+use super::admission::Judged;
+use super::context::Context;
+use super::sending::{Asked, NO_LONGER_LET_IN};
 use crate::deadline::Pace;
 use crate::handler::request::Incoming;
 use crate::http1::{BodyDecoder, CONTINUE, HttpError};
 use crate::reactor::{self, Interest, Signal};
 use crate::tls::failure::TlsFailure;
 use crate::tls::session::{Broken, Received, Session};
+use crate::trust::{Refusal, Verdict};
 
 /// The body as the handler of an authorised client reads it: reading waits on the socket.
-pub(crate) struct Upload<'c> {
-    pub(crate) session: &'c mut Session,
+pub(super) struct Upload<'c> {
+    pub(super) session: &'c mut Session,
+    /// The request, for which its client was let in, and has to be for as long as it sends.
+    pub(super) asked: &'c Asked,
+    pub(super) judged: &'c mut Judged,
+    pub(super) context: &'c Context,
     /// Plaintext that arrived together with the head.
-    pub(crate) input: &'c mut Vec<u8>,
-    pub(crate) decoder: &'c mut BodyDecoder,
-    pub(crate) timeouts: &'c Timeouts,
-    pub(crate) pace: Pace,
+    pub(super) input: &'c mut Vec<u8>,
+    pub(super) decoder: &'c mut BodyDecoder,
+    pub(super) pace: Pace,
     /// Since when the client has not been waited for.
-    pub(crate) busy_since: Instant,
+    pub(super) busy_since: Instant,
     /// The client waits for `100 Continue` before it sends the body (RFC 9110, section 10.1.1).
-    pub(crate) continue_awaited: bool,
+    pub(super) continue_awaited: bool,
     /// Why the body could not be read, if it could not.
-    pub(crate) failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
 }
 
 /// The body of a request that was read before the handler is called.
@@ -46,7 +53,7 @@ pub(super) struct Buffered<'c> {
 
 /// Why a body could not be read.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(super) enum Failure {
     /// It is not acceptable: the client gets the status.
     Rejected(HttpError),
     /// The client is too slow: it gets a 408.
@@ -55,7 +62,12 @@ pub(crate) enum Failure {
     Broken(TlsFailure),
     /// The client is gone.
     Gone,
+    /// The client is no longer let in: it gets a 401, or a 403.
+    Refused(Arc<Refusal>),
 }
+
+/// How often it is looked whether a client that is waited for is still let in.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Read for Upload<'_> {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
@@ -120,8 +132,21 @@ impl Upload<'_> {
         }
     }
 
+    /// A body may take hours, and its client may be revoked, or its certificate expire, meanwhile.
+    fn check_client(&mut self) -> Result<(), Failure> {
+        let now = self.context.clock.now();
+        if self.judged.stands(now, self.context) {
+            return Ok(());
+        }
+        match self.judged.admit(self.session.peer_chain(), &self.asked.parts, now, self.context) {
+            (Verdict::Authorised(_), _) => Ok(()),
+            (Verdict::Refused(why), _) => Err(Failure::Refused(why)),
+        }
+    }
+
     /// `false`: instead of the client, the other socket is readable.
     fn receive(&mut self, other: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
+        self.check_client()?;
         if std::mem::take(&mut self.continue_awaited) {
             self.session.send(CONTINUE);
         }
@@ -151,11 +176,12 @@ impl Upload<'_> {
     fn wait_for_client(&mut self, interest: Interest, other: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
         loop {
             let left = self.pace.deadline.saturating_duration_since(Instant::now());
+            let a_while = left.min(LOOK_AGAIN);
             let waited = match other {
-                None => reactor::wait_for(&*self.session, interest, left),
+                None => reactor::wait_for(&*self.session, interest, a_while),
                 Some(other) => {
                     let either = [(self.session.as_fd(), interest), (other, Interest::Readable)];
-                    match reactor::wait_for_either(either, left) {
+                    match reactor::wait_for_either(either, a_while) {
                         Ok([false, true]) => return Ok(false),
                         either => either.map(|[client, _]| client),
                     }
@@ -164,7 +190,7 @@ impl Upload<'_> {
             match waited {
                 // Even if something is there: otherwise a byte now and then would be fast enough.
                 _ if left.is_zero() => {
-                    if !self.pace.next_period(self.decoder.received(), Instant::now(), self.timeouts) {
+                    if !self.pace.next_period(self.decoder.received(), Instant::now(), &self.context.timeouts) {
                         return Err(Failure::TimedOut);
                     }
                 }
@@ -172,7 +198,7 @@ impl Upload<'_> {
                     self.session.notice(Signal { client: true, ..Signal::default() });
                     return Ok(true);
                 }
-                Ok(false) => {}
+                Ok(false) => self.check_client()?,
                 Err(_) => return Err(Failure::Gone),
             }
         }
@@ -212,6 +238,7 @@ impl Failure {
             Failure::Rejected(rejection) => io::Error::new(io::ErrorKind::InvalidData, rejection.reason),
             Failure::TimedOut => io::Error::new(io::ErrorKind::TimedOut, "the request body came too slowly"),
             Failure::Broken(failure) => io::Error::new(io::ErrorKind::ConnectionAborted, failure.to_string()),
+            Failure::Refused(_) => io::Error::new(io::ErrorKind::PermissionDenied, NO_LONGER_LET_IN),
             Failure::Gone => io::Error::new(io::ErrorKind::UnexpectedEof, "the client left before the body's end"),
         }
     }

@@ -84,4 +84,5 @@ mod tls_failures;
 mod trust;
 mod tunnels;
 mod turns;
+mod uploads;
 mod workers;
