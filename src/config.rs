@@ -38,7 +38,7 @@ pub(crate) const SECONDS: RangeInclusive<f64> = 0.001..=86_400.0;
 pub(crate) const BODY_MEBIBYTES: RangeInclusive<usize> = 1..=1_048_576;
 
 /// The slowest pace of a body, in bytes a second.
-const LEAST_PACE: u128 = 4 * KIB as u128;
+pub(crate) const LEAST_PACE: u128 = 4 * KIB as u128;
 
 /// How long before a certificate expires, of the server or of a client, there are warnings.
 pub(crate) const EXPIRES_SOON: Duration = days(14);

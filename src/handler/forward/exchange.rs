@@ -16,6 +16,7 @@ use super::arrival::Arrival;
 use super::failure::Failure;
 use super::kept::Upstream;
 use super::socket::{Socket, read_more};
+use crate::config::LEAST_PACE;
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::socket;
@@ -58,6 +59,7 @@ pub(super) struct Exchange {
     cut: bool,
     outcome: Option<Outcome>,
     deadline: Instant,
+    taking: Taking,
     /// The answer has ended, and the connection is good for another request: for how long, if the application said so.
     reusable: Option<Option<Duration>>,
 }
@@ -69,6 +71,26 @@ enum Outcome {
     /// The application has closed the connection.
     Ended,
     Broken(io::Error),
+}
+
+/// How fast the application takes a request. Only the time counts for which it is waited for, not that of the client.
+#[derive(Debug, Default)]
+struct Taking {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Taking {
+    /// It was waited for. `false`: in as long as `period` in all it has taken too little. Else it has a new period.
+    fn goes_on(&mut self, waited: Duration, period: Duration) -> bool {
+        self.waited += waited;
+        if self.waited < period {
+            return true;
+        }
+        let is_enough = u128::from(self.bytes) * 1000 >= period.as_millis() * LEAST_PACE;
+        *self = Self::default();
+        is_enough
+    }
 }
 
 impl Exchange {
@@ -92,6 +114,7 @@ impl Exchange {
             cut: false,
             outcome: None,
             deadline: Instant::now() + timeout,
+            taking: Taking::default(),
             reusable: None,
         })
     }
@@ -108,25 +131,29 @@ impl Exchange {
     }
 
     /// Sends bytes of the request, unless the answer begins meanwhile (see [`is_over`](Self::is_over)): then the rest is
-    /// not wanted.
+    /// not wanted. This holds a thread, so the application may neither pause for long nor be slow.
     pub(super) fn send(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         let mut deadline = Instant::now() + self.timeout;
         while !bytes.is_empty() && !self.is_over() {
             match (&*self.socket).write(bytes) {
                 Ok(n) if n > 0 => {
                     bytes = &bytes[n..];
+                    self.taking.bytes += n as u64;
                     deadline = Instant::now() + self.timeout;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let socket = self.socket.as_fd();
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let begun = Instant::now();
+                    let left = deadline.saturating_duration_since(begun);
                     let either = [(socket, Interest::Writable), (socket, Interest::Readable)];
-                    match reactor::wait_for_either(either, left) {
-                        Ok([false, false]) => {
+                    let ready = reactor::wait_for_either(either, left);
+                    let is_in_time = self.taking.goes_on(begun.elapsed(), self.timeout);
+                    match ready {
+                        Ok([_, true]) => self.look(),
+                        Ok([true, false]) if is_in_time => {}
+                        Ok([_, false]) => {
                             return Err(Failure::timed_out("the application took too long to take the request"));
                         }
-                        Ok([_, true]) => self.look(),
-                        Ok([true, false]) => {}
                         Err(_) => self.cut = true,
                     }
                 }
@@ -329,5 +356,28 @@ impl Drop for Exchange {
         if let Some(hint) = self.reusable {
             self.upstream.keep(Arc::clone(&self.socket), hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A byte now and then would else hold a thread for days.
+    #[test]
+    fn an_application_may_take_long_and_pause_but_not_be_slow() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let enough = 60 * 4096;
+        let mut taking = Taking::default();
+        for _ in 0..100 {
+            taking.bytes += enough;
+            assert!((0..60).all(|_| taking.goes_on(SECOND, 60 * SECOND)));
+        }
+        taking.bytes += enough - 1;
+        assert!((0..59).all(|_| taking.goes_on(SECOND, 60 * SECOND)));
+        assert!(!taking.goes_on(SECOND, 60 * SECOND), "a byte short");
+        // What it takes without being waited for costs it nothing.
+        taking.bytes += 1;
+        assert!((0..1000).all(|_| taking.goes_on(Duration::ZERO, 60 * SECOND)));
     }
 }
