@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::context::Context;
@@ -145,11 +146,11 @@ pub(super) fn answer(
             Err(_) => unreachable!("a page of the server's own cannot be sent"),
         },
     };
-    let Written { answer, keep, status } = written;
+    let Written { answer, keep, status, is_event_stream } = written;
     let client_is_done = asked.client_is_done && last.is_none();
     let pace = Pace::start(worker.now.instant, &worker.context.timeouts);
     link.begin(worker.now.instant, worker.context.timeouts.transfer);
-    Sending { answer, pace, keep, client_is_done, asked, status, note, starved: None }
+    Sending { answer, pace, keep, client_is_done, asked, status, note, is_event_stream, starved: None }
 }
 
 /// Calls the handler; a panic becomes a 500. What its response reads later needs no permit.
@@ -196,6 +197,7 @@ struct Written {
     answer: Answer,
     keep: bool,
     status: u16,
+    is_event_stream: bool,
 }
 
 impl Written {
@@ -219,7 +221,15 @@ impl Written {
         };
         let (transfer, keep) = write_head(&parts, length, &response_context, &mut head)?;
         let takes_trailers = matches!(content, Content::Arriving { .. }) && takes_trailers(&asked.parts);
+        let is_event_stream = matches!(content, Content::Arriving { .. }) && is_event_stream(&parts.headers);
         let answer = Answer::new(head, content, transfer, takes_trailers);
-        Ok(Self { answer, keep, status: parts.status.as_u16() })
+        Ok(Self { answer, keep, status: parts.status.as_u16(), is_event_stream })
     }
+}
+
+/// Server-sent events (HTML, section 9.2): their client asks again when the stream ends.
+fn is_event_stream(fields: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"text/event-stream";
+    let media = fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    media.get(..TYPE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TYPE))
 }

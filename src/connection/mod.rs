@@ -168,6 +168,11 @@ impl Connection {
         self.end(tunnel::STOPPING, context)
     }
 
+    /// Ends it because the time for answers is over.
+    pub(crate) fn cut(&mut self, context: &Context) -> Next {
+        self.end("cut at the drain timeout", context)
+    }
+
     /// The same in favour of another connection. If its client is authorised it was idle for a while, so its last answer has
     /// arrived: closing at once destroys nothing (RFC 9112, section 9.6), and the close_notify says that nothing is missing.
     pub(crate) fn make_room(&mut self, context: &Context) {
@@ -192,6 +197,12 @@ impl Connection {
     /// The other socket that it waits for, and what for.
     pub(crate) fn other(&self) -> Option<(BorrowedFd<'_>, Interest)> {
         self.stage.other()
+    }
+
+    /// Whether nothing is lost to its client if the server stops now.
+    pub(crate) fn may_end(&self) -> bool {
+        matches!(self.phase(), Phase::Proxy | Phase::Handshake | Phase::Head | Phase::Idle | Phase::Tunnel)
+            || matches!(&self.stage, Stage::Answer(sending) if sending.may_end_at_any_time())
     }
 
     /// What it waits for.
@@ -344,6 +355,7 @@ impl Stage {
             // TLS has not begun.
             Stage::Proxied(_) => self.close(),
             Stage::Answer(sending) => sending.cut(why, Instant::now(), link, context),
+            Stage::Queued(queued) => queued.cut(why, link, context),
             Stage::Tunnel(tunnelling) => tunnelling.close(why, link, context),
             stage => stage.close_politely(link),
         }

@@ -1,8 +1,11 @@
 //! A request that waits for its turn: its client has as many in handlers as one client may. It holds no worker.
 
+use std::time::Instant;
+
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
+use super::context::Context;
 use super::exchange;
 use super::link::{Due, Link};
 use super::request_body::Whole;
@@ -55,6 +58,13 @@ impl Queued {
             return Stage::Queued(self).wait(Interest::Writable);
         }
         self.turn_away(link, worker).send(link, worker)
+    }
+
+    /// Ends the connection before its turn.
+    pub(super) fn cut(self, why: &str, link: &mut Link, context: &Context) -> Turn {
+        let asked = Asked::new(self.head, link.verdict().clone(), self.since);
+        asked.log(Done::left(why, Instant::now()), link, context);
+        Stage::Idle.close_politely(link)
     }
 
     fn turn_away(self, link: &mut Link, worker: &mut Worker<'_>) -> Sending {

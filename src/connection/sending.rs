@@ -33,6 +33,8 @@ pub(super) struct Sending {
     pub(super) status: u16,
     /// Why the server itself answers, or why the handler answers so.
     pub(super) note: Option<Cow<'static, str>>,
+    /// Server-sent events, which end when one side goes.
+    pub(super) is_event_stream: bool,
     /// Since when the client has had all that has arrived of the body, and more is waited for.
     pub(super) starved: Option<Instant>,
 }
@@ -174,6 +176,11 @@ impl Sending {
     /// Whether it may go on for as long as whoever makes it likes, so that the client has to be judged meanwhile.
     pub(super) fn has_no_end_in_sight(&self) -> bool {
         self.answer.has_no_end_in_sight() || self.starved.is_some()
+    }
+
+    /// Whether nothing is missing if it ends now: the next event would be waited for, and its client asks again.
+    pub(super) fn may_end_at_any_time(&self) -> bool {
+        self.is_event_stream && self.starved.is_some()
     }
 
     /// At the end of a period: the next one begins if the client has taken enough of the answer.

@@ -127,12 +127,10 @@ impl Pool {
         self.sweep(over, |connection| connection.judge_again(&self.context));
     }
 
-    /// Closes the connections that are not answering anything, and tunnels, with close_notify.
+    /// Closes the connections that are not answering anything, and what would go on for as long as both sides like: tunnels, and
+    /// streams of events.
     pub(crate) fn close_idle(&self) {
-        let idle = |connection: &Connection, _| {
-            matches!(connection.phase(), Phase::Proxy | Phase::Handshake | Phase::Head | Phase::Idle | Phase::Tunnel)
-        };
-        self.sweep(idle, |connection| connection.close_for_good(&self.context));
+        self.sweep(|connection, _| connection.may_end(), |connection| connection.close_for_good(&self.context));
     }
 
     /// Does a step with each parked connection that is `wanted`, and parks those again that stay. It never waits and calls no
@@ -176,7 +174,8 @@ impl Pool {
     /// Cuts the connections that no worker has; returns how many there were in all.
     pub(crate) fn close_all_parked(&self) -> usize {
         let (connections, _) = self.table.count();
-        for (token, connection) in self.table.take_where(usize::MAX, |_, _| true) {
+        for (token, mut connection) in self.table.take_where(usize::MAX, |_, _| true) {
+            self.step(&mut connection, |connection| connection.cut(&self.context));
             self.close(token, connection);
         }
         connections
