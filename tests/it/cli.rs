@@ -224,7 +224,7 @@ fn d2_without_descriptors_it_backs_off_and_recovers() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
     // Room for two or three connections.
-    let serving = with_open_files(14, &dir);
+    let serving = with_open_files(16, &dir);
     let held: Vec<TcpStream> = (0..10).map(|_| TcpStream::connect(serving.addr).unwrap()).collect();
     eventually(|| serving.stderr().contains("trying again in 1000 ms"));
     let failures = serving.stderr().matches("cannot accept a connection: Too many open files").count();
