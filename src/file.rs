@@ -1,4 +1,4 @@
-//! Reading files that others write, and locking files against other processes.
+//! Reading files that others write, opening files to add to them, and locking files against other processes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -144,6 +144,17 @@ pub(crate) fn lock_file(file: &File, patience: std::time::Duration) -> io::Resul
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Opens a regular file to add to its end, and makes it if it is missing: readable for its group, writable for its owner.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    // Without NONBLOCK, opening a named pipe would wait for its reader.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
 }
 
 /// Opens a regular file, without waiting for anything.

@@ -41,7 +41,7 @@ pub(super) fn run(demo: &Demo, line: &CommandLine) -> Result<(), Error> {
     let mut line =
         line.with_files(vec![in_dir("ca.pem")], in_dir("server-crt.pem"), in_dir("server-key.pem"), &demo.listen);
     // Before anything is made.
-    listen::addresses(&line.listen)?;
+    listen::addresses(&line.listen, false)?;
     proxies::balancers(&line)?;
     routes::table(&line, None)?;
     let signals = signals::catch()?;

@@ -1,14 +1,15 @@
-//! Where the server listens: the addresses of `--listen`, and the sockets for them.
+//! Where the server listens: the addresses of `--listen`, the sockets for them, and those that systemd passes.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::error::Error;
 
-/// Reads the addresses that are asked for, without using them yet.
-pub(super) fn addresses(asked: &[String]) -> Result<Vec<SocketAddr>, Error> {
+/// Reads the addresses that are asked for, without using them yet. The default is in place of any other socket: with those that
+/// `are_passed`, only the addresses that are asked for are added.
+pub(super) fn addresses(asked: &[String], are_passed: bool) -> Result<Vec<SocketAddr>, Error> {
     let default = ["127.0.0.1:4433".to_owned()];
-    let asked = if asked.is_empty() { &default[..] } else { asked };
+    let asked = if asked.is_empty() && !are_passed { &default[..] } else { asked };
     let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     for (at, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
         if addresses[..at].contains(address) {
@@ -18,9 +19,14 @@ pub(super) fn addresses(asked: &[String]) -> Result<Vec<SocketAddr>, Error> {
     Ok(addresses)
 }
 
-/// Binds a socket for each address.
-pub(super) fn listeners(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
-    (0..addresses.len()).map(|at| listen(addresses[at], &addresses[..at])).collect()
+/// The sockets that systemd passed, and one bound for each address.
+pub(super) fn listeners(passed: Vec<TcpListener>, addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, Error> {
+    let taken: Vec<SocketAddr> = passed.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+    let mut listeners = passed;
+    for (at, address) in addresses.iter().enumerate() {
+        listeners.push(listen(*address, &[&taken, &addresses[..at]].concat())?);
+    }
+    Ok(listeners)
 }
 
 /// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
@@ -44,6 +50,9 @@ fn listen(address: SocketAddr, before: &[SocketAddr]) -> Result<TcpListener, Err
             other.port() == address.port() && (other.ip().is_unspecified() || address.ip().is_unspecified())
         };
         let hint = match error.kind() {
+            io::ErrorKind::AddrInUse if before.contains(&address) => {
+                "systemd passes a socket for it: leave this --listen out"
+            }
             io::ErrorKind::AddrInUse if before.iter().any(covers) => {
                 "an unspecified address (0.0.0.0 or [::]) covers all others of its port: leave the other --listen out"
             }

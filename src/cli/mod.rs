@@ -26,6 +26,7 @@ mod check;
 mod demo;
 mod hello;
 mod listen;
+mod log_streams;
 #[cfg(feature = "pki")]
 mod password;
 mod proxies;
@@ -34,6 +35,7 @@ mod routes;
 mod sandbox;
 mod serve;
 mod signals;
+mod systemd;
 mod trust;
 mod values;
 mod words;
@@ -72,7 +74,11 @@ struct CommandLine {
     /// PEM file of the server's private key (default certs/server-key.pem)
     #[argh(option, arg_name = "file")]
     key: Option<String>,
-    #[argh(option, arg_name = "addr:port", description = "address to listen on; repeatable (default 127.0.0.1:4433)")]
+    #[argh(
+        option,
+        arg_name = "addr:port",
+        description = "address to listen on; repeatable (default the sockets that systemd passes, or 127.0.0.1:4433)"
+    )]
     listen: Vec<String>,
     /// PEM file of CAs that complete a client's path to a CA of --ca, and vouch for nobody by themselves; repeatable
     #[argh(option, arg_name = "file")]
@@ -164,6 +170,9 @@ struct CommandLine {
     /// access log on stdout as text or json, or off (default text)
     #[argh(option, arg_name = "form", from_str_fn(log_form))]
     log: Option<LogForm>,
+    /// write the whole log to this file, not to stdout and stderr; opened anew when it was moved or removed, and on SIGHUP
+    #[argh(option, arg_name = "file")]
+    log_file: Option<String>,
 }
 
 #[derive(FromArgs, ArgsInfo, Debug, Clone, PartialEq)]

@@ -1,23 +1,19 @@
 //! `mtls-min`: serve until a signal comes.
 
-use std::fs::File;
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 use signal_hook::iterator::Signals;
 
 use super::capacity::{connections_borne, connections_of_files, raise_open_files};
 use super::sandbox::{Needs, Sandbox};
+use super::systemd::{Manager, Watched};
 use super::trust::unread_lists;
-use super::values::LogForm;
-use super::words::of_command;
-use super::{CommandLine, listen, proxies, signals};
+use super::{CommandLine, listen, log_streams, proxies, signals, systemd};
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::handler::Handler;
 use crate::handler::request::Request;
-use crate::log::{AccessLog, Format, Style, summary};
+use crate::log::{AccessLog, summary};
 use crate::observer::{Event, Observer};
 use crate::server::builder::Builder;
 use crate::server::watch::{Loaded, ServerFiles};
@@ -33,7 +29,9 @@ pub(super) fn run(
     other: Option<Box<dyn Handler>>,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
-    let addresses = listen::addresses(&line.listen)?;
+    let passed = systemd::activated()?.without_admin()?;
+    let manager = Manager::of_environment();
+    let addresses = listen::addresses(&line.listen, !passed.is_empty())?;
     let balancers = proxies::balancers(line)?;
     let files = ServerFiles::new(
         super::trust::builder(line)?,
@@ -44,12 +42,13 @@ pub(super) fn run(
     let loaded = files.load()?;
     let mut table = super::routes::table(line, other)?;
     let capacity = Capacity::of(line);
-    let mut listeners = listen::listeners(&addresses)?.into_iter();
+    let mut listeners = listen::listeners(passed, &addresses)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
     let sandbox = enter_sandbox(line, std::mem::take(&mut table.needs), &loaded)?;
     // From here on there are threads.
-    let log = start_log(line.log.unwrap_or(LogForm::Of(Format::Text)))?;
+    let (log, log_file) = log_streams::start(line)?;
+    manager.warn_by(&log);
     say_certificates(&log, loaded.trust(), loaded.certificate());
     for (kind, text) in &table.lines {
         log.notice(kind, text);
@@ -65,7 +64,8 @@ pub(super) fn run(
     for warning in sandbox.warnings.iter().chain(&capacity.warning) {
         warn(&log, warning);
     }
-    let mut builder = Server::watching(first, loaded).max_connections(capacity.connections).observer(log.clone());
+    let observer = Watched { log: log.clone(), manager: manager.clone() };
+    let mut builder = Server::watching(first, loaded).max_connections(capacity.connections).observer(observer);
     for listener in listeners {
         builder = builder.also_listen(listener);
     }
@@ -75,17 +75,21 @@ pub(super) fn run(
     let server = configured(builder, line).build()?;
     let handle = signals.handle();
     signals::catch_stops(&handle)?;
+    let (shutdown, trust) = (server.shutdown_handle(), server.trust_handle());
     let waiter =
-        signals::handle(signals, server.shutdown_handle(), server.trust_handle(), line.drain_delay, log.clone())
+        signals::handle(signals, shutdown, trust.clone(), line.drain_delay, log.clone(), log_file, manager.clone())
             .map_err(|error| Error::new("cannot start a thread").caused_by(error))?;
+    let watchdog = manager.feed_watchdog(server.status_handle())?;
     let listening_on = server.local_addrs().to_vec();
     let listening = || {
         for address in &listening_on {
             log.notice("listening", &format!("listening on {address}"));
         }
+        manager.ready(&format!("serving; in force: {}", summary(&trust.current())));
         ready(&listening_on);
     };
     let stopped = server.serve_after(listening, move |request: &mut Request<'_>| table.routes.answer(request));
+    drop(watchdog);
     handle.close();
     // The thread ends when the handle is closed.
     let _ = waiter.join();
@@ -146,20 +150,6 @@ fn configured(mut builder: Builder, line: &CommandLine) -> Builder {
         builder = builder.tunnel_timeout(timeout);
     }
     builder
-}
-
-fn start_log(form: LogForm) -> Result<AccessLog, Error> {
-    let style = |format| Style { format, words: of_command };
-    match form {
-        LogForm::Of(format) => AccessLog::split_in(style(format), stdout()?, io::stderr()),
-        LogForm::Off => AccessLog::of_events(style(Format::Text), io::stderr()),
-    }
-}
-
-/// The stdout of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.
-fn stdout() -> Result<File, Error> {
-    let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    stdout.map_err(|error| Error::new("cannot start the log").caused_by(error))
 }
 
 fn say_certificates(log: &AccessLog, trust: &Trust, certificate: &ServerCertificate) {

@@ -49,6 +49,7 @@ mod access;
 mod events;
 #[cfg(feature = "log")]
 mod facade;
+mod file;
 mod line;
 mod plain;
 mod strangers;
@@ -63,6 +64,7 @@ use std::time::{Instant, SystemTime};
 pub(crate) use self::events::summary;
 #[cfg(feature = "log")]
 pub use self::facade::Facade;
+pub use self::file::{LogFile, Reopener};
 pub use self::line::Format;
 pub(crate) use self::line::Style;
 use self::line::alone;
@@ -81,13 +83,13 @@ pub struct AccessLog(Arc<Running>);
 impl AccessLog {
     /// Lines of text for people.
     ///
-    /// A `writer` without a buffer of its own ([`Stderr`](io::Stderr), [`File`](std::fs::File)) is best: lines come to it in
+    /// A `writer` without a buffer of its own ([`LogFile`], [`Stderr`](io::Stderr)) is best: lines come to it in
     /// batches, and what it keeps back cannot be counted when it is lost. It is flushed after each batch.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn text(writer: impl Write + Send + 'static) -> Result<Self, Error> {
-        Self::to_one(Format::Text, writer)
+        Self::to_one(Format::Text.into(), writer)
     }
 
     /// Lines of JSON for programs, one object a line. The rest is as for [`text`](Self::text).
@@ -95,7 +97,7 @@ impl AccessLog {
     /// # Errors
     /// A thread cannot be started.
     pub fn json(writer: impl Write + Send + 'static) -> Result<Self, Error> {
-        Self::to_one(Format::Json, writer)
+        Self::to_one(Format::Json.into(), writer)
     }
 
     /// Writes the requests to one writer and the events to another, as the command does with stdout and stderr. If the
@@ -146,8 +148,7 @@ impl AccessLog {
         log.writers().for_each(LineWriter::flush);
     }
 
-    fn to_one(format: Format, writer: impl Write + Send + 'static) -> Result<Self, Error> {
-        let style = Style::from(format);
+    pub(crate) fn to_one(style: Style, writer: impl Write + Send + 'static) -> Result<Self, Error> {
         Self::start(style, Requests::AmongEvents, events_writer(style, writer)?)
     }
 
@@ -262,6 +263,12 @@ fn events_writer(style: Style, writer: impl Write + Send + 'static) -> Result<Li
     };
     // If it cannot be written, there is nowhere to say so.
     LineWriter::start(writer, words, |_| {}).map_err(cannot_start)
+}
+
+/// The line of an event of the command's own, for another stream than the log's.
+#[cfg(feature = "cli")]
+pub(crate) fn notice_line(style: Style, kind: &'static str, text: &str) -> String {
+    alone(|lines| events::notice(style, SystemTime::now(), kind, text, lines))
 }
 
 fn cannot_start(error: io::Error) -> Error {

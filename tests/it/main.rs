@@ -44,6 +44,8 @@ mod lists;
 mod log;
 #[cfg(feature = "log")]
 mod log_crate;
+#[cfg(feature = "cli")]
+mod log_file;
 mod name_constraints;
 #[cfg(feature = "cli")]
 mod names;
@@ -78,6 +80,8 @@ mod status;
 mod stopping;
 mod streams;
 mod support;
+#[cfg(feature = "cli")]
+mod systemd;
 #[cfg(feature = "tiny_http")]
 mod tiny_http;
 mod tls_failures;

@@ -6,13 +6,13 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use mtls_min::Trust;
+use mtls_min::{ServerFiles, Trust};
 
 use crate::support::client::{GET, TLS13, config, connect, eventually, exchange};
 use crate::support::crl::Crl;
 use crate::support::files::TempDir;
 use crate::support::pki::{Ca, HOUR};
-use crate::support::server::{start_watching, start_watching_with};
+use crate::support::server::{Running, start_watching, start_watching_with};
 use crate::support::watched::{files, site, status, trust_in, watch};
 
 /// Every way in which files are changed: in place, by a rename, over symbolic links.
@@ -51,16 +51,52 @@ fn every_way_of_changing_a_file_is_noticed() {
     assert_eq!(running.seen.events().iter().filter(|event| event.contains("ReloadFailed")).count(), 0);
 }
 
+/// The certificate that new connections are shown.
+fn shown(running: &Running) -> Vec<u8> {
+    let mut stream = connect(running.addr, config(None, &TLS13));
+    exchange(&mut stream, GET).unwrap();
+    stream.conn.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// certbot keeps all certificates in archive/, and turns the links in live/: each is removed and made anew, one after the other.
+#[test]
+fn the_links_of_certbot_are_noticed_when_they_are_turned() {
+    let ca = Ca::new("ca");
+    let dir = TempDir::new();
+    let [live, archive] = ["live/example.org", "archive/example.org"].map(|name| dir.path().join(name));
+    for directory in [&live, &archive] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    let renew = |number: u32| {
+        let holder = ca.server();
+        let files =
+            [("cert", holder.pem()), ("chain", ca.pem()), ("fullchain", holder.pem()), ("privkey", holder.key_pem())];
+        for (kind, content) in &files {
+            fs::write(archive.join(format!("{kind}{number}.pem")), content).unwrap();
+        }
+        for (kind, _) in files {
+            let link = live.join(format!("{kind}.pem"));
+            let _ = fs::remove_file(&link);
+            symlink(format!("../../archive/example.org/{kind}{number}.pem"), link).unwrap();
+        }
+        holder.chain[0].to_vec()
+    };
+    let first = renew(1);
+    let trust = Trust::builder().pem_file(dir.write("ca.pem", ca.pem()));
+    let running = start_watching(ServerFiles::new(trust, live.join("fullchain.pem"), live.join("privkey.pem")));
+    assert_eq!(shown(&running), first);
+    for number in 2..4 {
+        let renewed = renew(number);
+        eventually(|| shown(&running) == renewed);
+    }
+}
+
 #[test]
 fn new_connections_are_shown_the_new_server_certificate() {
     let ca = Ca::new("ca");
     let dir = site(&ca);
     let running = watch(&dir);
-    let shown = || {
-        let mut stream = connect(running.addr, config(None, &TLS13));
-        exchange(&mut stream, GET).unwrap();
-        stream.conn.peer_certificates().unwrap()[0].to_vec()
-    };
+    let shown = || shown(&running);
     let new = ca.server();
     assert_ne!(shown(), new.chain[0].to_vec());
     // The certificate alone does not fit the key: nothing changes until both are there.

@@ -61,17 +61,26 @@ impl Serving {
     /// Starts it and waits until it says where it listens.
     pub(crate) fn start(program: &Path, dir: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(args).current_dir(dir).stdin(Stdio::null());
+        Self::spawn(command, None)
+    }
+
+    /// The same with a command that is described otherwise. It says where it listens on stderr, or in its log file.
+    pub(crate) fn spawn(mut command: Command, log_file: Option<&Path>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
         let mut addr = None;
         eventually(|| {
-            let said = stderr.lock().unwrap();
+            let said = match log_file {
+                Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
+                None => stderr.lock().unwrap().clone(),
+            };
             // As text or within JSON.
             let address = |line: &str| line.split_once("listening on ")?.1.trim_end_matches("\"}").parse().ok();
             addr = said.lines().find_map(address);
-            assert!(addr.is_some() || child.try_wait().unwrap().is_none(), "it ended: {said}");
+            let has_ended = child.try_wait().unwrap().is_some();
+            assert!(addr.is_some() || !has_ended, "it ended: {said}{}", stderr.lock().unwrap());
             addr.is_some()
         });
         Self { child, addr: addr.unwrap(), stdout, stderr }
