@@ -1,4 +1,4 @@
-//! The tests against other programs (curl, haproxy, openssl, node, Python, NSS, Java, Chromium), with applications behind the gate, and of
+//! The tests against other programs (curl, haproxy, openssl, node, Python, NSS, Java, Chromium, logrotate, fail2ban, systemd), with applications behind the gate, and of
 //! the smallest build. `tests/run` installs what is missing and runs them; none of them is skipped.
 
 #[path = "../it/support/mod.rs"]
@@ -10,6 +10,7 @@ mod behind;
 mod browser;
 mod curl;
 mod log;
+mod log_file;
 mod node;
 mod openssl;
 mod pkcs12;
@@ -18,5 +19,6 @@ mod python;
 mod revocation;
 mod sandbox;
 mod smallest;
+mod systemd;
 mod tools;
 mod verdicts;
