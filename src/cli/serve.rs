@@ -1,6 +1,7 @@
 //! `mtls-min`: serve until a signal comes.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use signal_hook::iterator::Signals;
 
@@ -111,6 +112,7 @@ fn enter_sandbox(line: &CommandLine, mut needs: Needs, loaded: &Loaded) -> Resul
     }
     loaded.files().for_each(|file| needs.file(file));
     loaded.directory().into_iter().for_each(|directory| needs.directory(directory));
+    line.log_file.iter().for_each(|file| needs.log(Path::new(file)));
     Sandbox::enter(&needs)
 }
 

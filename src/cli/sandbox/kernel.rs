@@ -48,6 +48,7 @@ fn rights(right: Right) -> BitFlags<AccessFs> {
     match right {
         Right::Read => AccessFs::ReadFile.into(),
         Right::List => AccessFs::ReadFile | AccessFs::ReadDir,
+        Right::Write => AccessFs::WriteFile | AccessFs::MakeReg,
     }
 }
 

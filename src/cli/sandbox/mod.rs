@@ -32,6 +32,8 @@ pub(super) struct Needs {
     directories: BTreeSet<PathBuf>,
     /// Open already, and what is in them is read.
     folders: BTreeSet<PathBuf>,
+    /// Opened anew, and made if they are missing, to be written at their ends.
+    logs: BTreeSet<PathBuf>,
     /// TCP ports of applications.
     ports: BTreeSet<u16>,
     /// Whether names of hosts are looked up.
@@ -60,6 +62,8 @@ enum Right {
     Read,
     /// And directories listed.
     List,
+    /// Files may be written, and made.
+    Write,
 }
 
 /// What came of the rules.
@@ -86,6 +90,10 @@ impl Needs {
 
     pub(super) fn folder(&mut self, path: &Path) {
         self.folders.insert(path.to_owned());
+    }
+
+    pub(super) fn log(&mut self, path: &Path) {
+        self.logs.insert(path.to_owned());
     }
 
     pub(super) fn application(&mut self, reach: Reach) {
@@ -127,6 +135,18 @@ impl Needs {
         }
         for folder in &self.folders {
             rules.give(Right::List, [follow(folder)?.end]);
+        }
+        // Opening a log says what is wrong with its path.
+        for (log, way) in self.logs.iter().filter_map(|log| Some((log, Way::of(log).ok()?))) {
+            let holders = way.holders.into_iter().filter(|directory| directory.is_dir()).collect::<Vec<_>>();
+            for directory in holders.iter().filter(|directory| is_shared(directory) || *directory == Path::new(LOGS)) {
+                warnings.push(format!(
+                    "the sandbox lets everything in {} be written, since {} is there; put it into a directory of its own",
+                    directory.display(),
+                    log.display()
+                ));
+            }
+            rules.give(Right::Write, holders);
         }
         if self.resolves_names {
             rules.connect.insert(DNS);
@@ -194,11 +214,17 @@ fn follow(path: &Path) -> Result<Way, Error> {
 fn said(rules: &Rules, resolves_names: bool, version: u32) -> String {
     let unsaid =
         |path: &Path| OF_THE_SYSTEM.iter().chain(&LIBRARIES).chain([&STATUS]).any(|own| path == Path::new(own));
-    let read = outermost(rules.files.iter().map(|(path, _)| path).filter(|path| !unsaid(path)));
-    let read: Vec<_> = read.into_iter().map(|path| path.display().to_string()).collect();
+    let listed = |is_written: bool| {
+        let paths = rules.files.iter().filter(|(_, right)| (*right == Right::Write) == is_written);
+        let paths = outermost(paths.map(|(path, _)| path).filter(|path| !unsaid(path)));
+        paths.into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
     let libraries = if resolves_names { " and in the system's libraries" } else { "" };
-    let mut text =
-        format!("sandboxed: it can read what is in {}{libraries}, and write and execute nothing", read.join(", "));
+    let may_write = match listed(true) {
+        written if written.is_empty() => "write and execute nothing".to_owned(),
+        written => format!("write what is in {written}, and execute nothing"),
+    };
+    let mut text = format!("sandboxed: it can read what is in {}{libraries}, and {may_write}", listed(false));
     if version >= TCP {
         let ports: Vec<_> = rules.connect.iter().map(u16::to_string).collect();
         text.push_str("; bind no other TCP port");
@@ -236,6 +262,9 @@ const FILES_OF_NAMES: [&str; 5] =
 /// It loads a library for each of its ways.
 const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
+/// Where each service has its own directory, or should.
+const LOGS: &str = "/var/log";
+
 /// Long answers come by TCP.
 const DNS: u16 = 53;
 
@@ -264,6 +293,15 @@ mod tests {
             "sandboxed: it can read what is in /certs, /etc, /srv/docs and in the system's libraries, and write and execute \
              nothing; bind no other TCP port, and connect to no port but 53, 8080"
         );
+    }
+
+    #[test]
+    fn the_line_says_what_can_be_written() {
+        let mut logging = rules(&["/certs"], &[]);
+        logging.give(Right::Write, ["/var/log/mtls-min".into()]);
+        assert!(said(&logging, false, 3).starts_with(
+            "sandboxed: it can read what is in /certs, /srv/docs, and write what is in /var/log/mtls-min, and execute nothing;"
+        ));
     }
 
     #[test]
