@@ -35,6 +35,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order of its number.
+    pub(crate) const ALL: [Phase; 9] = [
+        Phase::Handshake,
+        Phase::Head,
+        Phase::Body,
+        Phase::Turn,
+        Phase::Upstream,
+        Phase::Answer,
+        Phase::Tunnel,
+        Phase::Idle,
+        Phase::Linger,
+    ];
+
     /// The phase's name in logs: one lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +106,11 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_phase_has_its_number() {
+        assert!(Phase::ALL.iter().enumerate().all(|(number, phase)| *phase as usize == number));
+    }
 
     #[test]
     fn a_body_may_take_long_but_not_be_slow() {

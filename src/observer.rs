@@ -21,6 +21,12 @@ pub trait Observer: Send + Sync {
         let _ = access;
     }
 
+    /// A connection has come a step further on its way to its first request. This is for counting, and happens for each connection,
+    /// so nothing is logged of it. Does nothing by default.
+    fn progress(&self, progress: &Progress) {
+        let _ = progress;
+    }
+
     /// Something else happened. Does nothing by default.
     fn event(&self, event: &Event<'_>) {
         let _ = event;
@@ -61,6 +67,9 @@ pub struct Access<'a> {
     /// Why the server itself answered instead of the handler, or why the response was given up, or why a tunnel ended though
     /// neither side ended it.
     pub note: Option<&'a str>,
+    /// What became of a request that was forwarded to an application: `answered`, `unreachable`, `timed_out`, `closed` (before the answer),
+    /// `bad_answer`, or `client_left`. `None`: it was not.
+    pub forwarded: Option<&'static str>,
 }
 
 impl Access<'_> {
@@ -72,6 +81,28 @@ impl Access<'_> {
             _ => None,
         }
     }
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Progress {
+    /// It was accepted.
+    Accepted {
+        /// The client's address.
+        remote: SocketAddr,
+    },
+    /// Its TLS handshake is over. That says nothing of who the client is.
+    Handshake {
+        /// The client's address.
+        remote: SocketAddr,
+        /// The version of TLS.
+        tls: TlsVersion,
+        /// An earlier session was resumed.
+        resumed: bool,
+        /// Since it was accepted.
+        duration: Duration,
+    },
 }
 
 /// What happens outside of requests.
@@ -180,6 +211,10 @@ pub(crate) struct Guarded(pub(crate) Box<dyn Observer>);
 impl Observer for Guarded {
     fn request(&self, access: &Access<'_>) {
         let _ = caught(|| self.0.request(access));
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let _ = caught(|| self.0.progress(progress));
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -38,9 +38,10 @@ impl Awaiting {
     pub(super) fn new(
         response: Box<dyn Awaited>,
         fields: HeaderMap,
-        asked: Asked,
+        mut asked: Asked,
         last: Option<&'static str>,
     ) -> Box<Self> {
+        asked.forwarded = Some("client_left");
         Box::new(Self { response, asked, fields, last, interim: Vec::new(), is_late: false })
     }
 
@@ -106,7 +107,8 @@ impl Awaiting {
 
     /// The response has come.
     fn arrive(self, mut response: Response, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
-        let Self { asked, fields, last, response: awaited, .. } = self;
+        let Self { mut asked, fields, last, response: awaited, .. } = self;
+        asked.forwarded = Some("answered");
         // Before it is sent: the socket may be kept for others.
         drop(awaited);
         let set = response.headers_mut();

@@ -131,13 +131,15 @@ pub(super) fn reject(head: Head, error: HttpError, link: &mut Link, worker: &mut
 
 /// A response, ready to be sent. `last`: why no further request can be read on this connection.
 pub(super) fn answer(
-    asked: Asked,
+    mut asked: Asked,
     response: Response,
     last: Option<&'static str>,
     link: &mut Link,
     worker: &mut Worker<'_>,
 ) -> Sending {
-    let note = response.extensions().get::<Note>().map(|Note(note)| note.clone());
+    let note = response.extensions().get::<Note>().cloned();
+    let (note, kind) = note.map_or((None, None), |note| (Some(note.reason), note.kind));
+    asked.forwarded = kind.or(asked.forwarded);
     let (written, note) = match Written::new(&asked, response, last.is_none(), worker) {
         Ok(written) => (written, note.or(last.map(Cow::Borrowed))),
         Err(error) => match Written::new(&asked, pages::rejected(error.status), false, worker) {

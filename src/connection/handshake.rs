@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::link::{Halt, Link};
 use super::worker::Worker;
 use super::{Stage, Turn};
+use crate::observer::Progress;
 use crate::http1::HeadParser;
 
 /// When the handshake is over the client is judged for the first time, and its first request is awaited.
@@ -15,6 +16,12 @@ pub(super) fn shake_hands(link: &mut Link, worker: &mut Worker<'_>) -> Turn {
             link.identify(worker);
             // To check signatures took its time.
             worker.look_at_the_clocks();
+            worker.context.observer.progress(&Progress::Handshake {
+                remote: link.remote,
+                tls: link.session.version(),
+                resumed: link.session.is_resumed(),
+                duration: worker.now.instant.saturating_duration_since(link.times.since),
+            });
             Stage::Head(HeadParser::default()).enter(link, worker).go_on()
         }
         ControlFlow::Break(halt) => Stage::Handshake.halt(halt, link, worker),

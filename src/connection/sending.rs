@@ -68,6 +68,8 @@ pub(super) struct Asked {
     pub(super) verdict: Verdict,
     /// The id in the page that a refused client gets.
     pub(super) request_id: Option<String>,
+    /// What has become of it so far, if it was forwarded: see [`Access::forwarded`].
+    pub(super) forwarded: Option<&'static str>,
 }
 
 /// After a response of at most this many bytes, a client that said it is done needs no lingering: all of it is on its way
@@ -224,7 +226,7 @@ impl Asked {
     /// A request, with the verdict on it.
     pub(super) fn new(head: Head, verdict: Verdict, since: Moment) -> Self {
         let Head { parts, keep_alive, .. } = head;
-        Self { since, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict, request_id: None }
+        Self { since, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict, request_id: None, forwarded: None }
     }
 
     /// For a request whose head could not be read: answered as HTTP/1.1 with this method.
@@ -251,6 +253,7 @@ impl Asked {
             verdict: &self.verdict,
             request_id: self.request_id.as_deref(),
             note: done.note,
+            forwarded: self.forwarded,
         });
     }
 }

@@ -1,6 +1,5 @@
 //! The server's own answers: refusals and errors. Pure: no I/O, no clock.
 
-use std::borrow::Cow;
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -46,9 +45,9 @@ pub(crate) fn rejected(status: StatusCode) -> Response {
 }
 
 /// The same, with the reason for the log.
-pub(crate) fn rejected_because(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Response {
+pub(crate) fn rejected_because(status: StatusCode, note: Note) -> Response {
     let mut response = rejected(status);
-    response.extensions_mut().insert(Note(reason.into()));
+    response.extensions_mut().insert(note);
     response
 }
 

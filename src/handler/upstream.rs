@@ -29,7 +29,11 @@ pub(crate) trait Awaited: AsFd + Send {
 
 /// Why a response is not the one that was awaited: for the note of the access log. An extension of the response.
 #[derive(Debug, Clone)]
-pub(crate) struct Note(pub(crate) Cow<'static, str>);
+pub(crate) struct Note {
+    pub(crate) reason: Cow<'static, str>,
+    /// The kind of failure, if it is one of the other program: see [`Access::forwarded`](crate::Access::forwarded).
+    pub(crate) kind: Option<&'static str>,
+}
 
 /// How far a response that is awaited has come.
 pub(crate) enum Step {

@@ -217,6 +217,7 @@ mod tests {
                 verdict: &verdict,
                 request_id: is_refused.then_some("0123456789ab"),
                 note: note.as_deref(),
+                forwarded: None,
             };
             let left_out = LeftOut { count, request_ids: (0..count).map(|number| format!("id{number}")).collect() };
             let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

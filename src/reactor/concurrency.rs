@@ -85,6 +85,15 @@ struct Standby {
     stopped: bool,
 }
 
+/// How many workers do what, at about the same moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) running: usize,
+    pub(crate) standing_by: usize,
+    pub(crate) blocked: usize,
+    pub(crate) most: usize,
+}
+
 /// A worker that may block. It runs again when this is dropped, at the latest.
 pub(crate) struct Blocking<'c>(&'c Concurrency, Instant);
 
@@ -204,6 +213,14 @@ impl Concurrency {
     /// How many workers there are.
     pub(crate) fn workers(&self) -> usize {
         lock(&self.standby).workers
+    }
+
+    /// How many workers run, are on standby, and are in what may block; and how many there may be.
+    pub(crate) fn tally(&self) -> Tally {
+        let standby = lock(&self.standby);
+        let (running, standing_by) = (self.running.load(Ordering::Relaxed), standby.waiting.len());
+        let blocked = standby.workers.saturating_sub(running + standing_by);
+        Tally { running, standing_by, blocked, most: self.sizes.most }
     }
 
     fn release_missing(&self, start: bool) {

@@ -105,6 +105,11 @@ impl<T> Slots<T> {
         self.connections
     }
 
+    /// How many there may be.
+    pub(super) fn most(&self) -> usize {
+        self.capacity.connections
+    }
+
     /// How many of them are authorised.
     pub(super) fn authorised(&self) -> usize {
         self.authorised

@@ -164,6 +164,16 @@ impl<T> ConnectionTable<T> {
         (slots.connections(), slots.authorised())
     }
 
+    /// How many connections there are, how many may be, and how many of those that are parked are of each kind.
+    pub(crate) fn tally<const KINDS: usize>(&self, kind: impl Fn(&T) -> usize) -> (usize, usize, [usize; KINDS]) {
+        let slots = &lock(&self.table).slots;
+        let mut parked = [0; KINDS];
+        for (_, connection, _) in slots.parked() {
+            parked[kind(connection)] += 1;
+        }
+        (slots.connections(), slots.most(), parked)
+    }
+
     /// To notify costs a system call even if nobody waits, and with one client at a time it would happen for each.
     fn notify(&self, table: &Table<T>) {
         if table.waiters > 0 {

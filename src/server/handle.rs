@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock, Weak};
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 
+use super::pool::Pool;
 use crate::clock::Clock;
 use crate::config::Handshakes;
 use crate::error::Error;
@@ -32,6 +33,9 @@ pub(crate) struct Control {
     /// Somebody asked for a shutdown; draining may begin later.
     shutdown_asked: AtomicBool,
     pub(crate) bell: Bell,
+    /// While it serves.
+    pub(crate) pool: OnceLock<Weak<Pool>>,
+    last_reload: Mutex<LastReload>,
     pub(crate) round_trip: Arc<RoundTrip>,
 }
 
@@ -57,6 +61,8 @@ impl Control {
             stop: StopSignal::new().map_err(no_pipe)?,
             shutdown_asked: false.into(),
             bell: Bell::default(),
+            pool: OnceLock::new(),
+            last_reload: Mutex::new(LastReload::good()),
             round_trip: Arc::new(RoundTrip::new().map_err(no_pipe)?),
         })
     }
@@ -64,6 +70,16 @@ impl Control {
     /// Whether somebody asked for a shutdown. It is known before draining begins.
     pub(crate) fn shutdown_asked(&self) -> bool {
         self.shutdown_asked.load(Ordering::SeqCst)
+    }
+
+    /// When trust and certificate were last read, or put in force.
+    pub(crate) fn last_reload(&self) -> LastReload {
+        lock(&self.last_reload).clone()
+    }
+
+    /// The files could not be read: what was in force stays.
+    pub(crate) fn note_failed_reload(&self, why: &str) {
+        *lock(&self.last_reload) = LastReload { time: SystemTime::now(), failure: Some(why.to_owned()) };
     }
 
     /// The server's certificate in force.
@@ -82,6 +98,7 @@ impl Control {
         self.trust.replace(trust);
         self.tls.replace(tls);
         *in_force = certificate;
+        *lock(&self.last_reload) = LastReload::good();
         self.bell.ring(|asked| asked.replaced = true);
         Ok(())
     }
@@ -102,6 +119,20 @@ fn set_up(
     }
     let failed = |error| Error::new("TLS cannot be set up").caused_by(error);
     Tls::new(provider, certificate, trust, judge, handshakes).map_err(failed)
+}
+
+/// The last time that trust and certificate were read anew, or at first.
+#[derive(Debug, Clone)]
+pub(crate) struct LastReload {
+    pub(crate) time: SystemTime,
+    /// Why it failed, if it did.
+    pub(crate) failure: Option<String>,
+}
+
+impl LastReload {
+    fn good() -> Self {
+        Self { time: SystemTime::now(), failure: None }
+    }
 }
 
 /// Wakes the caretaker.

@@ -94,6 +94,7 @@ impl Caretaker<'_> {
             }
             Err(error) => {
                 let text = error.in_full(of_library);
+                self.control.note_failed_reload(&text);
                 if asked || before.is_none_or(|before| before.text != text) {
                     observer.event(&Event::ReloadFailed { error: &error });
                 }

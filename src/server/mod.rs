@@ -183,6 +183,8 @@ impl Server {
             let round_trip = Arc::clone(&control.round_trip);
             Pool { context, tls, listeners, table, poller, crew, round_trip, stop }
         });
+        // Nobody serves the same server twice: `self` is gone.
+        let _ = control.pool.set(Arc::downgrade(&pool));
         let mut threads = Threads::default();
         let started = threads.start(&pool, &control, &settings, sizes, watch, ready);
         if started.is_ok() {

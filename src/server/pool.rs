@@ -11,7 +11,7 @@ use crate::connection::context::Context;
 use crate::connection::worker::Worker;
 use crate::connection::{Connection, Next, Polled};
 use crate::deadline::Phase;
-use crate::observer::Event;
+use crate::observer::{Event, Progress};
 use crate::panic::caught;
 use crate::proxy_protocol::ProxyFailure;
 use crate::reactor::listener::{Failed, Listeners};
@@ -200,7 +200,10 @@ impl Pool {
             Entry::Full => return,
         };
         match self.listeners.accept(number, &self.poller) {
-            Ok(Some((socket, remote))) => self.begin(token, socket, remote, worker),
+            Ok(Some((socket, remote))) => {
+                self.context.observer.progress(&Progress::Accepted { remote });
+                self.begin(token, socket, remote, worker);
+            }
             Ok(None) => self.leave(token),
             Err(Failed { error, pause }) => {
                 self.leave(token);

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustls::pki_types::CertificateDer;
-use rustls::{PeerIncompatible, ProtocolVersion, ServerConnection};
+use rustls::{HandshakeKind, PeerIncompatible, ProtocolVersion, ServerConnection};
 
 use super::acceptor::Tls;
 use super::failure::TlsFailure;
@@ -76,6 +76,11 @@ impl Session {
     /// Whether the client has not sent a byte yet.
     pub(crate) fn is_silent(&self) -> bool {
         self.first.is_empty()
+    }
+
+    /// Whether the handshake, which is over, resumed an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The chain that the client showed, its own certificate first; empty if it showed none.

@@ -89,7 +89,7 @@ impl Crl {
     }
 
     /// Whether it is no longer among the files: what it revoked stays revoked, but it says nothing else.
-    pub(super) fn is_only_remembered(&self) -> bool {
+    pub(crate) fn is_only_remembered(&self) -> bool {
         self.signers.is_empty()
     }
 

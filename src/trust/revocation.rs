@@ -214,6 +214,11 @@ impl Trust {
         warnings
     }
 
+    /// Whether clients are refused whose CA has a list that is past its next update.
+    pub fn refuses_by_stale_lists(&self) -> bool {
+        self.revocation.stale == StaleCrl::Refuse
+    }
+
     /// Whether a list belongs to this CA.
     fn counts_for(&self, crl: &Crl, authority: &Authority) -> bool {
         let is_its_own = crl.is_signed_with(&authority.spki) || self.leads_to_any(crl, &authority.anchors);

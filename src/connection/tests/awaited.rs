@@ -46,7 +46,7 @@ impl Awaited for Told {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Wait,
             Err(_) | Ok(0) => {
                 let mut response = response::status(StatusCode::BAD_GATEWAY);
-                response.extensions_mut().insert(Note("it has left".into()));
+                response.extensions_mut().insert(Note { reason: "it has left".into(), kind: None });
                 Step::Response(response)
             }
             Ok(_) => match byte[0] {

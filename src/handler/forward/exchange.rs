@@ -247,9 +247,9 @@ impl Exchange {
                 self.begin_anew().map(|()| None)
             }
             Outcome::Ended => {
-                Err(Failure::bad_gateway("the application closed the connection before its answer was there"))
+                Err(Failure::closed("the application closed the connection before its answer was there"))
             }
-            Outcome::Broken(error) => Err(Failure::bad_gateway(format!(
+            Outcome::Broken(error) => Err(Failure::closed(format!(
                 "the connection to the application broke before its answer was there: {error}"
             ))),
         }

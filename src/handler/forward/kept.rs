@@ -96,7 +96,7 @@ impl Upstream {
     /// A new connection.
     pub(super) fn connect(&self, timeout: Duration) -> Result<Socket, Failure> {
         self.address.connect(timeout).map_err(|unreachable| match unreachable {
-            Unreachable::Refused(error) => Failure::bad_gateway(format!("cannot connect to {}: {error}", self.url)),
+            Unreachable::Refused(error) => Failure::unreachable(format!("cannot connect to {}: {error}", self.url)),
             Unreachable::TimedOut => Failure::timed_out(format!("{} took too long to accept a connection", self.url)),
         })
     }
