@@ -46,6 +46,21 @@ impl Moment {
     }
 }
 
+/// Seconds since 1970.
+#[cfg(feature = "admin")]
+pub(crate) fn since_epoch(time: SystemTime) -> f64 {
+    until(SystemTime::UNIX_EPOCH, time)
+}
+
+/// Seconds from one time to another; less than zero, if the other is earlier.
+#[cfg(feature = "admin")]
+pub(crate) fn until(now: SystemTime, then: SystemTime) -> f64 {
+    match then.duration_since(now) {
+        Ok(left) => left.as_secs_f64(),
+        Err(past) => -past.duration().as_secs_f64(),
+    }
+}
+
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
 /// A number of days.

@@ -39,6 +39,7 @@
 //! | decide in the handler who is let in | [`Builder::open_gate`] and [`Request::peer_verdict`] |
 //! | see requests, refusals and errors | [`Builder::observer`] with an observer of [`log`], or an [`Observer`] of your own; by default the server is silent |
 //! | change limits and deadlines | [`Builder`] |
+//! | have health checks, and figures for Prometheus | `admin` (feature `admin`) |
 //! | stop, on SIGTERM for example | [`Server::shutdown_handle`] |
 //! | see from outside whether it works | [`Server::status_handle`] |
 //! | judge a certificate without a server | [`judge()`] |
@@ -70,6 +71,7 @@
 //! - `ring`: crypto by ring, for the smallest build. One of the two is needed.
 //! - `pki` (default): making, renewing and revoking certificates, and PKCS#12 files ([`pki`]).
 //! - `cli` (default): the command `mtls-min`.
+//! - `admin` (default): health checks, figures for Prometheus, and who was last seen, on a port of their own (`admin`).
 //! - `log`: an observer for the `log` crate (`log::Facade`).
 //! - `tiny_http`: responses of the `tiny_http` crate (`response::from_tiny_http`).
 
@@ -84,6 +86,8 @@ extern crate self as mtls_min;
 #[allow(dead_code)]
 mod support;
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod base64;
 mod byte_set;
 #[cfg(feature = "cli")]

@@ -87,7 +87,8 @@ fn each_crate_is_spoken_to_where_it_belongs() {
         ("sd_notify::", &["src/cli/systemd.rs"]),
         ("signal_hook::", &["src/cli/signals.rs", "src/cli/serve.rs"]),
         ("::log::log", &["src/log/facade.rs"]),
-        ("tiny_http::", &["src/handler/response.rs"]),
+        ("tiny_http::", &["src/handler/response.rs", "src/admin/reply.rs"]),
+        ("prometheus_client::", &["src/admin/exposition.rs"]),
         ("rcgen::", &["src/pki/authority.rs", "src/pki/key.rs"]),
         ("pem::EncodeConfig", &["src/pki/authority.rs"]),
         ("p12_keystore::", &["src/pki/pkcs12.rs", "src/pki/pkcs12_read.rs"]),
@@ -150,6 +151,7 @@ fn meaning_is_made_without_io_or_clock() {
 fn layers_point_down() {
     let layers: &[&[&str]] = &[
         &["cli"],
+        &["admin"],
         &["server"],
         &["connection", "log"],
         &["handler", "observer"],

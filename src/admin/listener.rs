@@ -1,0 +1,143 @@
+//! Where the admin port listens: on a TCP address, or on a Unix socket.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// A socket on which an [`Admin`](super::Admin) listens. One of your own becomes it by `into()`.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    /// Removed at the end.
+    _file: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self { socket: Socket::Tcp(listener), _file: None }
+    }
+}
+
+/// Its file stays when the server ends.
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Self {
+        Self { socket: Socket::Unix(listener), _file: None }
+    }
+}
+
+impl Listener {
+    /// A new Unix socket, whose file is removed at the end. Only the user that runs the server, and root, can connect (mode 0600): a
+    /// group may have members whom nobody thought of. For others, have the socket made by who starts the server (in systemd,
+    /// `SocketMode=` and `SocketGroup=`), or listen on loopback.
+    ///
+    /// A socket that an earlier server left is removed first, but only if nobody listens there, and never any other file.
+    ///
+    /// # Errors
+    /// Something else is there, somebody listens there, or the system refuses it.
+    pub fn unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| {
+            Error::new(format!("cannot listen on the socket {}", path.display()))
+                .caused_by(error)
+                .hint("its directory has to exist, and this user has to be allowed to write there; a path has at most 107 bytes")
+        };
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // Until then it has the mode that the umask leaves, which is for the user only, or lets nobody else write.
+        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        let file = SocketFile::at(path).map_err(failed)?;
+        Ok(Self { socket: Socket::Unix(listener), _file: Some(file) })
+    }
+
+    /// Its address, with the real port. `None`: it is a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.set_nonblocking(true),
+            Socket::Unix(listener) => listener.set_nonblocking(true),
+        }
+    }
+
+    /// A connection. It is used as a Unix socket whatever it is: what is done with it are the same system calls for both.
+    pub(super) fn accept(&self) -> io::Result<UnixStream> {
+        let socket = match &self.socket {
+            Socket::Tcp(listener) => UnixStream::from(OwnedFd::from(listener.accept()?.0)),
+            Socket::Unix(listener) => listener.accept()?.0,
+        };
+        socket.set_nonblocking(false)?;
+        Ok(socket)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// The file of a socket of ours.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        // The directory may be another by the end, if the path is relative.
+        Ok(Self { path: std::path::absolute(path)?, device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Another server may have taken the place.
+        let is_ours = |file: &fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
+        if fs::symlink_metadata(&self.path).is_ok_and(|file| is_ours(&file)) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a socket on which nobody listens any more.
+fn remove_stale(path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(Error::new(format!("{name} is there already, and is not a socket"))
+            .hint("choose another path for the socket, or remove the file yourself"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
+            .map_err(|error| Error::new(format!("cannot remove the old socket {name}")).caused_by(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(Error::new(format!("another program listens on the socket {name}"))
+            .hint("stop it, or choose another path for the socket")),
+        Err(error) => Err(Error::new(format!("the socket {name} is there already, and whether anybody listens there cannot be told"))
+            .caused_by(error)
+            .hint("choose another path for the socket, or remove the file yourself")),
+    }
+}
