@@ -130,7 +130,10 @@ impl Figures {
         let left = |until_when: SystemTime| until(*time, until_when);
         let mut samples = Vec::new();
         let mut add = |kind: &'static str, subject: &str, id: &str, until_when| {
-            samples.push(([("kind", kind.to_owned()), ("subject", subject.to_owned()), ("id", id.to_owned())], left(until_when)));
+            samples.push((
+                [("kind", kind.to_owned()), ("subject", subject.to_owned()), ("id", id.to_owned())],
+                left(until_when),
+            ));
         };
         let own = certificate.identity();
         add("server", own.subject(), short(own.sha256()), own.not_after());

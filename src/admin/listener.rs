@@ -136,8 +136,10 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(_) => Err(Error::new(format!("another program listens on the socket {name}"))
             .hint("stop it, or choose another path for the socket")),
-        Err(error) => Err(Error::new(format!("the socket {name} is there already, and whether anybody listens there cannot be told"))
-            .caused_by(error)
-            .hint("choose another path for the socket, or remove the file yourself")),
+        Err(error) => Err(Error::new(format!(
+            "the socket {name} is there already, and whether anybody listens there cannot be told"
+        ))
+        .caused_by(error)
+        .hint("choose another path for the socket, or remove the file yourself")),
     }
 }

@@ -68,7 +68,9 @@ mod tests {
     fn an_answer_has_its_length_and_is_not_stored() {
         let text = sent(Reply::text(200, "ok\n"), false);
         assert!(text.starts_with("HTTP/1.0 200 OK\r\n") && text.ends_with("\r\n\r\nok\n"), "{text}");
-        for line in ["Content-Length: 3\r\n", "Cache-Control: no-store\r\n", "Content-Type: text/plain; charset=utf-8\r\n"] {
+        for line in
+            ["Content-Length: 3\r\n", "Cache-Control: no-store\r\n", "Content-Type: text/plain; charset=utf-8\r\n"]
+        {
             assert!(text.contains(line), "{text}");
         }
         // Never in chunks, however long.

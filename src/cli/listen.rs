@@ -7,10 +7,10 @@ use crate::error::Error;
 
 /// Reads the addresses that are asked for, without using them yet. The default is in place of any other socket: with those that
 /// `are_passed`, only the addresses that are asked for are added.
-pub(super) fn addresses(asked: &[String], are_passed: bool) -> Result<Vec<SocketAddr>, Error> {
+pub(super) fn addresses(texts: &[String], are_passed: bool) -> Result<Vec<SocketAddr>, Error> {
     let default = ["127.0.0.1:4433".to_owned()];
-    let asked = if asked.is_empty() && !are_passed { &default[..] } else { asked };
-    let addresses = asked.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    let texts = if texts.is_empty() && !are_passed { &default[..] } else { texts };
+    let addresses = texts.iter().map(|text| asked(text)).collect::<Result<Vec<_>, _>>()?;
     for (at, address) in addresses.iter().enumerate().filter(|(_, address)| address.port() != 0) {
         if addresses[..at].contains(address) {
             return Err(Error::new(format!("--listen {address} is given twice")).hint("leave one of them out"));
@@ -31,13 +31,15 @@ pub(super) fn listeners(passed: Vec<TcpListener>, addresses: &[SocketAddr]) -> R
 
 /// Names are not looked up: a static binary would need the system's shared libraries for that, and a name may mean another
 /// address tomorrow. `localhost` is 127.0.0.1 only.
-fn address(text: &str) -> Result<SocketAddr, Error> {
-    let local = |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => local(port),
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))),
         None => text.parse().ok(),
-    };
-    address.ok_or_else(|| {
+    }
+}
+
+fn asked(text: &str) -> Result<SocketAddr, Error> {
+    address(text).ok_or_else(|| {
         Error::new(format!("--listen {text} is not a valid address"))
             .hint("write address:port with an IP address or localhost, like 0.0.0.0:443 or [::]:443")
     })

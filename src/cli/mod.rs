@@ -18,6 +18,7 @@ macro_rules! print_result {
     }};
 }
 
+mod admin;
 mod arguments;
 mod capacity;
 #[cfg(feature = "pki")]
@@ -164,6 +165,12 @@ struct CommandLine {
     /// seconds without a byte in a tunnel, or in an answer that an application still makes (default 600)
     #[argh(option, arg_name = "s", from_str_fn(seconds))]
     tunnel_timeout: Option<std::time::Duration>,
+    /// answer health checks, figures for Prometheus and the clients last seen there, in plain HTTP: address:port on loopback, or unix:/path
+    #[argh(option, arg_name = "addr")]
+    admin: Option<String>,
+    /// let --admin be on an address that others than this host can reach
+    #[argh(switch)]
+    admin_anywhere: bool,
     /// leave the process all its rights, where the kernel could take what it does not need (Landlock)
     #[argh(switch)]
     no_sandbox: bool,

@@ -7,9 +7,9 @@ use signal_hook::iterator::Signals;
 
 use super::capacity::{connections_borne, connections_of_files, raise_open_files};
 use super::sandbox::{Needs, Sandbox};
-use super::systemd::{Manager, Watched};
+use super::systemd::{Activated, Manager, Watched};
 use super::trust::unread_lists;
-use super::{CommandLine, listen, log_streams, proxies, signals, systemd};
+use super::{CommandLine, admin, listen, log_streams, proxies, signals, systemd};
 use crate::clock::timestamp;
 use crate::error::Error;
 use crate::handler::Handler;
@@ -30,7 +30,7 @@ pub(super) fn run(
     other: Option<Box<dyn Handler>>,
     ready: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Error> {
-    let passed = systemd::activated()?.without_admin()?;
+    let Activated { https: passed, admin: admin_socket } = systemd::activated()?;
     let manager = Manager::of_environment();
     let addresses = listen::addresses(&line.listen, !passed.is_empty())?;
     let balancers = proxies::balancers(line)?;
@@ -43,6 +43,7 @@ pub(super) fn run(
     let loaded = files.load()?;
     let mut table = super::routes::table(line, other)?;
     let capacity = Capacity::of(line);
+    let admin = admin::Port::of(line, admin_socket)?;
     let mut listeners = listen::listeners(passed, &addresses)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
@@ -66,7 +67,8 @@ pub(super) fn run(
         warn(&log, warning);
     }
     let observer = Watched { log: log.clone(), manager: manager.clone() };
-    let mut builder = Server::watching(first, loaded).max_connections(capacity.connections).observer(observer);
+    let builder = Server::watching(first, loaded).max_connections(capacity.connections);
+    let (mut builder, admin) = admin.observing(builder, observer);
     for listener in listeners {
         builder = builder.also_listen(listener);
     }
@@ -74,6 +76,8 @@ pub(super) fn run(
         builder = builder.proxy_protocol(balancers);
     }
     let server = configured(builder, line).build()?;
+    // It answers until the server has stopped.
+    let _admin = admin.open(server.status_handle(), &log)?;
     let handle = signals.handle();
     signals::catch_stops(&handle)?;
     let (shutdown, trust) = (server.shutdown_handle(), server.trust_handle());
@@ -112,6 +116,7 @@ fn enter_sandbox(line: &CommandLine, mut needs: Needs, loaded: &Loaded) -> Resul
     }
     loaded.files().for_each(|file| needs.file(file));
     loaded.directory().into_iter().for_each(|directory| needs.directory(directory));
+    line.admin.iter().filter_map(|text| text.strip_prefix("unix:")).for_each(|path| needs.socket(Path::new(path)));
     line.log_file.iter().for_each(|file| needs.log(Path::new(file)));
     Sandbox::enter(&needs)
 }
@@ -190,7 +195,8 @@ impl Capacity {
         const MANY: usize = 1024;
         let (asked, files) = (line.max_connections, raise_open_files());
         let wanted = asked.unwrap_or_else(connections_borne);
-        let possible = connections_of_files(files, line.forward.len(), super::routes::are_asked_for(line));
+        let left = files.map(|files| files.saturating_sub(admin::open_files(line)));
+        let possible = connections_of_files(left, line.forward.len(), super::routes::are_asked_for(line));
         let few = files.filter(|_| possible < asked.unwrap_or(wanted.min(MANY)));
         let warning =
             few.map(|files| format!("only {files} files may be open (ulimit -n), so at most {possible} connections"));

@@ -90,17 +90,6 @@ pub(super) fn activated() -> Result<Activated, Error> {
     Ok(activated)
 }
 
-impl Activated {
-    /// A socket that nobody serves would leave its clients waiting for ever.
-    pub(super) fn without_admin(self) -> Result<Vec<TcpListener>, Error> {
-        match self.admin {
-            None => Ok(self.https),
-            Some(_) => Err(Error::new("systemd passes a socket named admin, but this build has no admin port")
-                .hint("leave FileDescriptorName=admin out of the .socket units")),
-        }
-    }
-}
-
 impl AdminSocket {
     /// Whether it takes connections, and is not one itself.
     fn listens(&self) -> io::Result<bool> {

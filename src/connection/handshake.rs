@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::link::{Halt, Link};
 use super::worker::Worker;
 use super::{Stage, Turn};
-use crate::observer::Progress;
 use crate::http1::HeadParser;
+use crate::observer::Progress;
 
 /// When the handshake is over the client is judged for the first time, and its first request is awaited.
 pub(super) fn shake_hands(link: &mut Link, worker: &mut Worker<'_>) -> Turn {

@@ -226,7 +226,16 @@ impl Asked {
     /// A request, with the verdict on it.
     pub(super) fn new(head: Head, verdict: Verdict, since: Moment) -> Self {
         let Head { parts, keep_alive, .. } = head;
-        Self { since, parts, keep_alive, client_is_done: !keep_alive, readable: true, verdict, request_id: None, forwarded: None }
+        Self {
+            since,
+            parts,
+            keep_alive,
+            client_is_done: !keep_alive,
+            readable: true,
+            verdict,
+            request_id: None,
+            forwarded: None,
+        }
     }
 
     /// For a request whose head could not be read: answered as HTTP/1.1 with this method.

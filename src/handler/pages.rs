@@ -1,6 +1,5 @@
 //! The server's own answers: refusals and errors. Pure: no I/O, no clock.
 
-
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 

@@ -2,6 +2,8 @@
 //! Tests against other programs (curl, openssl, a browser) are in `tests/peers`.
 
 mod access_log;
+#[cfg(feature = "admin")]
+mod admin;
 mod authorized_clients;
 mod availability;
 mod balanced;

@@ -1,4 +1,4 @@
-//! The tests against other programs (curl, haproxy, openssl, node, Python, NSS, Java, Chromium, logrotate, fail2ban, systemd), with applications behind the gate, and of
+//! The tests against other programs (curl, haproxy, openssl, node, Python, NSS, Java, Chromium, logrotate, fail2ban, systemd, Prometheus), with applications behind the gate, and of
 //! the smallest build. `tests/run` installs what is missing and runs them; none of them is skipped.
 
 #[path = "../it/support/mod.rs"]
@@ -15,6 +15,8 @@ mod node;
 mod openssl;
 mod pkcs12;
 mod pkits;
+#[cfg(feature = "admin")]
+mod prometheus;
 mod python;
 mod revocation;
 mod sandbox;

@@ -49,6 +49,7 @@ fn rights(right: Right) -> BitFlags<AccessFs> {
         Right::Read => AccessFs::ReadFile.into(),
         Right::List => AccessFs::ReadFile | AccessFs::ReadDir,
         Right::Write => AccessFs::WriteFile | AccessFs::MakeReg,
+        Right::Remove => AccessFs::RemoveFile.into(),
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Needs {
     folders: BTreeSet<PathBuf>,
     /// Opened anew, and made if they are missing, to be written at their ends.
     logs: BTreeSet<PathBuf>,
+    /// Unix sockets that are removed at the end.
+    sockets: BTreeSet<PathBuf>,
     /// TCP ports of applications.
     ports: BTreeSet<u16>,
     /// Whether names of hosts are looked up.
@@ -64,6 +66,8 @@ enum Right {
     List,
     /// Files may be written, and made.
     Write,
+    /// Files may be removed.
+    Remove,
 }
 
 /// What came of the rules.
@@ -94,6 +98,10 @@ impl Needs {
 
     pub(super) fn log(&mut self, path: &Path) {
         self.logs.insert(path.to_owned());
+    }
+
+    pub(super) fn socket(&mut self, path: &Path) {
+        self.sockets.insert(path.to_owned());
     }
 
     pub(super) fn application(&mut self, reach: Reach) {
@@ -147,6 +155,10 @@ impl Needs {
                 ));
             }
             rules.give(Right::Write, holders);
+        }
+        // Elsewhere it stays, and the next start removes it.
+        for way in self.sockets.iter().filter_map(|socket| Way::of(socket).ok()) {
+            rules.give(Right::Remove, way.holders.into_iter().filter(|directory| !is_shared(directory)));
         }
         if self.resolves_names {
             rules.connect.insert(DNS);
@@ -214,17 +226,22 @@ fn follow(path: &Path) -> Result<Way, Error> {
 fn said(rules: &Rules, resolves_names: bool, version: u32) -> String {
     let unsaid =
         |path: &Path| OF_THE_SYSTEM.iter().chain(&LIBRARIES).chain([&STATUS]).any(|own| path == Path::new(own));
-    let listed = |is_written: bool| {
-        let paths = rules.files.iter().filter(|(_, right)| (*right == Right::Write) == is_written);
+    let listed = |rights: &[Right]| {
+        let paths = rules.files.iter().filter(|(_, right)| rights.contains(right));
         let paths = outermost(paths.map(|(path, _)| path).filter(|path| !unsaid(path)));
         paths.into_iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     };
     let libraries = if resolves_names { " and in the system's libraries" } else { "" };
-    let may_write = match listed(true) {
+    let read = listed(&[Right::Read, Right::List]);
+    let removed = match listed(&[Right::Remove]) {
+        removed if removed.is_empty() => removed,
+        removed => format!(", remove what is in {removed}"),
+    };
+    let may_write = match listed(&[Right::Write]) {
         written if written.is_empty() => "write and execute nothing".to_owned(),
         written => format!("write what is in {written}, and execute nothing"),
     };
-    let mut text = format!("sandboxed: it can read what is in {}{libraries}, and {may_write}", listed(false));
+    let mut text = format!("sandboxed: it can read what is in {read}{libraries}{removed}, and {may_write}");
     if version >= TCP {
         let ports: Vec<_> = rules.connect.iter().map(u16::to_string).collect();
         text.push_str("; bind no other TCP port");

@@ -246,9 +246,7 @@ impl Exchange {
             Outcome::Ended | Outcome::Broken(_) if self.may_be_stale && self.question.again => {
                 self.begin_anew().map(|()| None)
             }
-            Outcome::Ended => {
-                Err(Failure::closed("the application closed the connection before its answer was there"))
-            }
+            Outcome::Ended => Err(Failure::closed("the application closed the connection before its answer was there")),
             Outcome::Broken(error) => Err(Failure::closed(format!(
                 "the connection to the application broke before its answer was there: {error}"
             ))),

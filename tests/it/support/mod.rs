@@ -1,5 +1,7 @@
 //! What the tests share: a PKI that is made as the tests run, a server in this process, and a plain client.
 
+#[cfg(feature = "admin")]
+pub(crate) mod admin;
 pub(crate) mod admission;
 pub(crate) mod behind;
 #[cfg(all(feature = "cli", feature = "pki"))]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mtls_min::{
     Access, Builder, Event, Handler, Observer, Request, Response, Server, ServerCertificate, ServerFiles,
-    ShutdownHandle, Stopped, Trust, TrustHandle, Verdict,
+    ShutdownHandle, StatusHandle, Stopped, Trust, TrustHandle, Verdict,
 };
 
 use super::pki::Ca;
@@ -20,6 +20,7 @@ pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     pub(crate) trust: TrustHandle,
     pub(crate) shutdown: ShutdownHandle,
+    pub(crate) status: StatusHandle,
     /// How often the handler was called.
     pub(crate) calls: Arc<AtomicUsize>,
     pub(crate) seen: Arc<Seen>,
@@ -160,17 +161,18 @@ fn run(builder: Builder, handler: impl Handler + 'static) -> Running {
     run_observed(builder.observer(Recorder(Arc::clone(&seen))), seen, handler)
 }
 
-fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Handler + 'static) -> Running {
+pub(crate) fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Handler + 'static) -> Running {
     let calls = Arc::new(AtomicUsize::new(0));
     let server = builder.build().unwrap();
     let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
+    let status = server.status_handle();
     let counter = Arc::clone(&calls);
     let counted = move |request: &mut Request<'_>| {
         counter.fetch_add(1, Ordering::SeqCst);
         handler.handle(request)
     };
     let thread = std::thread::spawn(move || server.serve(counted).unwrap());
-    Running { addr, trust, shutdown, calls, seen, thread: Some(thread) }
+    Running { addr, trust, shutdown, status, calls, seen, thread: Some(thread) }
 }
 
 impl Running {
