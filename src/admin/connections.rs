@@ -29,6 +29,9 @@ const MOST: usize = 16;
 /// How many threads there may be. One whose connection was cut may still be looking for the answer, for a moment.
 const MOST_THREADS: usize = 2 * MOST;
 
+/// How long a new connection waits for a thread. Then it is closed.
+const LONGEST_LEAVE: Duration = Duration::from_secs(1);
+
 /// How long a connection may last in all.
 const LIFETIME: Duration = Duration::from_secs(5);
 
@@ -96,7 +99,10 @@ impl Doorway {
         {
             let _ = oldest.shutdown(Shutdown::Both);
         }
-        if guests.threads >= MOST_THREADS {
+        // Those who had to go need a moment to leave.
+        let is_full = |guests: &mut Guests| guests.threads >= MOST_THREADS;
+        let (mut guests, full) = unpoisoned(self.left.wait_timeout_while(guests, LONGEST_LEAVE, is_full));
+        if full.timed_out() {
             return Ok(());
         }
         guests.sockets.push_back(Arc::clone(&socket));

@@ -1,14 +1,15 @@
 //! Where the admin port listens: on a TCP address, or on a Unix socket.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::reactor::listen_unix;
 
 /// A socket on which an [`Admin`](super::Admin) listens. One of your own becomes it by `into()`.
 #[derive(Debug)]
@@ -54,9 +55,7 @@ impl Listener {
                 .hint("its directory has to exist, and this user has to be allowed to write there; a path has at most 107 bytes")
         };
         remove_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(failed)?;
-        // Until then it has the mode that the umask leaves, which is for the user only, or lets nobody else write.
-        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        let listener = listen_unix(path).map_err(failed)?;
         let file = SocketFile::at(path).map_err(failed)?;
         Ok(Self { socket: Socket::Unix(listener), _file: Some(file) })
     }

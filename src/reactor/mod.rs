@@ -16,6 +16,10 @@ pub(crate) mod table;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(feature = "admin")]
+use std::os::fd::OwnedFd;
+#[cfg(feature = "admin")]
+use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -125,6 +129,20 @@ pub(crate) fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     let socket = unix_socket()?;
     rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
     Ok(socket)
+}
+
+/// Listens on a new Unix socket, which only its user can connect to.
+#[cfg(feature = "admin")]
+pub(crate) fn listen_unix(path: &Path) -> io::Result<UnixListener> {
+    use rustix::fs::Mode;
+    let own = Mode::RUSR | Mode::WUSR;
+    let socket = unix_socket()?;
+    // On Linux its file has this mode from the first moment, less what the umask takes away.
+    let _ = rustix::fs::fchmod(&socket, own);
+    rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    rustix::fs::chmod(path, own)?;
+    rustix::net::listen(&socket, 128)?;
+    Ok(UnixListener::from(OwnedFd::from(socket)))
 }
 
 /// Sleeps for `time`. `false`: the stop signal was raised meanwhile.

@@ -9,7 +9,7 @@ use mtls_min::{Request, Response, ServerFiles, StaleCrl, Trust};
 use crate::support::admin::{Watched, start, start_watching, start_with};
 use crate::support::client::{TLS13, config, connect, eventually, get, send};
 use crate::support::crl::Crl;
-use crate::support::pki::Ca;
+use crate::support::pki::{Ca, HOUR};
 use crate::support::server::trust;
 use crate::support::watched::{files, site, trust_in};
 
@@ -74,7 +74,8 @@ fn a_stale_list_counts_if_clients_are_refused_for_it() {
         let offset = Arc::new(AtomicU64::new(0));
         let seconds = Arc::clone(&offset);
         let clock = move || SystemTime::now() + Duration::from_secs(seconds.load(Ordering::SeqCst));
-        let trust = Trust::builder().pem(ca.pem(), "ca").crl(Crl::number(1).der(&ca), "list").stale_crl(stale);
+        let list = Crl { next_update: Some(SystemTime::now() + 48 * HOUR), ..Crl::number(1) };
+        let trust = Trust::builder().pem(ca.pem(), "ca").crl(list.der(&ca), "list").stale_crl(stale);
         let watched = start(trust.build().unwrap(), |builder| builder.clock(clock));
         ready(&watched);
         let left = watched.figures().sum("certificate_expires_seconds{kind=\"crl\"");
