@@ -15,9 +15,9 @@ mod slots;
 pub(crate) mod table;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(feature = "admin")]
 use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(feature = "admin")]
 use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
