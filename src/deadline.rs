@@ -36,7 +36,8 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of its number.
-    pub(crate) const ALL: [Phase; 9] = [
+    pub(crate) const ALL: [Phase; 10] = [
+        Phase::Proxy,
         Phase::Handshake,
         Phase::Head,
         Phase::Body,

@@ -60,6 +60,21 @@ impl Count {
     }
 }
 
+/// Numbers by code. The codes are this crate's, a dozen or two.
+#[derive(Debug, Default)]
+pub(super) struct ByCode(Mutex<BTreeMap<&'static str, u64>>);
+
+impl ByCode {
+    pub(super) fn add_one(&self, code: &'static str) {
+        *lock(&self.0).entry(code).or_default() += 1;
+    }
+
+    /// Those that have happened.
+    pub(super) fn get(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.0).iter().map(|(code, count)| (*code, *count)).collect()
+    }
+}
+
 /// How many durations were at most so long.
 #[derive(Debug)]
 pub(super) struct Histogram {
@@ -102,8 +117,9 @@ pub(super) struct Counts {
     pub(super) shed: Count,
     pub(super) idle_closed: Count,
     pub(super) handshakes: [[Count; VERSIONS.len()]; HANDSHAKES.len()],
-    /// By their codes, which are this crate's: there are a dozen or two beside those of refusals.
-    handshake_failures: Mutex<BTreeMap<&'static str, u64>>,
+    pub(super) handshake_failures: ByCode,
+    /// What came before TLS was not the header of a balancer.
+    pub(super) proxy_refused: ByCode,
     pub(super) handshake_durations: Histogram,
     pub(super) session_failures: Count,
     pub(super) requests: [[Count; CLASSES.len()]; METHODS.len()],
@@ -124,7 +140,8 @@ impl Default for Counts {
             shed: Count::default(),
             idle_closed: Count::default(),
             handshakes: Default::default(),
-            handshake_failures: Mutex::default(),
+            handshake_failures: ByCode::default(),
+            proxy_refused: ByCode::default(),
             handshake_durations: Histogram::new(HANDSHAKE_BOUNDS),
             session_failures: Count::default(),
             requests: Default::default(),
@@ -159,14 +176,6 @@ impl Counts {
     pub(super) fn handshake(&self, result: usize, version: TlsVersion) {
         let version = VERSIONS.iter().position(|known| *known == version).unwrap_or(VERSIONS.len() - 1);
         self.handshakes[result][version].add_one();
-    }
-
-    pub(super) fn handshake_failure(&self, code: &'static str) {
-        *lock(&self.handshake_failures).entry(code).or_default() += 1;
-    }
-
-    pub(super) fn handshake_failures(&self) -> Vec<(&'static str, u64)> {
-        lock(&self.handshake_failures).iter().map(|(code, count)| (*code, *count)).collect()
     }
 
     pub(super) fn forwarded(&self, outcome: &str) {

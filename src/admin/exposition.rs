@@ -13,7 +13,7 @@ use crate::deadline::Phase;
 use crate::server::status::Status;
 use crate::trust::TrustKind;
 
-use super::counts::{CLASSES, Count, FORWARDED, HANDSHAKES, Histogram, METHODS, VERSIONS};
+use super::counts::{ByCode, CLASSES, Count, FORWARDED, HANDSHAKES, Histogram, METHODS, VERSIONS};
 use super::metrics::Metrics;
 
 /// All figures. Each has a name, a type and a line of help; a label has only values that this server chose, or that are the names of
@@ -75,8 +75,11 @@ impl Figures {
         };
         let samples = HANDSHAKES.into_iter().zip(&counts.handshakes).flat_map(by_version);
         page.counter("handshakes", "TLS handshakes that are over, by result and version.", samples)?;
-        let failures = counts.handshake_failures().into_iter().map(|(code, count)| ([("code", code)], count));
+        let by_code = |codes: &ByCode| codes.get().into_iter().map(|(code, count)| ([("code", code)], count));
+        let failures = by_code(&counts.handshake_failures);
         page.counter("handshake_failures", "Handshakes that failed because of the client, by code.", failures)?;
+        let help = "Connections closed before TLS, where a balancer's header is expected, by code.";
+        page.counter("proxy_refused", help, by_code(&counts.proxy_refused))?;
         let help = "Seconds from an accepted connection to the end of its handshake.";
         page.histogram("handshake_duration_seconds", help, &counts.handshake_durations)?;
         let help = "Connections on which TLS failed after the handshake.";

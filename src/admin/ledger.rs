@@ -86,7 +86,10 @@ impl Book {
     }
 
     fn note(&mut self, identity: &Identity, now: SystemTime) {
-        let Some(place) = self.places.get(identity.digest()).copied() else { return self.add(identity, now) };
+        // Most often it is the one that was just seen.
+        let is_newest = self.lines.get(self.newest).is_some_and(|line| line.digest == *identity.digest());
+        let place = if is_newest { Some(self.newest) } else { self.places.get(identity.digest()).copied() };
+        let Some(place) = place else { return self.add(identity, now) };
         if place != self.newest {
             self.take_out(place);
             self.put_first(place);

@@ -83,11 +83,12 @@ impl Observer for Metrics {
         match event {
             Event::HandshakeFailed { failure, .. } => {
                 failed(FAILED);
-                counts.handshake_failure(failure.code());
+                counts.handshake_failures.add_one(failure.code());
                 if let Some(refusal) = failure.refusal() {
                     counts.refusal(refusal.code());
                 }
             }
+            Event::ProxyRefused { failure, .. } => counts.proxy_refused.add_one(failure.code()),
             Event::PlainHttp { .. } => failed(PLAIN_HTTP),
             Event::TimedOut { phase, .. } => {
                 counts.timeouts[*phase as usize].add_one();
