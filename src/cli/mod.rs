@@ -24,10 +24,12 @@ mod capacity;
 #[cfg(feature = "pki")]
 mod certs;
 mod check;
+mod completions;
 mod demo;
 mod hello;
 mod listen;
 mod log_streams;
+mod man;
 #[cfg(feature = "pki")]
 mod password;
 mod proxies;
@@ -189,6 +191,8 @@ enum Command {
     #[cfg(feature = "pki")]
     Certs(certs::Certs),
     Check(check::Check),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl CommandLine {
@@ -278,9 +282,19 @@ fn run(line: &CommandLine, handler: Option<Box<dyn Handler>>) -> ExitCode {
                 Err(error) => fail(&error, ExitCode::from(COULD_NOT_TELL)),
             };
         }
+        Some(Command::Completions(completions)) => completions::run(completions, line),
+        Some(Command::Man(_)) => man::run(line),
         None => signals::catch().and_then(|signals| serve::run(line, signals, handler, |_| {})),
     };
     done.map_or_else(|error| fail(&error, ExitCode::FAILURE), |()| ExitCode::SUCCESS)
+}
+
+/// No option is silently ignored.
+fn without_options(line: &CommandLine, command: &str) -> Result<(), Error> {
+    match line.has_options() {
+        true => Err(Error::new(format!("the options of the server do not go with {command}"))),
+        false => Ok(()),
+    }
 }
 
 fn fail(error: &Error, code: ExitCode) -> ExitCode {

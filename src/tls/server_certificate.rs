@@ -254,5 +254,8 @@ fn names(identity: &Identity) -> Vec<String> {
 #[cfg(unix)]
 fn others_can_read(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o077 != 0)
+    // A group may read what is root's: so the key of a certificate is given to a server without rights by Debian (ssl-cert), by
+    // systemd (credentials, whose access list shows there) and by Kubernetes (fsGroup).
+    let private = |metadata: &std::fs::Metadata| if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & private(&metadata) != 0)
 }

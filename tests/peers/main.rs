@@ -8,11 +8,14 @@ mod support;
 mod balanced;
 mod behind;
 mod browser;
+mod completions;
 mod curl;
+mod deploy;
 mod log;
 mod log_file;
 mod node;
 mod openssl;
+mod operate;
 mod pkcs12;
 mod pkits;
 #[cfg(feature = "admin")]
