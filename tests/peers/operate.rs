@@ -79,12 +79,17 @@ impl Machine {
     /// The commands, with the paths, names and ports of this machine.
     fn words(&self, commands: &str) -> String {
         let root = self.dir.path().display().to_string();
-        let mut words = commands.replace("deploy/", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/"));
-        for folder in ["srv", "etc", "var", "usr/local"] {
+        let mut words = format!("\n{commands}");
+        for (name, whole) in [
+            ("deploy/", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/").to_owned()),
+            ("/srv", format!("{root}/srv")),
+            ("/etc/", format!("{root}/etc/")),
+            ("/var/", format!("{root}/var/")),
+            ("/usr/local/", format!("{root}/usr/local/")),
+        ] {
             for before in [" ", "=", ">", "\n"] {
-                words = words.replace(&format!("{before}/{folder}/"), &format!("{before}{root}/{folder}/"));
+                words = words.replace(&format!("{before}{name}"), &format!("{before}{whole}"));
             }
-            words = words.replace(&format!(" /{folder} "), &format!(" {root}/{folder} "));
         }
         words = words.replace("0.0.0.0:8443", "127.0.0.1:0").replace("0.0.0.0:443", "127.0.0.1:0");
         words = words.replace("0.0.0.0:9090", "127.0.0.1:0").replace("192.0.2.10/32", "127.0.0.1/32");
@@ -94,7 +99,7 @@ impl Machine {
         if let Some(port) = self.admin {
             words = words.replace("127.0.0.1:9090", &format!("127.0.0.1:{port}"));
         }
-        format!("PATH={root}/bin:$PATH\n{words}")
+        format!("export PATH={root}/bin:$PATH MTLS_MIN_CERTIFICATE={root}/etc/mtls-min/server-crt.pem\n{words}")
     }
 
     fn run(&self, commands: &str) -> String {
@@ -208,7 +213,7 @@ fn after(commands: &str, said: &str, machine: &Machine) {
             machine.read("etc/mtls-min/server-crt.pem"),
             machine.read("etc/letsencrypt/live/example.org/fullchain.pem")
         );
-        assert!(machine.read("systemctl-was-called").contains("restart mtls-min.service"));
+        assert!(machine.read("systemctl-was-called").contains("try-restart mtls-min.service"));
     } else if commands.contains("/srv/ca-2/ca.pem >") || commands.starts_with("install -m 644 /srv/ca-2/ca.pem") {
         let is_over = !commands.contains("cat");
         eventually(|| (machine.ask_as("/srv/ca", "alice") == "hello world\n") != is_over);
@@ -216,13 +221,12 @@ fn after(commands: &str, said: &str, machine: &Machine) {
         has("CN=alice");
         has("Example CA 2");
     } else if commands.contains("fail2ban-regex") {
-        assert!(!said.contains("0 matched"), "{said}");
+        assert!(said.contains(" matched") && !said.contains(", 0 matched"), "{said}");
     } else if commands.contains("/readyz") {
         has("mtls_min_");
     }
     if commands.contains("tar --extract") {
         has("revoked");
-        eventually(|| machine.read("srv/ca/index.txt").contains("R"));
     }
 }
 
