@@ -156,6 +156,7 @@ mod tests {
     fn each_value_of_an_option_is_known_by_its_name_in_the_help() {
         // What a shell cannot know. A new name belongs here, or into `values`.
         let unknown = [
+            "addr",
             "addr:port",
             "addr|unix:path",
             "address",
