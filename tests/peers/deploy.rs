@@ -21,12 +21,12 @@ from jsonschema import Draft7Validator, RefResolver
 kubernetes, name = sys.argv[1:]
 documents = list(yaml.safe_load_all(open(name)))
 for schemas in sorted(pathlib.Path(kubernetes).glob("v*-local-strict")):
+    definitions = json.load(open(schemas / "_definitions.json"))
     for document in documents:
         group, _, version = document["apiVersion"].rpartition("/")
         parts = [document["kind"], group.split(".")[0], version]
         file = schemas / ("-".join(filter(None, parts)).lower() + ".json")
         schema = json.load(open(file))
-        definitions = json.load(open(schemas / "_definitions.json"))
         known = {urllib.parse.urljoin(schema.get("$id", ""), "_definitions.json"): definitions}
         resolver = RefResolver.from_schema(schema, store=known)
         for error in Draft7Validator(schema, resolver=resolver).iter_errors(document):
