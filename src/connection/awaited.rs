@@ -2,6 +2,7 @@
 //! comes.
 
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
@@ -21,7 +22,7 @@ use crate::tls::session::Broken;
 
 /// A response that is still to come.
 pub(super) struct Awaiting {
-    pub(super) response: Box<dyn Awaited>,
+    response: Box<dyn Awaited>,
     asked: Asked,
     /// Those that the handler has set.
     fields: HeaderMap,
@@ -86,13 +87,22 @@ impl Awaiting {
         let (now, remote, context) = (worker.now.instant, link.remote, worker.context);
         let Self { response, is_late, .. } = self;
         let step = || match response.advance(now) {
-            Step::Wait if *is_late => Step::Response(response.expire()),
-            step => step,
+            Step::Wait if *is_late && response.deadline() <= now => Step::Response(response.expire()),
+            step => {
+                *is_late = false;
+                step
+            }
         };
         worker.may_block(|| caught(step)).unwrap_or_else(|message| {
             context.observer.event(&Event::Panicked { remote, message: &message });
             Step::Response(pages::rejected(StatusCode::INTERNAL_SERVER_ERROR))
         })
+    }
+
+    /// The socket on which the response comes, and what that has to report; not while the client has to read first.
+    pub(super) fn source(&self) -> Option<(BorrowedFd<'_>, Interest)> {
+        let interest = self.response.waits_for().filter(|_| self.interim.is_empty());
+        interest.map(|interest| (self.response.as_fd(), interest))
     }
 
     pub(super) fn asked(&self) -> &Asked {

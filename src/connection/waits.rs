@@ -54,7 +54,7 @@ impl Stage {
     /// The socket of the program that makes the answer, if that is waited for.
     pub(super) fn other(&self) -> Option<(BorrowedFd<'_>, Interest)> {
         match self {
-            Stage::Awaited(awaiting) => Some((awaiting.response.as_fd(), Interest::Readable)),
+            Stage::Awaited(awaiting) => awaiting.source(),
             Stage::Answer(sending) => sending.source().map(|socket| (socket, Interest::Readable)),
             Stage::Tunnel(tunnelling) => tunnelling.other(),
             _ => None,

@@ -11,19 +11,25 @@ use http::HeaderMap;
 use http::response::Parts;
 
 use super::Response;
+use crate::reactor::Interest;
 
-/// A response that is still to come. Its methods are called on a worker, and never wait for the other program, except to
-/// connect to it once more. It is dropped when the client has left, and before its response is sent.
+/// A response that is still to come. Its methods are called on a worker, and never wait for the other program. It is dropped when
+/// the client has left, and before its response is sent.
 ///
 /// A socket of which the connection has let go, here and below, may be kept for others: see `Poller::arm_other`.
 pub(crate) trait Awaited: AsFd + Send {
     /// Goes on as far as the bytes that are there carry it.
     fn advance(&mut self, now: Instant) -> Step;
 
-    /// When it must have come. It may change with each step.
+    /// What its socket has to report before it can go on. `None`: nothing; it goes on at its deadline.
+    fn waits_for(&self) -> Option<Interest> {
+        Some(Interest::Readable)
+    }
+
+    /// When it must have come, or goes on in any case. It may change with each step.
     fn deadline(&self) -> Instant;
 
-    /// The deadline has passed: what the client gets instead.
+    /// The deadline has passed, and the last step has not put it off: what the client gets instead.
     fn expire(&mut self) -> Response;
 }
 
@@ -37,7 +43,7 @@ pub(crate) struct Note {
 
 /// How far a response that is awaited has come.
 pub(crate) enum Step {
-    /// Not far enough: wait until its socket (which may be another than before) is readable.
+    /// Not far enough: wait for its socket, which may be another than before.
     Wait,
     /// An interim response, to be passed on (RFC 9110, section 15.2).
     Interim(Parts),

@@ -6,7 +6,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 /// The token of the stop signal; connections never get it.
 const STOP: u64 = u64::MAX;
@@ -141,10 +140,9 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 }
 
 /// A socket that is non-blocking.
-pub(crate) fn unix_socket() -> io::Result<UnixStream> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?.into())
+pub(crate) fn stream_socket(family: rustix::net::AddressFamily) -> io::Result<OwnedFd> {
+    use rustix::net::{SocketFlags, SocketType, socket_with};
+    Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?)
 }
 
 /// Nothing to do here: closing the only descriptor of a socket closes the connection.

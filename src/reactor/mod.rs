@@ -15,6 +15,7 @@ mod slots;
 pub(crate) mod table;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
+use std::net::SocketAddr;
 #[cfg(feature = "admin")]
 use std::os::fd::OwnedFd;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,11 +26,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, unix_socket};
+pub(crate) use self::poll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, stream_socket};
 #[cfg(target_os = "linux")]
-pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, unix_socket};
+pub(crate) use epoll::{Poller, accept, acknowledge_at_once, before_close, prepare_listener, stream_socket};
 
 /// What a parked connection waits for on a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,11 +127,26 @@ pub(crate) fn wait_for_either(sockets: [(BorrowedFd<'_>, Interest); 2], timeout:
     Ok(fds.map(|fd| !fd.revents().is_empty()))
 }
 
+/// A socket for [`connect_unix`], non-blocking.
+pub(crate) fn unix_socket() -> io::Result<UnixStream> {
+    Ok(stream_socket(AddressFamily::UNIX)?.into())
+}
+
 /// Connects to a Unix socket. It does not wait: the error `WouldBlock` says that too many others are waiting there.
-pub(crate) fn connect_unix(path: &Path) -> io::Result<UnixStream> {
-    let socket = unix_socket()?;
-    rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
-    Ok(socket)
+pub(crate) fn connect_unix(socket: &UnixStream, path: &Path) -> io::Result<()> {
+    Ok(rustix::net::connect(socket, &SocketAddrUnix::new(path)?)?)
+}
+
+/// Begins to connect by TCP, and does not wait: when the socket is writable it is connected, or `take_error` says why not. It is
+/// non-blocking, and sends small writes at once. Its type is that of Unix sockets, whose methods do the same for all.
+pub(crate) fn begin_tcp(address: SocketAddr) -> io::Result<UnixStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = stream_socket(family)?;
+    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Listens on a new Unix socket, which only its user can connect to.
@@ -139,7 +157,7 @@ pub(crate) fn listen_unix(path: &Path) -> io::Result<UnixListener> {
     let socket = unix_socket()?;
     // On Linux its file has this mode from the first moment, less what the umask takes away.
     let _ = rustix::fs::fchmod(&socket, own);
-    rustix::net::bind(&socket, &rustix::net::SocketAddrUnix::new(path)?)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     rustix::fs::chmod(path, own)?;
     rustix::net::listen(&socket, 128)?;
     Ok(UnixListener::from(OwnedFd::from(socket)))
@@ -162,7 +180,7 @@ fn poll_retrying(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Resul
         // A timeout that is too long for the system call never ends.
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(fds, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(Errno::INTR) => continue,
             result => return Ok(result?),
         }
     }

@@ -135,12 +135,11 @@ pub(crate) fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn unix_socket() -> io::Result<std::os::unix::net::UnixStream> {
-    use rustix::net::{AddressFamily, SocketType, socket};
-    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+pub(crate) fn stream_socket(family: rustix::net::AddressFamily) -> io::Result<std::os::fd::OwnedFd> {
+    let socket = rustix::net::socket(family, rustix::net::SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Other systems acknowledge early enough, or have no such option.

@@ -1,17 +1,13 @@
-//! Where an application is, and the way to a new connection.
+//! Where an application is.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use http::HeaderValue;
 
-use super::socket::{Socket, of_tcp};
 use crate::error::Error;
-use crate::reactor;
 
 /// The address of an application.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,13 +28,6 @@ pub(crate) enum Reach {
         is_named: bool,
     },
     UnixSocket,
-}
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub(super) enum Unreachable {
-    Refused(io::Error),
-    TimedOut,
 }
 
 impl Address {
@@ -109,54 +98,16 @@ impl Address {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("localhost"))
     }
 
-    /// A new connection, which is non-blocking.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<Socket, Unreachable> {
-        let deadline = Instant::now() + timeout;
-        match self {
-            Self::Ip(address) => connect_tcp([*address], deadline),
-            Self::Name(host, port) if host == LOCALHOST => connect_tcp(
-                [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].map(|ip| (ip, *port).into()),
-                deadline,
-            ),
-            // The system's own time for it is not ours to limit.
-            Self::Name(host, port) => {
-                let addresses = (host.as_str(), *port).to_socket_addrs().map_err(Unreachable::Refused)?;
-                connect_tcp(addresses, deadline)
+    /// Where it listens; of a Unix socket nothing. The system's own time for a name is not ours to limit.
+    pub(super) fn resolve(&self) -> io::Result<VecDeque<SocketAddr>> {
+        Ok(match self {
+            Self::Ip(address) => VecDeque::from([*address]),
+            Self::Name(host, port) if host == LOCALHOST => {
+                [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].map(|ip| (ip, *port).into()).into()
             }
-            Self::Unix(path) => connect_unix(path, deadline),
-        }
-    }
-}
-
-/// Tries one after the other; each gets its share of the time that is left.
-fn connect_tcp(addresses: impl IntoIterator<Item = SocketAddr>, deadline: Instant) -> Result<Socket, Unreachable> {
-    let addresses: Vec<_> = addresses.into_iter().collect();
-    let mut failure = Unreachable::Refused(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        if share.is_zero() {
-            return Err(Unreachable::TimedOut);
-        }
-        match TcpStream::connect_timeout(address, share).and_then(of_tcp) {
-            Ok(socket) => return Ok(socket),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => failure = Unreachable::TimedOut,
-            Err(error) => failure = Unreachable::Refused(error),
-        }
-    }
-    Err(failure)
-}
-
-/// While too many others wait to be accepted there, it tries again.
-fn connect_unix(path: &Path, deadline: Instant) -> Result<Socket, Unreachable> {
-    const PAUSE: Duration = Duration::from_millis(5);
-    loop {
-        match reactor::connect_unix(path) {
-            Ok(socket) => return Ok(Arc::new(socket)),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(Unreachable::Refused(error)),
-            Err(_) if Instant::now() + PAUSE > deadline => return Err(Unreachable::TimedOut),
-            Err(_) => thread::sleep(PAUSE),
-        }
+            Self::Name(host, port) => (host.as_str(), *port).to_socket_addrs()?.collect(),
+            Self::Unix(_) => VecDeque::new(),
+        })
     }
 }
 

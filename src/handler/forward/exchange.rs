@@ -13,10 +13,11 @@ use http::{Method, StatusCode, Version};
 
 use super::answer_fields;
 use super::arrival::Arrival;
+use super::connecting::Connecting;
 use super::failure::Failure;
 use super::kept::Upstream;
 use super::socket::{Socket, read_more};
-use crate::config::LEAST_PACE;
+use super::taking::Taking;
 use crate::handler::Response;
 use crate::handler::body::{Body, Content};
 use crate::handler::socket;
@@ -27,6 +28,8 @@ use crate::reactor::{self, Interest};
 /// How many interim responses may come before an answer.
 pub(super) const MOST_INTERIM: usize = 16;
 
+const TOO_LONG_TO_TAKE: &str = "the application took too long to take the request";
+
 /// What was asked, as far as the answer depends on it.
 pub(super) struct Question {
     pub(super) method: Method,
@@ -34,7 +37,8 @@ pub(super) struct Question {
     pub(super) version: Version,
     /// The protocols that it would change to.
     pub(super) upgrade: Vec<HeaderValue>,
-    pub(super) head: Vec<u8>,
+    /// The head, and a body that is there.
+    pub(super) message: Vec<u8>,
     /// It may be sent twice: its method is idempotent (RFC 9110, section 9.2.2), and it has no body.
     pub(super) again: bool,
 }
@@ -44,6 +48,10 @@ pub(super) struct Exchange {
     question: Question,
     timeout: Duration,
     socket: Socket,
+    /// The socket is not connected yet.
+    connecting: Option<Connecting>,
+    /// How much of the message was sent.
+    sent: usize,
     /// It was kept from an earlier request, and nothing has come yet in answer to this one.
     may_be_stale: bool,
     /// What has come and is not understood yet.
@@ -73,38 +81,42 @@ enum Outcome {
     Broken(io::Error),
 }
 
-/// How fast the application takes a request. Only the time counts for which it is waited for, not that of the client.
-#[derive(Debug, Default)]
-struct Taking {
-    waited: Duration,
-    bytes: u64,
-}
-
-impl Taking {
-    /// It was waited for. `false`: in as long as `period` in all it has taken too little. Else it has a new period.
-    fn goes_on(&mut self, waited: Duration, period: Duration) -> bool {
-        self.waited += waited;
-        if self.waited < period {
-            return true;
-        }
-        let is_enough = u128::from(self.bytes) * 1000 >= period.as_millis() * LEAST_PACE;
-        *self = Self::default();
-        is_enough
-    }
-}
-
 impl Exchange {
-    /// Has a connection, kept or new. Nothing is sent yet.
+    /// For a request whose body is there, if it has one: all of it is sent by and by, without waiting.
+    pub(super) fn begin(upstream: &Arc<Upstream>, question: Question, timeout: Duration) -> Result<Self, Failure> {
+        let (socket, connecting) = match upstream.take(question.again) {
+            Some(kept) => (kept, None),
+            None => upstream.connect(timeout).map(|(socket, connecting)| (socket, Some(connecting)))?,
+        };
+        let mut exchange = Self::on(socket, upstream, question, timeout);
+        (exchange.may_be_stale, exchange.connecting) = (connecting.is_none(), connecting);
+        Ok(exchange)
+    }
+
+    /// For a request whose body is read as it is sent. Waits for a connection, and sends what is there.
     pub(super) fn open(upstream: &Arc<Upstream>, question: Question, timeout: Duration) -> Result<Self, Failure> {
-        let kept = upstream.take(question.again);
-        let may_be_stale = kept.is_some();
-        let socket = kept.map_or_else(|| upstream.connect(timeout), Ok)?;
-        Ok(Self {
+        let socket = match upstream.take(question.again) {
+            Some(kept) => kept,
+            None => {
+                let (socket, connecting) = upstream.connect(timeout)?;
+                connecting.finish(socket).map_err(|unreachable| upstream.failure(unreachable))?
+            }
+        };
+        let mut exchange = Self::on(socket, upstream, question, timeout);
+        let message = mem::take(&mut exchange.question.message);
+        exchange.send(&message)?;
+        Ok(exchange)
+    }
+
+    fn on(socket: Socket, upstream: &Arc<Upstream>, question: Question, timeout: Duration) -> Self {
+        Self {
             upstream: Arc::clone(upstream),
             question,
             timeout,
             socket,
-            may_be_stale,
+            may_be_stale: false,
+            connecting: None,
+            sent: 0,
             received: Vec::new(),
             parser: AnswerParser::default(),
             interim: VecDeque::new(),
@@ -116,18 +128,7 @@ impl Exchange {
             deadline: Instant::now() + timeout,
             taking: Taking::default(),
             reusable: None,
-        })
-    }
-
-    /// Sends the head, and a body that is there.
-    pub(super) fn send_head(&mut self, body: &[u8]) -> Result<(), Failure> {
-        let mut bytes = mem::take(&mut self.question.head);
-        let head = bytes.len();
-        bytes.extend_from_slice(body);
-        let sent = self.send(&bytes);
-        bytes.truncate(head);
-        self.question.head = bytes;
-        sent
+        }
     }
 
     /// Sends bytes of the request, unless the answer begins meanwhile (see [`is_over`](Self::is_over)): then the rest is
@@ -152,7 +153,7 @@ impl Exchange {
                         Ok([_, true]) => self.look(),
                         Ok([true, false]) if is_in_time => {}
                         Ok([_, false]) => {
-                            return Err(Failure::timed_out("the application took too long to take the request"));
+                            return Err(Failure::timed_out(TOO_LONG_TO_TAKE));
                         }
                         Err(_) => self.cut = true,
                     }
@@ -164,10 +165,39 @@ impl Exchange {
         Ok(())
     }
 
+    /// Goes on with connecting and sending. `false`: there is no connection yet.
+    fn go_on(&mut self, now: Instant) -> Result<bool, Failure> {
+        if let Some(connecting) = &mut self.connecting {
+            let connected = connecting.proceed(&mut self.socket, now);
+            if !connected.map_err(|unreachable| self.upstream.failure(unreachable))? {
+                return Ok(false);
+            }
+            self.connecting = None;
+            self.deadline = now + self.timeout;
+        }
+        while self.has_unsent() && !self.is_over() {
+            match (&*self.socket).write(&self.question.message[self.sent..]) {
+                Ok(n) if n > 0 => self.sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // It may have answered before it closed: reading tells.
+                Ok(_) | Err(_) => self.cut = true,
+            }
+            if !self.has_unsent() {
+                self.sent_all(now);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.sent < self.question.message.len()
+    }
+
     /// All of the request was sent: the time for the answer begins.
-    pub(super) fn sent_all(&mut self) {
+    pub(super) fn sent_all(&mut self, now: Instant) {
         self.complete = !self.is_over();
-        self.await_answer();
+        self.deadline = now + self.timeout;
     }
 
     /// Nothing more will be sent.
@@ -231,10 +261,9 @@ impl Exchange {
 
     /// Sends the request once more, on a new connection.
     fn begin_anew(&mut self) -> Result<(), Failure> {
-        self.socket = self.upstream.connect(self.timeout)?;
+        let (socket, connecting) = self.upstream.connect(self.timeout)?;
+        (self.socket, self.connecting, self.sent) = (socket, Some(connecting), 0);
         (self.may_be_stale, self.cut) = (false, false);
-        self.send_head(&[])?;
-        self.sent_all();
         Ok(())
     }
 
@@ -318,9 +347,13 @@ impl Exchange {
 }
 
 impl Awaited for Exchange {
-    fn advance(&mut self, _now: Instant) -> Step {
+    fn advance(&mut self, now: Instant) -> Step {
         loop {
-            self.look();
+            match self.go_on(now) {
+                Ok(true) => self.look(),
+                Ok(false) => return Step::Wait,
+                Err(failure) => return Step::Response(failure.into_response()),
+            }
             if let Some(interim) = self.interim.pop_front() {
                 return Step::Interim(interim);
             }
@@ -333,12 +366,21 @@ impl Awaited for Exchange {
         }
     }
 
+    fn waits_for(&self) -> Option<Interest> {
+        match &self.connecting {
+            Some(connecting) => connecting.waits_for(),
+            None if self.has_unsent() && !self.is_over() => Some(Interest::Both),
+            None => Some(Interest::Readable),
+        }
+    }
+
     fn deadline(&self) -> Instant {
-        self.deadline
+        self.connecting.as_ref().map_or(self.deadline, Connecting::until)
     }
 
     fn expire(&mut self) -> Response {
-        Failure::timed_out("the application took too long to begin its answer").into_response()
+        const TO_BEGIN: &str = "the application took too long to begin its answer";
+        Failure::timed_out(if self.has_unsent() { TOO_LONG_TO_TAKE } else { TO_BEGIN }).into_response()
     }
 }
 
@@ -354,28 +396,5 @@ impl Drop for Exchange {
         if let Some(hint) = self.reusable {
             self.upstream.keep(Arc::clone(&self.socket), hint);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A byte now and then would else hold a thread for days.
-    #[test]
-    fn an_application_may_take_long_and_pause_but_not_be_slow() {
-        const SECOND: Duration = Duration::from_secs(1);
-        let enough = 60 * 4096;
-        let mut taking = Taking::default();
-        for _ in 0..100 {
-            taking.bytes += enough;
-            assert!((0..60).all(|_| taking.goes_on(SECOND, 60 * SECOND)));
-        }
-        taking.bytes += enough - 1;
-        assert!((0..59).all(|_| taking.goes_on(SECOND, 60 * SECOND)));
-        assert!(!taking.goes_on(SECOND, 60 * SECOND), "a byte short");
-        // What it takes without being waited for costs it nothing.
-        taking.bytes += 1;
-        assert!((0..1000).all(|_| taking.goes_on(Duration::ZERO, 60 * SECOND)));
     }
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::address::{Address, Unreachable};
+use super::address::Address;
+use super::connecting::{Connecting, Unreachable};
 use super::failure::Failure;
 use super::socket::Socket;
 use crate::reactor::{self, Interest};
@@ -93,12 +94,16 @@ impl Upstream {
         self.address.reach()
     }
 
-    /// A new connection.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<Socket, Failure> {
-        self.address.connect(timeout).map_err(|unreachable| match unreachable {
+    /// Begins a new connection.
+    pub(super) fn connect(&self, timeout: Duration) -> Result<(Socket, Connecting), Failure> {
+        Connecting::begin(&self.address, timeout).map_err(|unreachable| self.failure(unreachable))
+    }
+
+    pub(super) fn failure(&self, unreachable: Unreachable) -> Failure {
+        match unreachable {
             Unreachable::Refused(error) => Failure::unreachable(format!("cannot connect to {}: {error}", self.url)),
             Unreachable::TimedOut => Failure::timed_out(format!("{} took too long to accept a connection", self.url)),
-        })
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!  Forward ── fields   the head of the request, for the application   (lookalikes: what a client may not say; identity: what we say)
 //!     │
-//!     ├── address      where the application is, and the way to a new connection
+//!     ├── address      where the application is
+//!     ├── connecting   a new connection to it
 //!     ├── kept         connections that wait for the next request
 //!     ▼
 //!  Exchange            one request and its response: sends, watches for an early answer, begins anew if it may
@@ -15,6 +16,7 @@
 mod address;
 mod answer_fields;
 mod arrival;
+mod connecting;
 mod exchange;
 mod failure;
 mod fields;
@@ -22,6 +24,7 @@ mod identity;
 mod kept;
 mod lookalikes;
 mod socket;
+mod taking;
 mod upload;
 
 use std::sync::Arc;

@@ -2,8 +2,6 @@
 //! down are the same for all.
 
 use std::io::{self, Read};
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -12,13 +10,6 @@ pub(super) const PIECE: usize = 16 * 1024;
 
 /// Several can hold it, as long as one of them uses it.
 pub(super) type Socket = Arc<UnixStream>;
-
-/// Small writes are sent at once.
-pub(super) fn of_tcp(socket: TcpStream) -> io::Result<Socket> {
-    socket.set_nonblocking(true)?;
-    socket.set_nodelay(true)?;
-    Ok(Arc::new(OwnedFd::from(socket).into()))
-}
 
 /// Reads once, to the end of `received`; returns how many bytes came.
 pub(super) fn read_more(mut socket: &UnixStream, received: &mut Vec<u8>) -> io::Result<usize> {

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
 
@@ -26,7 +26,7 @@ pub(super) struct Manner {
     pub(super) timeout: Duration,
 }
 
-/// Sends a request, until all of it is sent or the answer begins.
+/// Sends a request: one whose body is there by and by, without waiting; any other until all of it is sent or the answer begins.
 pub(super) fn send(
     upstream: &Arc<Upstream>,
     manner: Manner,
@@ -34,35 +34,36 @@ pub(super) fn send(
     request: &mut Request<'_>,
 ) -> Result<Exchange, Failure> {
     let upgrade = fields::upgrade(request);
-    let head = fields::head(target, request, &upgrade, &upstream.authority, manner.chain)?;
+    let mut message = fields::head(target, request, &upgrade, &upstream.authority, manner.chain)?;
     let framing = fields::framing(request.headers());
     let has_body = fields::has_body(framing);
     let awaits_continue = has_body && request.body.awaits_continue();
-    let small = match framing {
-        Framing::Length(length @ 1..=SMALL) if !awaits_continue => read_whole(request, length)?,
-        _ => Vec::new(),
-    };
-    let again = request.method().is_idempotent() && !has_body;
-    let question = Question { method: request.method().clone(), version: request.version(), upgrade, head, again };
-    let mut exchange = Exchange::open(upstream, question, manner.timeout)?;
-    exchange.send_head(&small)?;
-    if has_body && small.is_empty() {
-        if awaits_continue {
-            exchange.wait_for_continue();
-        }
-        if !send_body(&mut exchange, request, framing == Framing::Chunked)? {
-            exchange.await_answer();
-            return Ok(exchange);
-        }
+    let mut is_there = !has_body;
+    if let Framing::Length(length @ 1..=SMALL) = framing
+        && !awaits_continue
+    {
+        read_whole(request, length, &mut message)?;
+        is_there = true;
     }
-    exchange.sent_all();
+    let again = request.method().is_idempotent() && !has_body;
+    let question = Question { method: request.method().clone(), version: request.version(), upgrade, message, again };
+    if is_there {
+        return Exchange::begin(upstream, question, manner.timeout);
+    }
+    let mut exchange = Exchange::open(upstream, question, manner.timeout)?;
+    if awaits_continue {
+        exchange.wait_for_continue();
+    }
+    match send_body(&mut exchange, request, framing == Framing::Chunked)? {
+        true => exchange.sent_all(Instant::now()),
+        false => exchange.await_answer(),
+    }
     Ok(exchange)
 }
 
-fn read_whole(request: &mut Request<'_>, length: u64) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    match request.body().take(length).read_to_end(&mut body) {
-        Ok(read) if read as u64 == length => Ok(body),
+fn read_whole(request: &mut Request<'_>, length: u64, body: &mut Vec<u8>) -> Result<(), Failure> {
+    match request.body().take(length).read_to_end(body) {
+        Ok(read) if read as u64 == length => Ok(()),
         Ok(_) | Err(_) => Err(Failure::of_client()),
     }
 }

@@ -1,8 +1,9 @@
 //! Answers of an application that could be read in two ways: the client gets a 502, and nothing of them reaches another request.
 
 use std::io::Write;
+use std::sync::mpsc::channel;
 
-use crate::support::client::{GET, exchange, read_to_end};
+use crate::support::client::{GET, PATIENCE, exchange, read_to_end};
 use crate::support::echo::authorised;
 use crate::support::smuggling::SMUGGLING;
 use crate::support::upstream::{Upstream, answering, in_front_of, ok, scripted};
@@ -112,18 +113,20 @@ fn bytes_behind_an_answer_belong_to_no_request() {
 /// Between two requests.
 #[test]
 fn bytes_that_nobody_asked_for_belong_to_no_request() {
-    let upstream = scripted(|stream, asked| {
+    let (said, is_said) = channel();
+    let upstream = scripted(move |stream, asked| {
         let asked = asked?;
         stream.get_mut().write_all(ok(&format!("{}", asked.connection)).as_bytes()).ok()?;
-        // Read by nobody before the answer is: the client asks again only then.
         if asked.connection == 0 {
             stream.get_mut().write_all(POISON.as_bytes()).ok()?;
+            said.send(()).ok()?;
         }
         Some(())
     });
     let (running, ca) = in_front_of(&upstream.url);
     let mut stream = authorised(&running, &ca);
     assert_eq!(exchange(&mut stream, GET).unwrap().body, "0");
+    is_said.recv_timeout(PATIENCE).unwrap();
     for _ in 0..3 {
         let body = exchange(&mut stream, GET).unwrap().body;
         assert!(body == "0" || body == "1", "{body}");

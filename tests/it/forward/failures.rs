@@ -5,11 +5,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use mtls_min::http::StatusCode;
+use mtls_min::{Forward, Request, response};
+
 use crate::support::client::{GET, PATIENCE, exchange, read_reply, read_to_end};
 use crate::support::echo::authorised;
 use crate::support::files::TempDir;
 use crate::support::pki::Ca;
-use crate::support::server::trust;
+use crate::support::server::{start_with, trust};
 use crate::support::upstream::{in_front_of, in_front_with, listening, ok, read_request};
 
 const SOON: Duration = Duration::from_millis(300);
@@ -48,6 +51,35 @@ fn an_application_that_does_not_accept_is_504() {
     assert!(waiting.len() < 1000);
     let (status, note) = fails(&format!("http://{address}"), GET);
     assert_eq!((status, note), (504, format!("http://{address} took too long to accept a connection")));
+}
+
+/// While a connection is made, other requests of the same client, and of others, have their turn.
+#[test]
+fn an_application_that_does_not_accept_holds_no_thread() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let _waiting: Vec<_> = (0..10_000).map_while(|_| TcpStream::connect_timeout(&address, SOON).ok()).collect();
+    let forward = Forward::to(&format!("http://{address}")).unwrap();
+    let ca = Ca::new("ca");
+    let running = start_with(
+        trust(&ca),
+        |builder| builder.workers(2),
+        move |request: &mut Request<'_>| match request.uri().path() {
+            "/here" => response::text(StatusCode::OK, "here"),
+            _ => forward.answer(request),
+        },
+    );
+    let _asked: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = authorised(&running, &ca);
+            let body = "x".repeat(number % 2);
+            let request = format!("POST /there HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let mut stream = authorised(&running, &ca);
+    assert_eq!(exchange(&mut stream, "GET /here HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().body, "here");
 }
 
 #[test]
