@@ -21,6 +21,8 @@ mod pkits;
 #[cfg(feature = "admin")]
 mod prometheus;
 mod python;
+#[cfg(feature = "admin")]
+mod replicas;
 mod revocation;
 mod sandbox;
 mod smallest;
