@@ -117,7 +117,9 @@ fn sighup_opens_the_file_anew_and_says_so_on_stderr_if_it_cannot() {
     // Asked for again, it is told again; and once it works, it works.
     serving.signal("HUP");
     eventually(|| serving.stderr().lines().count() == told + 1);
-    fs::create_dir(dir.path().join("logs")).unwrap();
+    // The same directory: another one would not be in the sandbox.
+    fs::rename(dir.path().join("old"), dir.path().join("logs")).unwrap();
+    fs::remove_file(&log).unwrap();
     serving.signal("HUP");
     eventually(|| text(&log).contains("read the files anew"));
 }

@@ -57,6 +57,31 @@ fn sockets_that_are_passed_take_the_place_of_the_default_and_listen_adds_to_them
     }
 }
 
+#[test]
+#[cfg(feature = "admin")]
+fn a_socket_named_admin_is_that_of_the_admin_port() {
+    use std::io::{Read, Write};
+
+    let dir = site(&Ca::new("ca"));
+    let path = dir.path().join("admin.sock");
+    let (tcp, address) = listener();
+    let unix = UnixListener::bind(&path).unwrap();
+    let ask = |mut stream: Box<dyn Asking>| {
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(" 200 ") && answer.ends_with("ready\n"), "{answer}");
+    };
+    trait Asking: Read + Write {}
+    impl<S: Read + Write> Asking for S {}
+    let one = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=admin";
+    let serving = Serving::spawn(passing(&dir, tcp, one, &ANY_PORT), None);
+    assert_eq!(addresses(&serving).len(), 1);
+    ask(Box::new(TcpStream::connect(address).unwrap()));
+    let _serving = Serving::spawn(passing(&dir, unix, one, &ANY_PORT), None);
+    ask(Box::new(std::os::unix::net::UnixStream::connect(&path).unwrap()));
+}
+
 /// They are somebody else's, who has forgotten to take them out of the environment.
 #[test]
 fn sockets_for_another_process_are_left_alone() {
@@ -92,8 +117,8 @@ fn what_cannot_be_served_is_refused_at_the_start() {
         (
             again(),
             format!("{one} LISTEN_FDNAMES=admin"),
-            &[],
-            ["a socket named admin", "leave FileDescriptorName=admin out"],
+            if cfg!(feature = "admin") { &["--admin", "127.0.0.1:0"] } else { &[] },
+            ["a socket named admin", if cfg!(feature = "admin") { "leave one" } else { "leave FileDescriptorName" }],
         ),
         (again(), "LISTEN_PID=$$ LISTEN_FDS=65".to_owned(), &[], ["LISTEN_FDS=65 is not a number", "up to 64"]),
         (again(), "LISTEN_PID=$$ LISTEN_FDS=-1".to_owned(), &[], ["LISTEN_FDS=-1 is not a number", "up to 64"]),
