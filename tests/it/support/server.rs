@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mtls_min::{
     Access, Builder, Event, Handler, Observer, Request, Response, Server, ServerCertificate, ServerFiles,
-    ShutdownHandle, StatusHandle, Stopped, Trust, TrustHandle, Verdict,
+    ShutdownHandle, Stopped, Trust, TrustHandle, Verdict,
 };
 
 use super::pki::Ca;
@@ -20,7 +20,8 @@ pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     pub(crate) trust: TrustHandle,
     pub(crate) shutdown: ShutdownHandle,
-    pub(crate) status: StatusHandle,
+    #[cfg(feature = "admin")]
+    pub(crate) status: mtls_min::StatusHandle,
     /// How often the handler was called.
     pub(crate) calls: Arc<AtomicUsize>,
     pub(crate) seen: Arc<Seen>,
@@ -165,6 +166,7 @@ pub(crate) fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Hand
     let calls = Arc::new(AtomicUsize::new(0));
     let server = builder.build().unwrap();
     let (addr, trust, shutdown) = (server.local_addrs()[0], server.trust_handle(), server.shutdown_handle());
+    #[cfg(feature = "admin")]
     let status = server.status_handle();
     let counter = Arc::clone(&calls);
     let counted = move |request: &mut Request<'_>| {
@@ -172,7 +174,17 @@ pub(crate) fn run_observed(builder: Builder, seen: Arc<Seen>, handler: impl Hand
         handler.handle(request)
     };
     let thread = std::thread::spawn(move || server.serve(counted).unwrap());
-    Running { addr, trust, shutdown, status, calls, seen, thread: Some(thread) }
+    let thread = Some(thread);
+    Running {
+        addr,
+        trust,
+        shutdown,
+        #[cfg(feature = "admin")]
+        status,
+        calls,
+        seen,
+        thread,
+    }
 }
 
 impl Running {
