@@ -263,7 +263,7 @@ impl Exchange {
     fn begin_anew(&mut self) -> Result<(), Failure> {
         let (socket, connecting) = self.upstream.connect(self.timeout)?;
         (self.socket, self.connecting, self.sent) = (socket, Some(connecting), 0);
-        (self.may_be_stale, self.cut) = (false, false);
+        (self.may_be_stale, self.cut, self.complete) = (false, false, false);
         Ok(())
     }
 
@@ -396,5 +396,59 @@ impl Drop for Exchange {
         if let Some(hint) = self.reusable {
             self.upstream.keep(Arc::clone(&self.socket), hint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::super::address::Address;
+    use super::*;
+
+    /// What follows on such a connection would be taken for the rest of this request.
+    #[test]
+    fn a_connection_that_has_not_got_the_whole_request_is_not_kept() {
+        const TIME: Duration = Duration::from_secs(20);
+        let path = std::env::temp_dir().join(format!("mtls-min-early-{}.sock", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        let upstream = Arc::new(Upstream::new(Address::Unix(path.clone()), "unix:app".to_owned()));
+        let (mut first, ours) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        upstream.keep(Arc::new(ours), None);
+        let message = vec![b'x'; 4 * 1024 * 1024];
+        let mut whole = vec![0; message.len()];
+        // It takes all of it and ends, as one that was about to end does; the next answers before it has read a byte.
+        let ends = thread::spawn(move || first.read_exact(&mut whole).unwrap());
+        let (done, is_done) = channel::<()>();
+        let answers = thread::spawn(move || {
+            let (mut second, _) = listener.accept().unwrap();
+            second.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            assert!(is_done.recv().is_err());
+        });
+        let question =
+            Question { method: Method::GET, version: Version::HTTP_11, upgrade: Vec::new(), message, again: true };
+        let mut exchange = Exchange::begin(&upstream, question, TIME).unwrap();
+        let response = loop {
+            match exchange.advance(Instant::now()) {
+                Step::Wait => {
+                    let interest = exchange.waits_for().unwrap_or(Interest::Writable);
+                    assert!(reactor::wait_for(exchange.as_fd(), interest, TIME).unwrap());
+                }
+                Step::Response(response) => break response,
+                Step::Interim(_) => panic!("there is none"),
+            }
+        };
+        assert_eq!(response.status(), StatusCode::OK);
+        drop(exchange);
+        assert!(upstream.take(true).is_none());
+        drop(done);
+        ends.join().unwrap();
+        answers.join().unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
 }
