@@ -41,7 +41,10 @@ mod metrics;
 mod readiness;
 mod reply;
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use http::header::HOST;
 
 use crate::error::Error;
 use crate::http1::Head;
@@ -76,8 +79,11 @@ impl Admin {
     /// # Errors
     /// The listener cannot be used, or a thread cannot be started.
     pub fn serve(self, listener: impl Into<Listener>) -> Result<Serving, Error> {
-        Doorway::open(listener.into(), move |head| {
-            caught(|| self.answer(head)).unwrap_or_else(|message| Reply::failed(&message))
+        let listener = listener.into();
+        let is_local = listener.address().is_some_and(|address| address.ip().to_canonical().is_loopback());
+        Doorway::open(listener, move |head| match is_local && is_rebound(head) {
+            true => Reply::text(403, "ask by an IP address or localhost\n"),
+            false => caught(|| self.answer(head)).unwrap_or_else(|message| Reply::failed(&message)),
         })
     }
 
@@ -99,4 +105,15 @@ impl Admin {
             _ => Reply::text(404, "there are /healthz, /readyz, /metrics and /clients\n"),
         }
     }
+}
+
+/// Whether a web page made its browser ask: by a name that its owner has turned to this host (DNS rebinding).
+fn is_rebound(head: &Head) -> bool {
+    let Some(host) = head.parts.headers.get(HOST) else { return false };
+    let host = host.to_str().unwrap_or_default();
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, _)) => literal,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    name.parse::<IpAddr>().is_err() && !name.eq_ignore_ascii_case("localhost")
 }

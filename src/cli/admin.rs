@@ -46,7 +46,7 @@ mod with_feature {
         /// Binds it.
         pub(in crate::cli) fn of(line: &CommandLine, passed: Option<AdminSocket>) -> Result<Self, Error> {
             let place = line.admin.as_deref().map(|text| place(text, line.admin_anywhere)).transpose()?;
-            if place.is_none() && line.admin_anywhere {
+            if place.is_none() && passed.is_none() && line.admin_anywhere {
                 return Err(Error::new("--admin-anywhere is for --admin, which is not given")
                     .hint("write --admin address:port too, or leave it out"));
             }
@@ -56,7 +56,12 @@ mod with_feature {
                         .hint("leave one of them out"));
                 }
                 (Some(place), None) => Some(bound(place)?),
-                (None, Some(AdminSocket::Tcp(socket))) => Some(Bound::tcp(socket)),
+                (None, Some(AdminSocket::Tcp(socket))) => {
+                    if let Some(address) = socket.local_addr().ok().filter(|_| !line.admin_anywhere) {
+                        check_reach(address, "the socket named admin that systemd passes")?;
+                    }
+                    Some(Bound::tcp(socket))
+                }
                 (None, Some(AdminSocket::Unix(socket))) => {
                     Some(Bound { listener: socket.into(), name: "a Unix socket of systemd".to_owned() })
                 }
@@ -117,10 +122,18 @@ mod with_feature {
                 "write address:port with an IP address or localhost, like 127.0.0.1:9433, or unix:/path/of/socket",
             )
         })?;
-        match address.ip().to_canonical().is_loopback() || anywhere {
-            true => Ok(Place::Address(address)),
-            false => Err(Error::new(format!("--admin {address}: others than this host could connect to it"))
-                .hint("write 127.0.0.1:port, [::1]:port or unix:/path; or, if only those who may read it can connect, add --admin-anywhere")),
+        if !anywhere {
+            check_reach(address, &format!("--admin {address}"))?;
+        }
+        Ok(Place::Address(address))
+    }
+
+    /// Whoever can connect may read it.
+    fn check_reach(address: SocketAddr, name: &str) -> Result<(), Error> {
+        match address.ip().to_canonical().is_loopback() {
+            true => Ok(()),
+            false => Err(Error::new(format!("{name}: others than this host could connect to {address}"))
+                .hint("take 127.0.0.1:port, [::1]:port or unix:/path; or, if only those who may read it can connect, add --admin-anywhere")),
         }
     }
 

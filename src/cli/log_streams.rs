@@ -1,8 +1,10 @@
 //! Where the log goes: requests to stdout and all else to stderr, or everything to one file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::CommandLine;
 use super::values::LogForm;
@@ -36,6 +38,19 @@ pub(super) fn start(line: &CommandLine) -> Result<(AccessLog, Option<Reopener>),
     let reopener = file.reopener();
     let log = if has_requests { AccessLog::to_one(style, file) } else { AccessLog::of_events(style, file) };
     Ok((log?, Some(reopener)))
+}
+
+/// A log that is written into a file of trust would destroy it, and each of its lines would be a change to be read.
+pub(super) fn check<'f>(line: &CommandLine, mut others: impl Iterator<Item = &'f Path>) -> Result<(), Error> {
+    let id = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some((path, own)) = line.log_file.as_deref().and_then(|path| Some((path, id(Path::new(path))?))) else {
+        return Ok(());
+    };
+    match others.find(|other| id(other) == Some(own)) {
+        Some(other) => Err(Error::new(format!("--log-file {path} is the file {}, which is read", other.display()))
+            .hint("choose another file for the log")),
+        None => Ok(()),
+    }
 }
 
 /// The stdout of std keeps what it could not write, and tries again later: nobody could tell how much of it was lost.

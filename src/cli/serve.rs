@@ -41,6 +41,7 @@ pub(super) fn run(
     );
     // Everything is checked before the port opens. What goes wrong up to here is prose; everything else goes through the log.
     let loaded = files.load()?;
+    log_streams::check(line, loaded.files())?;
     let mut table = super::routes::table(line, other)?;
     let capacity = Capacity::of(line);
     let admin = admin::Port::of(line, admin_socket)?;

@@ -154,11 +154,12 @@ impl Manager {
     /// The files are about to be read, since somebody asked for it and waits.
     pub(super) fn reloading(&self) {
         let Some(told) = &self.0 else { return };
-        told.is_reloading.store(true, Ordering::SeqCst);
         // Type=notify-reload needs the time; it can be read on any Unix.
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             self.tell(&[NotifyState::Reloading, now]);
         }
+        // After that: the end of a reload that began earlier must not be told before.
+        told.is_reloading.store(true, Ordering::SeqCst);
     }
 
     /// The files were read, or could not be.
@@ -231,10 +232,12 @@ fn feed(time: Duration, ended: &Receiver<()>, responds_within: impl Fn(Duration)
     const LEAST: Duration = Duration::from_millis(1);
     loop {
         let next = Instant::now() + (time / 2).max(LEAST);
-        if responds_within(time / 4) {
+        let responds = responds_within(time / 4);
+        if responds {
             feed();
         }
-        let rest = next.saturating_duration_since(Instant::now()).max(LEAST);
+        // One late answer is not the end: it is asked again at once.
+        let rest = if responds { next.saturating_duration_since(Instant::now()).max(LEAST) } else { LEAST };
         if !matches!(ended.recv_timeout(rest), Err(RecvTimeoutError::Timeout)) {
             return;
         }

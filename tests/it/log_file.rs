@@ -177,3 +177,16 @@ fn a_file_that_cannot_be_opened_ends_the_start_with_the_reason() {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_read_is_not_written() {
+    let dir = site(&Ca::new("ca"));
+    std::os::unix::fs::symlink("certs/ca.pem", dir.path().join("log")).unwrap();
+    let before = text(dir.path().join("certs/ca.pem"));
+    for log in ["certs/ca.pem", "certs/server-key.pem", "log"] {
+        let output = run(dir.path(), &[&ANY_PORT[..], &["--log-file", log]].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("which is read") && said.contains("choose another file"), "{said}");
+    }
+    assert_eq!(text(dir.path().join("certs/ca.pem")), before);
+}

@@ -67,7 +67,7 @@ fn a_socket_named_admin_is_that_of_the_admin_port() {
     let (tcp, address) = listener();
     let unix = UnixListener::bind(&path).unwrap();
     let ask = |mut stream: Box<dyn Asking>| {
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.contains(" 200 ") && answer.ends_with("ready\n"), "{answer}");

@@ -120,6 +120,7 @@ impl Needs {
         let (mut rules, mut warnings) = (Rules { connect: self.ports.clone(), ..Rules::default() }, Vec::new());
         let home = env::var_os("HOME");
         let is_shared = |directory: &PathBuf| is_shared(directory, home.as_deref());
+        let (mut trusted, mut changed) = (BTreeSet::new(), BTreeSet::new());
         for file in &self.files {
             let way = follow(file)?;
             let known = |directory: &PathBuf| rules.files.contains(&(directory.clone(), Right::Read));
@@ -130,6 +131,7 @@ impl Needs {
                     file.display()
                 ));
             }
+            trusted.extend(way.holders.iter().cloned());
             rules.give(Right::Read, way.holders);
             // Where /var/run is a link, /var is not opened.
             rules.give(Right::Read, way.turning_points.into_iter().filter(|directory| !is_shared(directory)));
@@ -139,6 +141,7 @@ impl Needs {
             let around = way.turning_points.into_iter().chain(way.holders.into_iter().filter(|_| way.is_link));
             // What a link leads to tomorrow is listed as well.
             rules.give(Right::List, around.filter(|directory| !is_shared(directory)));
+            trusted.insert(way.end.clone());
             rules.give(Right::List, [way.end]);
         }
         for folder in &self.folders {
@@ -154,11 +157,21 @@ impl Needs {
                     log.display()
                 ));
             }
+            changed.extend(holders.iter().cloned());
             rules.give(Right::Write, holders);
         }
         // Elsewhere it stays, and the next start removes it.
         for way in self.sockets.iter().filter_map(|socket| Way::of(socket).ok()) {
-            rules.give(Right::Remove, way.holders.into_iter().filter(|directory| !is_shared(directory)));
+            let holders = way.holders.into_iter().filter(|directory| !is_shared(directory)).collect::<Vec<_>>();
+            changed.extend(holders.iter().cloned());
+            rules.give(Right::Remove, holders);
+        }
+        for directory in changed.iter().filter(|changed| trusted.iter().any(|trusted| trusted.starts_with(changed))) {
+            warnings.push(format!(
+                "the sandbox lets the files that say whom to trust be changed, since the log or the admin socket is in {} with \
+                 them; put it into a directory of its own",
+                directory.display()
+            ));
         }
         if self.resolves_names {
             rules.connect.insert(DNS);
@@ -319,6 +332,28 @@ mod tests {
         assert!(said(&logging, false, 3).starts_with(
             "sandboxed: it can read what is in /certs, /srv/docs, and write what is in /var/log/mtls-min, and execute nothing;"
         ));
+    }
+
+    #[test]
+    fn a_log_or_a_socket_beside_the_files_of_trust_is_a_warning() {
+        let dir = env::temp_dir().join(format!("mtls-min-beside-{}", std::process::id()));
+        fs::create_dir_all(dir.join("certs/log")).unwrap();
+        for (log, socket, warned) in [
+            ("certs/log/x", None, 0),
+            ("certs/x", None, 1),
+            ("x", None, 1),
+            ("certs/log/x", Some("certs/admin.sock"), 1),
+            ("certs/log/x", Some("certs/log/admin.sock"), 0),
+        ] {
+            let mut needs = Needs::default();
+            needs.file(&dir.join("certs/ca.pem"));
+            needs.log(&dir.join(log));
+            socket.into_iter().for_each(|socket| needs.socket(&dir.join(socket)));
+            let (_, warnings) = needs.rules().unwrap();
+            let beside = warnings.iter().filter(|warning| warning.contains("whom to trust")).count();
+            assert_eq!(beside, warned, "{log} {socket:?}: {warnings:?}");
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

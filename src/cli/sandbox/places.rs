@@ -84,6 +84,7 @@ fn push(left: &mut Vec<OsString>, path: &Path) {
 /// Whether a directory is one that belongs to nobody's service: to open it is to open what others keep there.
 pub(super) fn is_shared(directory: &Path, home: Option<&OsStr>) -> bool {
     SHARED.iter().any(|shared| directory == Path::new(shared))
+        || directory.parent() == Some(Path::new("/home"))
         || home.is_some_and(|home| !home.is_empty() && Path::new(home).starts_with(directory))
 }
 

@@ -46,15 +46,25 @@ fn other_methods_are_405_and_bad_heads_are_refused() {
     };
     let long = "a".repeat(10_000);
     for (request, status) in [
-        ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello".to_owned(), 405),
-        ("DELETE /clients HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 405),
-        ("HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 200),
+        ("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello".to_owned(), 405),
+        ("DELETE /clients HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 405),
+        ("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 200),
+        ("GET /healthz HTTP/1.1\r\nHost: LOCALHOST:1\r\n\r\n".to_owned(), 200),
+        ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:9433\r\n\r\n".to_owned(), 200),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:9433\r\n\r\n".to_owned(), 200),
+        ("GET /clients HTTP/1.1\r\nHost: evil.example:9433\r\n\r\n".to_owned(), 403),
+        ("GET /clients HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n".to_owned(), 403),
+        ("GET /clients HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n".to_owned(), 403),
         ("GET /healthz HTTP/1.0\r\n\r\n".to_owned(), 200),
         ("GET /healthz HTTP/1.1\r\n\r\n".to_owned(), 400),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 400),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                .to_owned(),
+            400,
+        ),
         ("hello\r\n\r\n".to_owned(), 400),
         (format!("GET /{long} HTTP/1.1\r\n\r\n"), 414),
-        (format!("GET /healthz HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"), 431),
     ] {
         let text = answer(&request);
         assert!(text.starts_with(&format!("HTTP/1.0 {status} ")), "{}: {text}", request.lines().next().unwrap());
@@ -80,7 +90,7 @@ fn a_unix_socket_is_for_its_user_and_leaves_no_file() {
     eventually(|| {
         let mut socket = UnixStream::connect(&path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         read_reply(&mut socket).unwrap().status == 200
     });
     // Somebody listens there.
