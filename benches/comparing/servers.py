@@ -192,6 +192,7 @@ def write(file, template, **values):
 
 MTLS_MIN = Peer("mtls-min", ours(), logs=True)
 QUIET = Peer("mtls-min, log off", ours("--log", "off"))
+COUNTED = Peer("mtls-min, --admin", ours("--log", "off", "--admin", "localhost:0"))
 SMALL = Peer("mtls-min, smallest", ours(binary=SMALLEST), logs=True)
 BODIES = Peer("mtls-min, library", built("bodies"))
 NGINX_PEER = Peer("nginx", nginx(), logs=True)
