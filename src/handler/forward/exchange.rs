@@ -61,7 +61,7 @@ pub(super) struct Exchange {
     interim_seen: usize,
     /// `100 Continue` has come.
     pub(super) continued: bool,
-    /// All of the request was sent.
+    /// Nothing but the message is still to be sent.
     complete: bool,
     /// The application takes no more of it.
     cut: bool,
@@ -103,6 +103,7 @@ impl Exchange {
             }
         };
         let mut exchange = Self::on(socket, upstream, question, timeout);
+        exchange.complete = false;
         let message = mem::take(&mut exchange.question.message);
         exchange.send(&message)?;
         Ok(exchange)
@@ -122,7 +123,7 @@ impl Exchange {
             interim: VecDeque::new(),
             interim_seen: 0,
             continued: false,
-            complete: false,
+            complete: true,
             cut: false,
             outcome: None,
             deadline: Instant::now() + timeout,
@@ -152,9 +153,7 @@ impl Exchange {
                     match ready {
                         Ok([_, true]) => self.look(),
                         Ok([true, false]) if is_in_time => {}
-                        Ok([_, false]) => {
-                            return Err(Failure::timed_out(TOO_LONG_TO_TAKE));
-                        }
+                        Ok([_, false]) => return Err(Failure::timed_out(TOO_LONG_TO_TAKE)),
                         Err(_) => self.cut = true,
                     }
                 }
@@ -184,7 +183,7 @@ impl Exchange {
                 Ok(_) | Err(_) => self.cut = true,
             }
             if !self.has_unsent() {
-                self.sent_all(now);
+                self.await_answer(now);
             }
         }
         Ok(true)
@@ -194,15 +193,14 @@ impl Exchange {
         self.sent < self.question.message.len()
     }
 
-    /// All of the request was sent: the time for the answer begins.
-    pub(super) fn sent_all(&mut self, now: Instant) {
+    /// All of the body was sent, unless the answer has begun before that.
+    pub(super) fn sent_all(&mut self) {
         self.complete = !self.is_over();
-        self.deadline = now + self.timeout;
     }
 
-    /// Nothing more will be sent.
-    pub(super) fn await_answer(&mut self) {
-        self.deadline = Instant::now() + self.timeout;
+    /// Nothing more will be sent: the time for the answer begins.
+    pub(super) fn await_answer(&mut self, now: Instant) {
+        self.deadline = now + self.timeout;
     }
 
     /// Waits for `100 Continue` or an answer, for some time: the application may know neither (RFC 9110, section 10.1.1).
@@ -263,7 +261,7 @@ impl Exchange {
     fn begin_anew(&mut self) -> Result<(), Failure> {
         let (socket, connecting) = self.upstream.connect(self.timeout)?;
         (self.socket, self.connecting, self.sent) = (socket, Some(connecting), 0);
-        (self.may_be_stale, self.cut, self.complete) = (false, false, false);
+        (self.may_be_stale, self.cut) = (false, false);
         Ok(())
     }
 
@@ -307,7 +305,7 @@ impl Exchange {
     fn answer(&mut self, head: AnswerHead) -> Result<Response, Failure> {
         let AnswerHead { mut parts, framing, keep_alive } = head;
         let hint = answer_fields::keep_alive(&parts.headers);
-        let keep = (keep_alive && self.complete).then_some(hint);
+        let keep = (keep_alive && self.complete && !self.has_unsent()).then_some(hint);
         answer_fields::clean(&mut parts.headers);
         let unacceptable = |error: crate::http1::HttpError| Failure::bad_answer(error.reason);
         let mut decoder = BodyDecoder::new(framing, u64::MAX).map_err(unacceptable)?;

@@ -54,10 +54,10 @@ pub(super) fn send(
     if awaits_continue {
         exchange.wait_for_continue();
     }
-    match send_body(&mut exchange, request, framing == Framing::Chunked)? {
-        true => exchange.sent_all(Instant::now()),
-        false => exchange.await_answer(),
+    if send_body(&mut exchange, request, framing == Framing::Chunked)? {
+        exchange.sent_all();
     }
+    exchange.await_answer(Instant::now());
     Ok(exchange)
 }
 
