@@ -1,8 +1,8 @@
 //! Reading files that others write, opening files to add to them, and locking files against other processes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -144,6 +144,11 @@ pub(crate) fn lock_file(file: &File, patience: std::time::Duration) -> io::Resul
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Device and inode. While a file is open, no other has the same.
+pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Opens a regular file to add to its end, and makes it if it is missing: readable for its group, writable for its owner.

@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::CommandLine;
 use super::values::LogForm;
 use super::words::of_command;
 use crate::error::Error;
+use crate::file::identity;
 use crate::log::{AccessLog, Format, LogFile, Reopener, Style, notice_line};
 
 /// Starts the log that the options ask for; and what has its file opened anew, if there is one.
@@ -42,7 +42,7 @@ pub(super) fn start(line: &CommandLine) -> Result<(AccessLog, Option<Reopener>),
 
 /// A log that is written into a file of trust would destroy it, and each of its lines would be a change to be read.
 pub(super) fn check<'f>(line: &CommandLine, mut others: impl Iterator<Item = &'f Path>) -> Result<(), Error> {
-    let id = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let id = |path: &Path| fs::metadata(path).ok().map(|file| identity(&file));
     let Some((path, own)) = line.log_file.as_deref().and_then(|path| Some((path, id(Path::new(path))?))) else {
         return Ok(());
     };

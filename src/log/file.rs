@@ -1,16 +1,15 @@
 //! The file of a log. It is opened anew when it was moved or removed, as programs that rotate logs do.
 
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::file::open_to_append;
+use crate::file::{identity, open_to_append};
 
 /// How often it is looked whether the file is still at its path, at most.
 const PACE: Duration = Duration::from_millis(100);
@@ -51,8 +50,7 @@ impl LogFile {
     /// It cannot be opened, or is not a regular file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let opened = open_to_append(&path).and_then(|file| Ok((identity(&file.metadata()?), file)));
-        let (opened, file) = opened.map_err(|error| cannot_open(&path, error))?;
+        let (opened, file) = open(&path).map_err(|error| cannot_open(&path, error))?;
         Ok(Self {
             path,
             file,
@@ -89,7 +87,7 @@ impl LogFile {
         if !is_asked && fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.opened) {
             return;
         }
-        match open_to_append(&self.path).and_then(|file| Ok((identity(&file.metadata()?), file))) {
+        match open(&self.path) {
             Ok((opened, file)) => {
                 (self.opened, self.file) = (opened, file);
                 self.cannot_open = false;
@@ -161,9 +159,10 @@ impl Reopener {
     }
 }
 
-/// While a file is open, no other has the same device and inode.
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+/// The file, and which it is.
+fn open(path: &Path) -> io::Result<((u64, u64), File)> {
+    let file = open_to_append(path)?;
+    Ok((identity(&file.metadata()?), file))
 }
 
 fn cannot_open(path: &Path, error: io::Error) -> Error {
