@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::file::identity;
 use crate::reactor::listen_unix;
 
 /// A socket on which an [`Admin`](super::Admin) listens. One of your own becomes it by `into()`.
@@ -16,7 +17,7 @@ use crate::reactor::listen_unix;
 pub struct Listener {
     socket: Socket,
     /// Removed at the end.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -27,14 +28,14 @@ enum Socket {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
-        Self { socket: Socket::Tcp(listener), _file: None }
+        Self { socket: Socket::Tcp(listener), file: None }
     }
 }
 
 /// Its file stays when the server ends.
 impl From<UnixListener> for Listener {
     fn from(listener: UnixListener) -> Self {
-        Self { socket: Socket::Unix(listener), _file: None }
+        Self { socket: Socket::Unix(listener), file: None }
     }
 }
 
@@ -57,7 +58,7 @@ impl Listener {
         remove_stale(path)?;
         let listener = listen_unix(path).map_err(failed)?;
         let file = SocketFile::at(path).map_err(failed)?;
-        Ok(Self { socket: Socket::Unix(listener), _file: Some(file) })
+        Ok(Self { socket: Socket::Unix(listener), file: Some(file) })
     }
 
     /// Its address, with the real port. `None`: it is a Unix socket.
@@ -66,6 +67,11 @@ impl Listener {
             Socket::Tcp(listener) => listener.local_addr().ok(),
             Socket::Unix(_) => None,
         }
+    }
+
+    /// The path of its Unix socket, which is removed at the end. `None`: it was not made by [`unix`](Self::unix).
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
     pub(super) fn prepare(&self) -> io::Result<()> {
@@ -99,23 +105,21 @@ impl AsFd for Listener {
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    identity: (u64, u64),
 }
 
 impl SocketFile {
     fn at(path: &Path) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
         // The directory may be another by the end, if the path is relative.
-        Ok(Self { path: std::path::absolute(path)?, device: metadata.dev(), inode: metadata.ino() })
+        Ok(Self { path: std::path::absolute(path)?, identity: identity(&metadata) })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another server may have taken the place.
-        let is_ours = |file: &fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| is_ours(&file)) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|file| identity(&file) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -5,16 +5,10 @@ pub(super) use with_feature::Port;
 #[cfg(not(feature = "admin"))]
 pub(super) use without_feature::Port;
 
-use super::CommandLine;
-
-/// How many files the admin port may have open: the sockets of those whose threads still run, the listener, and a pipe.
-pub(super) fn open_files(line: &CommandLine) -> u64 {
-    if line.admin.is_some() { 40 } else { 0 }
-}
-
 #[cfg(feature = "admin")]
 mod with_feature {
     use std::net::{SocketAddr, TcpListener};
+    use std::path::Path;
 
     use crate::admin::{Admin, Listener, Metrics, Serving};
     use crate::cli::systemd::AdminSocket;
@@ -67,6 +61,16 @@ mod with_feature {
                 }
                 (None, None) => None,
             }))
+        }
+
+        /// How many files it may have open: the sockets of those whose threads still run, the listener, and a pipe.
+        pub(in crate::cli) fn open_files(&self) -> u64 {
+            if self.0.is_some() { 40 } else { 0 }
+        }
+
+        /// The Unix socket that is removed at the end.
+        pub(in crate::cli) fn own_socket(&self) -> Option<&Path> {
+            self.0.as_ref().and_then(|bound| bound.listener.path())
         }
 
         /// Nothing is counted if nobody can read it.
@@ -172,6 +176,14 @@ mod without_feature {
                     .hint("leave it out, or use a build with that feature")),
                 false => Ok(Self),
             }
+        }
+
+        pub(in crate::cli) fn open_files(&self) -> u64 {
+            0
+        }
+
+        pub(in crate::cli) fn own_socket(&self) -> Option<&std::path::Path> {
+            None
         }
 
         pub(in crate::cli) fn observing(

@@ -43,12 +43,12 @@ pub(super) fn run(
     let loaded = files.load()?;
     log_streams::check(line, loaded.files())?;
     let mut table = super::routes::table(line, other)?;
-    let capacity = Capacity::of(line);
     let admin = admin::Port::of(line, admin_socket)?;
+    let capacity = Capacity::of(line, admin.open_files());
     let mut listeners = listen::listeners(passed, &addresses)?.into_iter();
     // There is always one.
     let Some(first) = listeners.next() else { return Err(Error::new("no address to listen on")) };
-    let sandbox = enter_sandbox(line, std::mem::take(&mut table.needs), &loaded)?;
+    let sandbox = enter_sandbox(line, std::mem::take(&mut table.needs), &loaded, admin.own_socket())?;
     // From here on there are threads.
     let (log, log_file) = log_streams::start(line)?;
     manager.warn_by(&log);
@@ -111,13 +111,18 @@ pub(super) fn run(
 }
 
 /// What is asked for later fails from now on, unless it is among the needs.
-fn enter_sandbox(line: &CommandLine, mut needs: Needs, loaded: &Loaded) -> Result<Sandbox, Error> {
+fn enter_sandbox(
+    line: &CommandLine,
+    mut needs: Needs,
+    loaded: &Loaded,
+    socket: Option<&Path>,
+) -> Result<Sandbox, Error> {
     if line.no_sandbox {
         return Ok(Sandbox::without("--no-sandbox is given"));
     }
     loaded.files().for_each(|file| needs.file(file));
     loaded.directory().into_iter().for_each(|directory| needs.directory(directory));
-    line.admin.iter().filter_map(|text| text.strip_prefix("unix:")).for_each(|path| needs.socket(Path::new(path)));
+    socket.into_iter().for_each(|socket| needs.socket(socket));
     line.log_file.iter().for_each(|file| needs.log(Path::new(file)));
     Sandbox::enter(&needs)
 }
@@ -190,13 +195,13 @@ struct Capacity {
 }
 
 impl Capacity {
-    /// As many as asked for, or as the memory allows; but no more than the limit of open files bears.
-    fn of(line: &CommandLine) -> Self {
+    /// As many as asked for, or as the memory allows; but no more than the limit of open files bears beside `others`.
+    fn of(line: &CommandLine, others: u64) -> Self {
         /// If no number was asked for, a warning comes only for fewer than this many.
         const MANY: usize = 1024;
         let (asked, files) = (line.max_connections, raise_open_files());
         let wanted = asked.unwrap_or_else(connections_borne);
-        let left = files.map(|files| files.saturating_sub(admin::open_files(line)));
+        let left = files.map(|files| files.saturating_sub(others));
         let possible = connections_of_files(left, line.forward.len(), super::routes::are_asked_for(line));
         let few = files.filter(|_| possible < asked.unwrap_or(wanted.min(MANY)));
         let warning =
