@@ -32,10 +32,14 @@ fn requests_and_all_else_are_in_one_file_and_the_streams_are_silent() {
         let dir = site(&ca);
         fs::write(dir.path().join("log"), "what was there before\n").unwrap();
         let mut serving = serve(&dir, &["--log", form]);
+        // A line is made when its answer was sent: only then does the next thing happen.
+        let has = |part: &str| eventually(|| text(dir.path().join("log")).contains(part));
         assert_eq!(exchange(&mut alice(&ca, &serving), GET).unwrap().status, 200);
+        has("CN=alice");
         assert_eq!(get(serving.addr, None, &TLS13).unwrap().status, 401);
+        has("no_certificate");
         serving.signal("HUP");
-        eventually(|| text(dir.path().join("log")).contains("read the files anew"));
+        has("read the files anew");
         serving.signal("TERM");
         assert_eq!(serving.exit_code(), Some(0));
         let log = text(dir.path().join("log"));
