@@ -11,20 +11,20 @@ import time
 
 PATIENCE = 60  # seconds for the shell to start, and for each answer
 PROMPT = "READY> "
-# The command only writes its words into a file, each ended by a bar.
+# The command only writes its words into a file, each ended by a bar. The file has them all once it is there.
 SHELLS = {
     "bash": (
         ["bash", "--norc", "--noprofile", "-i"],
-        "PS1='READY''> '; bind 'set bell-style none'; source SCRIPT; mtls-min() { printf '%s|' \"$@\" >called; }",
+        "PS1='READY''> '; bind 'set bell-style none'; source SCRIPT; mtls-min() { printf '%s|' \"$@\" >calling; mv calling called; }",
     ),
     "zsh": (
         ["zsh", "-f", "-i"],
         "unsetopt beep auto_remove_slash; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; "
-        "mtls-min() { printf '%s|' \"$@\" >called }; PS1='READY''> '",
+        "mtls-min() { printf '%s|' \"$@\" >calling; mv calling called }; PS1='READY''> '",
     ),
     "fish": (
         ["fish", "--no-config", "-i"],
-        "source SCRIPT; function mtls-min; printf '%s|' $argv >called; end; "
+        "source SCRIPT; function mtls-min; printf '%s|' $argv >calling; mv calling called; end; "
         "function fish_prompt; printf 'READY%s' '> '; end",
     ),
 }
