@@ -93,6 +93,7 @@ mod byte_set;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+mod client_network;
 mod clock;
 mod config;
 mod connection;

@@ -2,10 +2,11 @@
 //! few are written at once and then one a second. The others are counted, and the count is written.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::client_network::ClientNetwork;
 use crate::sync::{lock, unpoisoned};
 
 /// How often a line of one kind from one address is written.
@@ -39,15 +40,7 @@ pub(super) struct Kind {
 
 impl Key {
     pub(super) fn new(address: IpAddr, kind: Kind) -> Self {
-        Self { address: Some(network(address)), kind }
-    }
-}
-
-/// Whoever has one address of IPv6 usually has 64 bits of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
+        Self { address: Some(ClientNetwork::of(address).address()), kind }
     }
 }
 
@@ -212,15 +205,6 @@ mod tests {
         assert!(table.turn(key(2), None, now).is_some());
         assert!(table.turn(Key { kind: Kind { code: "expired", ..REFUSED }, ..key(1) }, None, now).is_some());
         assert!(table.turn(Key { kind: Kind { is_request: false, ..REFUSED }, ..key(1) }, None, now).is_some());
-    }
-
-    #[test]
-    fn whoever_has_a_network_of_ipv6_is_one() {
-        let of = |text: &str| Key::new(text.parse().unwrap(), REFUSED);
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:ffff:ffff:ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]

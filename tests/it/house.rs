@@ -165,7 +165,7 @@ fn layers_point_down() {
         &["x509", "deadline"],
         &["config"],
         &["http1", "crypto", "file", "proxy_protocol", "resources"],
-        &["base64", "clock", "error", "escape", "hex", "panic", "spelling", "sync"],
+        &["base64", "client_network", "clock", "error", "escape", "hex", "panic", "spelling", "sync"],
         &["byte_set"],
     ];
     let layer = |wing: &str| {
