@@ -24,7 +24,10 @@ pub(super) fn seconds(text: &str) -> Result<std::time::Duration, String> {
 
 /// The same, or none.
 pub(super) fn delay(text: &str) -> Result<std::time::Duration, String> {
-    if text == "0" { Ok(std::time::Duration::ZERO) } else { seconds(text) }
+    match text.parse() {
+        Ok(0.0) => Ok(std::time::Duration::ZERO),
+        _ => seconds(text).map_err(|error| format!("{error}, or 0")),
+    }
 }
 
 pub(super) fn log_form(text: &str) -> Result<LogForm, String> {

@@ -308,6 +308,7 @@ fn t3_bad_input_is_a_clear_error_and_the_port_stays_closed() {
         (&["--idle-timeout", "-1"], 2, &["seconds"]),
         (&["--drain-timeout", "nan"], 2, &["seconds"]),
         (&["--handshake-timeout", "1e9"], 2, &["seconds"]),
+        (&["--drain-delay", "-1"], 2, &["a number of seconds from 0.001 to", ", or 0"]),
         (&["--log", "xml"], 2, &["text, json or off"]),
         (&["--nonsense"], 2, &["--nonsense", "--help"]),
         (&["nonsense"], 2, &["nonsense"]),
