@@ -9,20 +9,26 @@ TARGET = f"{platform.machine()}-unknown-linux-gnu"
 SMALLEST = ROOT / f"target/{TARGET}/smallest/mtls-min"
 
 PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "node": "nodejs", "npm": "npm", "openssl": "openssl",
-            "valgrind": "valgrind", "strace": "strace"}
+            "valgrind": "valgrind", "strace": "strace", "taskset": "util-linux", "chrt": "util-linux"}
 EXPRESS = ROOT / "benches/express"
 
 
 def prepare():
-    """Installs what is missing, builds what has changed, and lets this process open as many files as it may."""
+    """Installs what is missing, and builds what has changed."""
     install(*PACKAGES)
-    say("building")
     # Debian's package of express does not go with a node that is not Debian's.
     if subprocess.run(["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=EXPRESS).returncode:
         fail("npm cannot install express")
-    cargo("build", "--release")
-    cargo("build", "--release", "--manifest-path", str(ROOT / "benches/peers/Cargo.toml"))
+    build()
     cargo("smallest", "--target", TARGET)
+
+
+def build(server=True):
+    """The server, if it is to be ours, and the load generator; and lets this process open as many files as it may."""
+    say("building")
+    if server:
+        cargo("build", "--release")
+    cargo("build", "--release", "--manifest-path", str(ROOT / "benches/peers/Cargo.toml"))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -50,27 +56,40 @@ def cargo(*arguments):
 
 def versions():
     """What is compared, by name."""
-    def first(pattern, *command):
-        ran = subprocess.run(command, capture_output=True, text=True)
-        found = re.search(pattern, ran.stdout + ran.stderr)
-        return found[1] if found else "?"
-
-    locked = {path: (ROOT / path / "Cargo.lock").read_text() for path in [".", "benches/peers"]}
-    crate = lambda name, path="benches/peers": re.search(rf'name = "{name}"\nversion = "([^"]+)"', locked[path])[1]
     package = (EXPRESS / "node_modules/express/package.json").read_text()
+    own = own_versions()
     return {
-        "mtls-min": first(r"mtls-min (\S+)", OURS, "--version"),
+        "mtls-min": own["mtls-min"],
         "nginx": first(r"nginx/(\S+)", "nginx", "-v"),
         "haproxy": first(r"version (\S+)", "haproxy", "-v"),
         "caddy": first(r"v?(\d\S+)", "caddy", "version"),
         "node": f"{first(r'v(.+)', 'node', '--version')} with express {re.search(r'.version.: .([0-9.]+)', package)[1]}",
-        "hyper": f"{crate('hyper')} with tokio-rustls {crate('tokio-rustls')}",
-        "tiny_http": crate("tiny_http"),
+        "hyper": f"{locked('hyper')} with tokio-rustls {locked('tokio-rustls')}",
+        "tiny_http": locked("tiny_http"),
+        **own,
+    }
+
+
+def own_versions(server=OURS):
+    """Without the peers."""
+    return {
+        "mtls-min": first(r"mtls-min (\S+)", server, "--version"),
         # tiny_http has an older one.
-        "rustls": crate("rustls", "."),
+        "rustls": locked("rustls", "."),
         "OpenSSL": first(r"OpenSSL (\S+)", "openssl", "version"),
         "rustc": first(r"rustc (\S+)", "rustc", "--version"),
     }
+
+
+def first(pattern, *command):
+    ran = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(pattern, ran.stdout + ran.stderr)
+    return found[1] if found else "?"
+
+
+def locked(name, path="benches/peers"):
+    """The version of a crate."""
+    return re.search(rf'name = "{name}"\nversion = "([^"]+)"', (ROOT / path / "Cargo.lock").read_text())[1]
 
 
 def processor():

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use peers::Failed;
+use rustix::net::SocketFlags;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::{GET, percentile, print, read_response};
+use super::{GET, bound_to, percentile, print, read_response};
 
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ pub(super) fn run(
             let client = move || {
                 thread::sleep((begin + within * number / clients).saturating_duration_since(Instant::now()));
                 let begun = Instant::now();
-                visit(address, config, away).map(|()| begun.elapsed()).map_err(|error| error.to_string())
+                visit(address, config, away, number).map(|()| begun.elapsed()).map_err(|error| error.to_string())
             };
             thread::Builder::new().stack_size(STACK).spawn_scoped(scope, client)
         };
@@ -58,8 +59,11 @@ pub(super) fn run(
     Ok(())
 }
 
-fn visit(address: SocketAddr, config: &Arc<ClientConfig>, away: Duration) -> Result<(), Failed> {
-    let socket = TcpStream::connect(address)?;
+fn visit(address: SocketAddr, config: &Arc<ClientConfig>, away: Duration, number: u32) -> Result<(), Failed> {
+    // Each from an address of its own: to a server that has just started, none is known.
+    let socket = bound_to(Ipv4Addr::from(0x7f01_0001 + number), 0, SocketFlags::empty())?;
+    rustix::net::connect(&socket, &address)?;
+    let socket = TcpStream::from(socket);
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(config), "localhost".try_into()?)?, socket);

@@ -9,8 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use peers::Failed;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+use rustix::net::{SocketFlags, connect};
 use rustls::{ClientConfig, ClientConnection};
+
+use super::bound_to;
 
 const PROCESSES: u32 = 4;
 
@@ -72,8 +74,7 @@ pub(super) fn strangers(
 }
 
 fn stranger(address: SocketAddr, from: Ipv4Addr, hello: Option<&Arc<ClientConfig>>) -> Result<TcpStream, Failed> {
-    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddr::from((from, 0)))?;
+    let socket = bound_to(from, 0, SocketFlags::empty())?;
     connect(&socket, &address)?;
     let mut stream = TcpStream::from(socket);
     if let Some(config) = hello {

@@ -6,17 +6,24 @@
 //!     load cold       ADDRESS DIRECTORY PROGRAM [ARGUMENT ...]
 //!     load burst      ADDRESS DIRECTORY CLIENTS MILLISECONDS
 //!     load flood      ADDRESS DIRECTORY CLIENTS MILLISECONDS PER_SECOND SECONDS [hello]
+//!     load hellos     ADDRESS DIRECTORY RATE SECONDS NETWORKS [FIRST]
+//!     load known      ADDRESS DIRECTORY CONNECTIONS RATE SECONDS kept|new [SOURCE]
 //!     load floor      DIRECTORY COUNT [post-quantum]
 //!     load clients    DIRECTORY COUNT
 //!     load aead       MEGABYTES
 //!
 //! `kept` says `ready` once its connections are open and idle, and goes on when it is sent a line; after the last answer
-//! it holds them until its standard input ends. So does `handshakes` with `resume`, once it has its tickets.
+//! it holds them until its standard input ends. So does `handshakes` with `resume`, once it has its tickets; and `known`, which
+//! has then made a request, and ends after the last answer.
 //!
 //! `everyone`: not one client again and again, but those of `clients.pem` in turn, which `clients` makes.
 //!
 //! `burst`: so many good clients at once, so far away; how many get no answer. `flood`: the same, spread over the time of a
 //! flood of connections that never say anything (or, with `hello`, nothing after their ClientHello).
+//!
+//! `hellos`: so many strangers a second that go away once the server has answered their ClientHello, from so many addresses
+//! (127.100.0.1 and those after it); with a rate of 0, as many as are answered. `known`: how long a client that is let in waits
+//! for its answers meanwhile, over connections that are kept, or over a new one for each request.
 
 mod bodies;
 mod burst;
@@ -25,14 +32,18 @@ mod cold;
 mod flood;
 mod floor;
 mod handshakes;
+mod hellos;
 mod kept;
+mod known;
 
 use std::io::{BufRead, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use peers::{Exchange, Failed, Who};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -97,12 +108,38 @@ fn main() -> Result<(), Failed> {
                 options.contains(&"hello").then(|| peers::client(directory.as_ref(), Who::Stranger)).transpose()?;
             flood::strangers(address.parse()?, hello.as_ref(), number.parse()?, per_second.parse()?, seconds.parse()?)
         }
+        ["hellos", address, directory, rate, seconds, networks, ref first @ ..] if first.len() <= 1 => {
+            hellos::run(&hellos::Plan {
+                address: address.parse()?,
+                config: peers::client(directory.as_ref(), Who::Stranger)?,
+                rate: rate.parse()?,
+                time: Duration::from_secs(seconds.parse()?),
+                networks: networks.parse()?,
+                first: first.first().unwrap_or(&"127.100.0.1").parse()?,
+            })
+        }
+        ["known", address, directory, connections, rate, seconds, mode @ ("kept" | "new"), ref source @ ..]
+            if source.len() <= 1 =>
+        {
+            known::run(&known::Plan {
+                address: address.parse()?,
+                config: peers::client(directory.as_ref(), Who::Client1)?,
+                connections: connections.parse()?,
+                rate: rate.parse()?,
+                time: Duration::from_secs(seconds.parse()?),
+                kept: mode == "kept",
+                source: source.first().unwrap_or(&"127.0.0.1").parse()?,
+            })
+        }
         ["floor", directory, count, ref options @ ..] => {
             floor::run(directory.as_ref(), count.parse()?, exchange(options))
         }
         ["clients", directory, count] => clients::make(directory.as_ref(), count.parse()?),
         ["aead", megabytes] => bodies::aead(megabytes.parse()?),
-        _ => Err("usage: load handshakes|kept|down|up|cold|burst|flood|floor|clients|aead …, see the source".into()),
+        _ => Err(
+            "usage: load handshakes|kept|down|up|cold|burst|flood|hellos|known|floor|clients|aead …, see the source"
+                .into(),
+        ),
     }
 }
 
@@ -124,6 +161,13 @@ fn connect(address: SocketAddr, config: &Arc<ClientConfig>, nodelay: bool) -> Re
     stream.set_nodelay(nodelay)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     Ok(StreamOwned::new(ClientConnection::new(Arc::clone(config), "localhost".try_into()?)?, stream))
+}
+
+/// A socket that is to connect from this address and port (0: any).
+fn bound_to(from: Ipv4Addr, port: u16, flags: SocketFlags) -> Result<OwnedFd, Failed> {
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags | SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::from((from, port)))?;
+    Ok(socket)
 }
 
 /// Reads one response to its end, which its length tells: the status.
