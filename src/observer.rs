@@ -167,6 +167,21 @@ pub enum Event<'a> {
         /// How many connections there are.
         connections: usize,
     },
+    /// A connection was closed at once in a [flood](Event::FloodBegan), because too many handshakes wait already.
+    TurnedAway {
+        /// The client's address.
+        remote: SocketAddr,
+    },
+    /// The server is busy: for two seconds handshakes have waited of clients from networks from which none was authorised lately. From
+    /// now on at most 128 of them wait, and further connections are closed at once.
+    FloodBegan,
+    /// None has had to wait for ten seconds.
+    FloodEnded {
+        /// How long some did.
+        duration: Duration,
+        /// How many connections were closed at once.
+        turned_away: u64,
+    },
     /// A connection could not be accepted.
     AcceptFailed {
         /// The error of the system.

@@ -56,6 +56,12 @@ impl Figures {
         page.count("accepted", "Connections that were accepted.", &counts.accepted)?;
         page.count("accept_failures", "Connections that could not be accepted.", &counts.accept_failures)?;
         page.count("shed", "Connections closed in favour of new ones.", &counts.shed)?;
+        page.count(
+            "floods",
+            "Times that handshakes had to wait for long, because the server was busy.",
+            &counts.floods,
+        )?;
+        page.count("turned_away", "Connections closed at once in such times.", &counts.turned_away)?;
         let help = "Idle connections closed because their clients are now refused.";
         page.count("idle_closed", help, &counts.idle_closed)?;
         let timeouts = Phase::ALL.map(|phase| ([("phase", phase.as_str())], counts.timeouts[phase as usize].get()));

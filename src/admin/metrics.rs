@@ -99,6 +99,8 @@ impl Observer for Metrics {
             Event::SessionFailed { .. } => counts.session_failures.add_one(),
             Event::Panicked { .. } => counts.panics.add_one(),
             Event::Shed { .. } => counts.shed.add_one(),
+            Event::FloodBegan => counts.floods.add_one(),
+            Event::TurnedAway { .. } => counts.turned_away.add_one(),
             Event::AcceptFailed { .. } => counts.accept_failures.add_one(),
             Event::IdleClosed { connections } => counts.idle_closed.add(*connections as u64),
             Event::Reloaded { .. } => counts.reloads[0].add_one(),
@@ -112,5 +114,20 @@ impl Observer for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floods_and_those_that_are_turned_away_in_them_are_counted() {
+        let metrics = Metrics::new();
+        metrics.event(&Event::FloodBegan);
+        for _ in 0..3 {
+            metrics.event(&Event::TurnedAway { remote: ([192, 0, 2, 1], 1).into() });
+        }
+        assert_eq!((metrics.counts().floods.get(), metrics.counts().turned_away.get()), (1, 3));
     }
 }

@@ -15,6 +15,7 @@ use crate::observer::Observer;
 use crate::proxy_protocol::TrustedProxies;
 use crate::reactor::concurrency::Concurrency;
 use crate::reactor::shares::Shares;
+use crate::reactor::throttle::Throttle;
 use crate::sync::lock;
 use crate::trust::{Refusal, TrustStore};
 use crate::x509::identity::Identity;
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub(crate) expiry_notices: ExpiryNotices,
     pub(crate) concurrency: Concurrency,
     pub(crate) shares: Shares,
+    pub(crate) throttle: Arc<Throttle>,
     /// The server will stop soon: every response is the last on its connection.
     pub(crate) leaving: AtomicBool,
     /// The server is stopping: nothing new begins.

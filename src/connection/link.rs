@@ -8,6 +8,7 @@ use super::admission::{Admission, Judged};
 use super::context::Context;
 use super::worker::Worker;
 use super::{Next, Polled};
+use crate::client_network::ClientNetwork;
 use crate::clock::Moment;
 use crate::deadline::Phase;
 use crate::observer::Event;
@@ -42,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) other_armed: Option<Interest>,
     /// When the client was last judged for what has no end in sight.
     pub(crate) looked_at: Instant,
+    /// The generation of known networks in which its own was last noted.
+    generation: u64,
 }
 
 /// A request may be handled now. How long that takes counts from when it came.
@@ -75,6 +78,7 @@ impl Link {
             polled: Polled::Never,
             other_armed: None,
             looked_at: since,
+            generation: 0,
         }
     }
 
@@ -164,10 +168,23 @@ impl Link {
     /// The handshake is over: who is the client?
     pub(super) fn identify(&mut self, worker: &Worker<'_>) {
         (self.judged, _) = Judged::reach(self.session.peer_chain(), worker.now.time, worker.context);
+        self.remember_network(worker.now.instant, worker.context);
+    }
+
+    /// If the client is authorised, the handshakes of its network are not held up for a while.
+    #[cold]
+    fn remember_network(&mut self, now: Instant, context: &Context) {
+        if self.is_authorised() {
+            self.generation = context.throttle.remember(ClientNetwork::of(self.remote.ip()), now);
+        }
     }
 
     /// The verdict on the client for this request, and what follows from it.
     pub(super) fn admit(&mut self, parts: &http::request::Parts, worker: &Worker<'_>) -> (Verdict, Admission) {
+        // By the last verdict on the client: whoever is refused from now on was authorised lately.
+        if self.generation != worker.context.throttle.generation() {
+            self.remember_network(worker.now.instant, worker.context);
+        }
         self.judged.admit(self.session.peer_chain(), parts, worker.now.time, worker.context)
     }
 

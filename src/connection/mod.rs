@@ -37,6 +37,7 @@ use crate::http1::{HeadParser, HttpError};
 use crate::proxy_protocol::ProxyHeader;
 use crate::reactor::eviction::Standing;
 use crate::reactor::table::{Token, Waiting};
+use crate::reactor::throttle::Entrance;
 use crate::reactor::{self, Interest};
 use crate::tls::session::Session;
 use context::Context;
@@ -60,7 +61,7 @@ pub(crate) struct Connection {
 enum Stage {
     /// A balancer says whose connection it is.
     Proxied(Box<ProxyHeader>),
-    Handshake,
+    Handshake(Entrance),
     Head(HeadParser),
     /// Between two requests.
     Idle,
@@ -107,10 +108,16 @@ pub(crate) enum Polled {
 const TURNS: u32 = 50;
 
 impl Connection {
-    pub(crate) fn new(session: Session, remote: SocketAddr, token: Token, context: &Context) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        remote: SocketAddr,
+        token: Token,
+        entrance: Entrance,
+        context: &Context,
+    ) -> Self {
         let stage = match &context.proxies {
             Some(_) => Stage::Proxied(Box::default()),
-            None => Stage::Handshake,
+            None => Stage::Handshake(entrance),
         };
         Self { link: Link::new(session, remote, token, context), stage }
     }
@@ -223,9 +230,11 @@ impl Connection {
 
     fn standing(&self) -> Standing {
         match (self.link.is_authorised(), &self.stage) {
+            // It waits for the server, not the server for it.
+            (false, Stage::Handshake(entrance)) if entrance.is_held() => Standing::ShakingHands,
             // Of a client behind a balancer, nothing has come but the header.
-            (false, Stage::Proxied(_) | Stage::Handshake) if self.link.session.is_silent() => Standing::Silent,
-            (false, Stage::Handshake) => Standing::ShakingHands,
+            (false, Stage::Proxied(_) | Stage::Handshake(_)) if self.link.session.is_silent() => Standing::Silent,
+            (false, Stage::Handshake(_)) => Standing::ShakingHands,
             (false, _) => Standing::Refused,
             (true, Stage::Idle | Stage::Linger(_)) => Standing::Idle,
             (true, Stage::Head(_)) if self.link.input.is_empty() => Standing::Idle,
@@ -285,7 +294,7 @@ impl Stage {
     fn advance(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         match self {
             Stage::Proxied(header) => proxied::receive_header(header, link, worker),
-            Stage::Handshake => handshake::shake_hands(link, worker),
+            Stage::Handshake(entrance) => handshake::shake_hands(entrance, link, worker),
             Stage::Idle => head::await_request(link, worker),
             Stage::Head(parser) => head::receive_head(parser, link, worker),
             Stage::Body(body) => body.receive(link, worker),
@@ -305,7 +314,7 @@ impl Stage {
     /// The deadline has passed.
     fn expire(self, link: &mut Link, worker: &mut Worker<'_>) -> Turn {
         // The end of an idle connection, or of one that is over, is not worth an event.
-        if matches!(self, Stage::Proxied(_) | Stage::Handshake | Stage::Head(_) | Stage::Body(_)) {
+        if matches!(self, Stage::Proxied(_) | Stage::Handshake(_) | Stage::Head(_) | Stage::Body(_)) {
             link.report_timeout(self.phase(), worker.context);
         }
         match self {
@@ -321,7 +330,7 @@ impl Stage {
             Stage::Answer(sending) => sending.next_period(link, worker),
             Stage::Tunnel(tunnelling) => tunnelling.close("nothing moved for too long", link, worker.context),
             Stage::Head(_) | Stage::Idle => self.close_politely(link),
-            Stage::Proxied(_) | Stage::Handshake | Stage::Linger(_) => self.close(),
+            Stage::Proxied(_) | Stage::Handshake(_) | Stage::Linger(_) => self.close(),
         }
     }
 

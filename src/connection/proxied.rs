@@ -7,6 +7,7 @@ use super::worker::Worker;
 use crate::observer::Event;
 use crate::proxy_protocol::{Origin, ProxyFailure, ProxyHeader};
 use crate::reactor::Interest;
+use crate::reactor::throttle::Entrance;
 use crate::tls::session::HeaderReceived;
 
 /// When the header is complete the client is its address, and the handshake begins. They have one deadline together.
@@ -18,7 +19,7 @@ pub(super) fn receive_header(mut header: Box<ProxyHeader>, link: &mut Link, work
             if let Origin::Client(address) = origin {
                 link.remote = address;
             }
-            Stage::Handshake.go_on()
+            Stage::Handshake(Entrance::default()).go_on()
         }
         // A health check that only looks whether somebody listens.
         Ok(Some(HeaderReceived::End)) => Stage::Proxied(header).close(),

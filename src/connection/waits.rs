@@ -13,7 +13,7 @@ impl Stage {
     pub(super) fn phase(&self) -> Phase {
         match self {
             Stage::Proxied(_) => Phase::Proxy,
-            Stage::Handshake => Phase::Handshake,
+            Stage::Handshake(_) => Phase::Handshake,
             Stage::Head(_) => Phase::Head,
             Stage::Idle => Phase::Idle,
             Stage::Body(_) => Phase::Body,
@@ -30,7 +30,7 @@ impl Stage {
     pub(super) fn time(&self, context: &Context) -> Duration {
         let timeouts = &context.timeouts;
         match self {
-            Stage::Proxied(_) | Stage::Handshake => timeouts.handshake,
+            Stage::Proxied(_) | Stage::Handshake(_) => timeouts.handshake,
             Stage::Head(_) => timeouts.head,
             Stage::Idle => timeouts.idle,
             Stage::Answer(sending) if sending.starved.is_some() => timeouts.tunnel,

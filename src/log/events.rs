@@ -57,7 +57,11 @@ pub(super) fn stranger(event: &Event<'_>) -> Option<Key> {
         Event::Shed { remote, .. } => of(remote, "shed", ""),
         // Clients that use up all open files cause it; which ones is unknown.
         Event::AcceptFailed { .. } => Some(Key { address: None, kind: kind("accept_failed", "") }),
+        // A flood may come from very many addresses.
+        Event::TurnedAway { .. } => Some(Key { address: None, kind: kind("turned_away", "") }),
         Event::ClientExpires { .. }
+        | Event::FloodBegan
+        | Event::FloodEnded { .. }
         | Event::Reloaded { .. }
         | Event::IdleClosed { .. }
         | Event::ReloadFailed { .. }
@@ -97,6 +101,19 @@ pub(super) fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
             let setting = (style.words)("`Builder::max_connections`");
             let message = format!("closed, there are {connections} connections ({setting})");
             Said::by(*remote, "shed", message)
+        }
+        Event::TurnedAway { remote } => Said::by(*remote, "turned_away", "closed, too many handshakes wait already"),
+        Event::FloodBegan => {
+            let message = "the server is busy, and handshakes have waited for 2 seconds, of clients from networks from which none was \
+                           authorised lately; if too many wait, further ones are closed";
+            Said::of_ours("flood_began", message)
+        }
+        Event::FloodEnded { duration, turned_away } => {
+            let seconds = duration.as_secs();
+            let message = format!(
+                "handshakes no longer have to wait: some had to for {seconds} seconds, and connections that were closed: {turned_away}"
+            );
+            Said::of_ours("flood_ended", message)
         }
         Event::AcceptFailed { error, pause } => {
             let pause = pause.as_millis();

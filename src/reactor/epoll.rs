@@ -1,11 +1,13 @@
 //! What is Linux only: epoll, accept4, and how socket options work.
 
 use super::{BACKLOG, Interest, OTHER, Ready, StopSignal, ready, wait_for};
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 /// The token of the stop signal; connections never get it.
 const STOP: u64 = u64::MAX;
@@ -29,9 +31,9 @@ impl Poller {
         Ok(Self { epoll })
     }
 
-    /// Adds a socket, armed for reading: bytes, or a connection to accept.
-    pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), once(Interest::Readable))?)
+    /// Adds a socket, armed.
+    pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), once(interest))?)
     }
 
     /// Arms a socket: its next event is reported, once. An event that is there already counts.
@@ -76,19 +78,20 @@ impl Poller {
 
     /// Whether there are events that no worker has taken.
     pub(crate) fn has_events(&self) -> bool {
-        matches!(wait_for(&self.epoll, Interest::Readable, std::time::Duration::ZERO), Ok(true))
+        matches!(wait_for(&self.epoll, Interest::Readable, Duration::ZERO), Ok(true))
     }
 
-    /// Waits for one event, without a timeout.
-    pub(crate) fn wait(&self) -> io::Result<Ready> {
+    /// Waits for one event, at most this long.
+    pub(crate) fn wait(&self, longest: Option<Duration>) -> io::Result<Ready> {
+        let longest = longest.and_then(|time| Timespec::try_from(time).ok());
         let mut room = [MaybeUninit::uninit(); 1];
         loop {
-            let (events, _) = match epoll::wait(&self.epoll, &mut room, None) {
+            let (events, _) = match epoll::wait(&self.epoll, &mut room, longest.as_ref()) {
                 Ok(events) => events,
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             };
-            let Some(event) = events.first() else { continue };
+            let Some(event) = events.first() else { return Ok(Ready::TimeIsUp) };
             let (token, flags) = (event.data.u64(), event.flags);
             return Ok(match token {
                 STOP => Ready::Stopped,

@@ -14,6 +14,9 @@ use crate::sync::{lock, unpoisoned};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many connections are closed before others have their turn.
+const MOST_UNWANTED: u32 = 16;
+
 /// The tokens from here on are those of listeners. Connections have smaller ones.
 const FIRST_TOKEN: u64 = (u32::MAX as u64) << 32;
 
@@ -51,7 +54,10 @@ impl Listeners {
 
     /// Begins to accept connections.
     pub(crate) fn start(&self, poller: &Poller) -> io::Result<()> {
-        self.read().iter().zip(FIRST_TOKEN..).try_for_each(|(listener, token)| poller.add(&listener.socket, token))
+        self.read()
+            .iter()
+            .zip(FIRST_TOKEN..)
+            .try_for_each(|(listener, token)| poller.add(&listener.socket, token, Interest::Readable))
     }
 
     /// Closes the sockets.
@@ -67,21 +73,20 @@ impl Listeners {
         token.checked_sub(FIRST_TOKEN)?.try_into().ok()
     }
 
-    /// Accepts one connection from the listener that was reported. `None`: it has gone meanwhile.
+    /// Accepts one connection from the listener that was reported. Those that are `unwanted` are closed. `None`: there is none
+    /// now.
     ///
     /// # Errors
     /// The system cannot accept it. Nothing is accepted until [`resume`](Self::resume), after a pause.
-    pub(crate) fn accept(&self, number: usize, poller: &Poller) -> Result<Option<(TcpStream, SocketAddr)>, Failed> {
+    pub(crate) fn accept(
+        &self,
+        number: usize,
+        poller: &Poller,
+        unwanted: impl FnMut(SocketAddr) -> bool,
+    ) -> Result<Option<(TcpStream, SocketAddr)>, Failed> {
         let listeners = self.read();
         let Some(listener) = listeners.get(number) else { return Ok(None) };
-        let accepted = match accept(&listener.socket) {
-            Ok(connection) => Ok(Some(connection)),
-            Err(error) => match error.kind() {
-                // The client gave up while it waited, which is no failure.
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => Ok(None),
-                _ => Err(error),
-            },
-        };
+        let accepted = listener.accept(unwanted);
         // At once, so that other workers can accept while this connection is driven.
         let armed = |_: &_| poller.arm(&listener.socket, FIRST_TOKEN + number as u64, Interest::Readable);
         let mut failing = listener.failing();
@@ -129,6 +134,21 @@ impl Listeners {
 }
 
 impl Listener {
+    fn accept(&self, mut unwanted: impl FnMut(SocketAddr) -> bool) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        for _ in 0..MOST_UNWANTED {
+            match accept(&self.socket) {
+                Ok((_, remote)) if unwanted(remote) => {}
+                Ok(connection) => return Ok(Some(connection)),
+                Err(error) => match error.kind() {
+                    // The client gave up while it waited, which is no failure.
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => break,
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(None)
+    }
+
     fn pauses(&self) -> bool {
         matches!(&*self.failing(), Some(Failing { until: Some(_), .. }))
     }

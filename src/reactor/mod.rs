@@ -13,6 +13,7 @@ pub(crate) mod round_trip;
 pub(crate) mod shares;
 mod slots;
 pub(crate) mod table;
+pub(crate) mod throttle;
 
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub(crate) enum Ready {
     Token(u64, Signal),
     /// The stop signal was raised: no wait blocks any more.
     Stopped,
+    /// Nothing has happened.
+    TimeIsUp,
 }
 
 /// What events say of the sockets of a connection. (That one is ready to be read or written may turn out wrong.)
@@ -221,12 +224,12 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, server) = pair();
-                    poller.add(&server, 7).unwrap();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
                     client.write_all(b"x").unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                     // The byte is still unread; nothing but the stop signal may be reported now.
                     stop.raise();
-                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Stopped);
                 }
 
                 #[test]
@@ -234,11 +237,11 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, mut server) = pair();
-                    poller.add(&server, 7).unwrap();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
                     let mut watched = poller.watch(&server, 7).unwrap();
                     for _ in 0..3 {
                         client.write_all(b"x").unwrap();
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                         server.read_exact(&mut [0]).unwrap();
                         watched = watched || poller.watch(&server, 7).unwrap();
                     }
@@ -253,7 +256,7 @@ mod tests {
                     assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
                     let watched = poller.add_watched(&server, 7).unwrap();
                     for _ in 0..3 {
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                         server.read_exact(&mut [0]).unwrap();
                         assert!(watched || !poller.watch(&server, 7).unwrap());
                         client.write_all(b"x").unwrap();
@@ -267,11 +270,11 @@ mod tests {
                     let (mut client, server) = pair();
                     client.write_all(b"x").unwrap();
                     assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
-                    poller.add(&server, 7).unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    poller.add(&server, 7, Interest::Readable).unwrap();
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                     for _ in 0..2 {
                         poller.arm(&server, 7, Interest::Writable).unwrap();
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                     }
                 }
 
@@ -280,12 +283,12 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, server) = pair();
-                    poller.add(&server, 7).unwrap();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
                     assert!(!poller.has_events());
                     client.write_all(b"x").unwrap();
                     assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
                     assert!(poller.has_events());
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                     assert!(!poller.has_events());
                 }
 
@@ -294,12 +297,12 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut client, server) = pair();
-                    poller.add(&server, 7).unwrap();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
                     poller.remove(&server, 7);
                     client.write_all(b"x").unwrap();
                     assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
                     stop.raise();
-                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Stopped);
                 }
 
                 #[test]
@@ -307,18 +310,18 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let ((mut client, server), (mut application, other)) = (pair(), pair());
-                    poller.add(&server, 7).unwrap();
+                    poller.add(&server, 7, Interest::Readable).unwrap();
                     poller.arm_other(&other, 7, Interest::Readable).unwrap();
                     application.write_all(b"x").unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                     client.write_all(b"x").unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
                     // Its end is no hang-up of the client.
                     drop(application);
                     poller.arm_other(&other, 7, Interest::Both).unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                     poller.arm_other(&other, 7, Interest::Readable).unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                 }
 
                 #[test]
@@ -329,7 +332,7 @@ mod tests {
                     for token in [7, 8, 9] {
                         poller.arm_other(&other, token, Interest::Readable).unwrap();
                         application.write_all(b"x").unwrap();
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(token, OTHER_BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(token, OTHER_BYTES));
                         other.read_exact(&mut [0]).unwrap();
                         poller.release_other(token);
                     }
@@ -338,7 +341,7 @@ mod tests {
                     drop(application);
                     assert!(wait_for(&other, Interest::Readable, Duration::from_secs(5)).unwrap());
                     stop.raise();
-                    assert_eq!(poller.wait().unwrap(), Ready::Stopped);
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Stopped);
                 }
 
                 #[test]
@@ -350,9 +353,9 @@ mod tests {
                         let (mut application, other) = pair();
                         poller.arm_other(&other, 7, Interest::Readable).unwrap();
                         application.write_all(b"x").unwrap();
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                         poller.arm_other(&other, 7, Interest::Writable).unwrap();
-                        assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                        assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                     }
                     let (mut client, server) = pair();
                     let (mut application, other) = pair();
@@ -361,7 +364,7 @@ mod tests {
                     poller.arm_other(&other, 7, Interest::Readable).unwrap();
                     let _ = client.write_all(b"x");
                     application.write_all(b"x").unwrap();
-                    assert_eq!(poller.wait().unwrap(), Ready::Token(7, OTHER_BYTES));
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, OTHER_BYTES));
                     assert_eq!((&other).read(&mut [0; 2]).unwrap(), 1, "it is the one that takes its place");
                 }
 
@@ -372,7 +375,7 @@ mod tests {
                     let poller = <$poller>::new(&stop).unwrap();
                     let (mut application, other) = pair();
                     std::thread::scope(|scope| {
-                        let waiting = scope.spawn(|| poller.wait().unwrap());
+                        let waiting = scope.spawn(|| poller.wait(None).unwrap());
                         poller.arm_other(&other, 7, Interest::Readable).unwrap();
                         std::thread::sleep(Duration::from_millis(20));
                         poller.release_other(7);
@@ -389,7 +392,7 @@ mod tests {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     std::thread::scope(|scope| {
-                        let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| poller.wait().unwrap())).collect();
+                        let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| poller.wait(None).unwrap())).collect();
                         stop.raise();
                         for wait in waits {
                             assert_eq!(wait.join().unwrap(), Ready::Stopped);
@@ -398,13 +401,35 @@ mod tests {
                 }
 
                 #[test]
+                fn a_wait_that_has_a_limit_ends() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    for time in [Duration::ZERO, Duration::from_millis(5)] {
+                        assert_eq!(poller.wait(Some(time)).unwrap(), Ready::TimeIsUp);
+                    }
+                }
+
+                #[test]
+                fn a_socket_can_be_added_for_its_end_alone() {
+                    let stop = StopSignal::new().unwrap();
+                    let poller = <$poller>::new(&stop).unwrap();
+                    let (mut client, server) = pair();
+                    poller.add(&server, 7, Interest::End).unwrap();
+                    client.write_all(b"x").unwrap();
+                    assert!(wait_for(&server, Interest::Readable, Duration::from_secs(5)).unwrap());
+                    assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), Ready::TimeIsUp);
+                    poller.arm(&server, 7, Interest::Readable).unwrap();
+                    assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
+                }
+
+                #[test]
                 fn a_peer_that_closes_is_reported() {
                     let stop = StopSignal::new().unwrap();
                     let poller = <$poller>::new(&stop).unwrap();
                     let (client, server) = pair();
-                    poller.add(&server, 3).unwrap();
+                    poller.add(&server, 3, Interest::Readable).unwrap();
                     drop(client);
-                    assert!(matches!(poller.wait().unwrap(), Ready::Token(3, _)));
+                    assert!(matches!(poller.wait(None).unwrap(), Ready::Token(3, _)));
                 }
             }
         };
@@ -424,7 +449,7 @@ mod tests {
         }
         client.write_all(b"x").unwrap();
         for _ in 0..10 {
-            assert_eq!(poller.wait().unwrap(), Ready::Token(7, BYTES));
+            assert_eq!(poller.wait(None).unwrap(), Ready::Token(7, BYTES));
             poller.arm(&server, 7, Interest::Readable).unwrap();
         }
     }
@@ -437,11 +462,11 @@ mod tests {
         for (token, (client, server)) in (0..).zip(&pairs) {
             (&mut &*client).write_all(b"x").unwrap();
             assert!(wait_for(server, Interest::Readable, Duration::from_secs(5)).unwrap());
-            poller.add(server, token).unwrap();
+            poller.add(server, token, Interest::Readable).unwrap();
         }
         let mut seen = [0; 3];
         for _ in 0..9 {
-            let Ready::Token(token, _) = poller.wait().unwrap() else { panic!("stopped") };
+            let Ready::Token(token, _) = poller.wait(None).unwrap() else { panic!("stopped") };
             seen[token as usize] += 1;
             poller.arm(&pairs[token as usize].1, token, Interest::Readable).unwrap();
         }

@@ -37,8 +37,8 @@ impl Poller {
         Ok(Self { armed: Mutex::default(), turn: Mutex::default(), stop, changed })
     }
 
-    pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
-        self.arm(socket, token, Interest::Readable)
+    pub(crate) fn add(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
+        self.arm(socket, token, interest)
     }
 
     pub(crate) fn arm(&self, socket: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
@@ -87,7 +87,8 @@ impl Poller {
         matches!(poll_retrying(&mut fds, Some(Duration::ZERO)), Ok(n) if n > 0)
     }
 
-    pub(crate) fn wait(&self) -> io::Result<Ready> {
+    /// Another worker that polls may take longer.
+    pub(crate) fn wait(&self, longest: Option<Duration>) -> io::Result<Ready> {
         let mut turn = lock(&self.turn);
         loop {
             let mut armed: Vec<_> = lock(&self.armed).iter().map(|(t, (s, i))| (*t, Arc::clone(s), *i)).collect();
@@ -97,7 +98,9 @@ impl Poller {
                 PollFd::from_borrowed_fd(self.changed.0.as_fd(), PollFlags::IN),
             ];
             fds.extend(armed.iter().map(|(_, s, i)| PollFd::from_borrowed_fd(s.as_fd(), flags(*i))));
-            poll_retrying(&mut fds, None)?;
+            if poll_retrying(&mut fds, longest)? == 0 {
+                return Ok(Ready::TimeIsUp);
+            }
             if !fds[0].revents().is_empty() {
                 return Ok(Ready::Stopped);
             }

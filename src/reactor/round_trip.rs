@@ -43,7 +43,7 @@ impl RoundTrip {
 
     /// Has the poller report questions.
     pub(crate) fn start(&self, poller: &Poller) -> io::Result<()> {
-        poller.add(&self.reader, TOKEN)
+        poller.add(&self.reader, TOKEN, Interest::Readable)
     }
 
     /// Asks, and waits for the answer. `false`: there was none in this time.
@@ -103,7 +103,7 @@ mod tests {
         assert!(!round_trip.is_answered_within(SHORT), "still nobody");
         thread::scope(|scope| {
             let worker = scope.spawn(|| {
-                while let Ok(Ready::Token(TOKEN, _)) = poller.wait() {
+                while let Ok(Ready::Token(TOKEN, _)) = poller.wait(None) {
                     assert!(round_trip.answer(&poller));
                 }
             });

@@ -1,5 +1,6 @@
 //! A server is built, started and stopped here.
 
+mod accepting;
 pub(crate) mod builder;
 mod crew;
 pub(crate) mod handle;
@@ -27,6 +28,7 @@ use crate::reactor::concurrency::{Concurrency, LONGEST_STANDBY, Sizes};
 use crate::reactor::listener::Listeners;
 use crate::reactor::shares::Shares;
 use crate::reactor::table::{Capacity, ConnectionTable};
+use crate::reactor::throttle::Throttle;
 use crate::reactor::{Poller, StopSignal, sleep_unless_stopped};
 use crate::resources;
 use crate::tls::server_certificate::ServerCertificate;
@@ -147,6 +149,9 @@ impl Server {
         let delay = if control.shutdown_asked() { Duration::ZERO } else { settings.timeouts.drain_delay };
         let stop = StopSignal::new().map_err(|error| Error::new("cannot make a pipe").caused_by(error))?;
         let poller = Poller::new(&stop).map_err(|error| Error::new("cannot make a poller").caused_by(error))?;
+        let poller = Arc::new(poller);
+        let polled = Arc::clone(&poller);
+        let throttle = Arc::new(Throttle::new(processors(), move || polled.has_events()));
         let capacity = Capacity { connections: settings.max_connections, reserved: settings.max_connections / 4 };
         let table = ConnectionTable::new(capacity);
         let (sizes, workers) = sizes(&settings, &*observer).map_err(no_threads)?;
@@ -176,6 +181,7 @@ impl Server {
                 expiry_notices: ExpiryNotices::default(),
                 concurrency: Concurrency::new(sizes, LONGEST_STANDBY, start),
                 shares: Shares::new(settings.workers_per_client(workers), workers, wake),
+                throttle,
                 leaving: false.into(),
                 draining: false.into(),
                 idle_closed: 0.into(),

@@ -1,7 +1,7 @@
 //! The workers: each takes a connection that can go on, drives it until it would have to wait, and parks it again.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,16 +11,15 @@ use crate::connection::context::Context;
 use crate::connection::worker::Worker;
 use crate::connection::{Connection, Next, Polled};
 use crate::deadline::Phase;
-use crate::observer::{Event, Progress};
+use crate::observer::Event;
 use crate::panic::caught;
-use crate::proxy_protocol::ProxyFailure;
-use crate::reactor::listener::{Failed, Listeners};
+use crate::reactor::listener::Listeners;
 use crate::reactor::round_trip::{self, RoundTrip};
-use crate::reactor::table::{ConnectionTable, Entry, Token, Waiting};
+use crate::reactor::table::{ConnectionTable, Token, Waiting};
+use crate::reactor::throttle::{Named, Report};
 use crate::reactor::{Interest, Poller, Ready, Signal, StopSignal};
 use crate::sync::Current;
 use crate::tls::acceptor::Tls;
-use crate::tls::session::Session;
 
 /// How often deadlines are checked. None is noticed later than this.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,7 +30,7 @@ pub(crate) struct Pool {
     pub(crate) tls: Arc<Current<Tls>>,
     pub(crate) listeners: Listeners,
     pub(crate) table: ConnectionTable<Connection>,
-    pub(crate) poller: Poller,
+    pub(crate) poller: Arc<Poller>,
     pub(crate) crew: Arc<Crew>,
     pub(crate) round_trip: Arc<RoundTrip>,
     /// Ends the workers and the timekeeper, once all connections are closed.
@@ -45,16 +44,31 @@ impl Pool {
         let concurrency = &self.context.concurrency;
         let mut is_needed = concurrency.begin();
         while is_needed {
-            match self.poller.wait() {
+            let event = match self.context.throttle.next() {
+                Named::Now(token) => {
+                    self.go_on(token, Signal::default(), &mut worker);
+                    // Events have their turn, too, if there are any.
+                    self.poller.wait(Some(Duration::ZERO))
+                }
+                Named::In(time) => self.poller.wait(Some(time)),
+                Named::Nobody => self.poller.wait(None),
+            };
+            match event {
                 Ok(Ready::Token(round_trip::TOKEN, _)) => self.answer_round_trip(),
                 Ok(Ready::Token(token, signal)) => match Listeners::number(token) {
                     Some(number) => self.accept(number, &mut worker),
                     None => self.go_on(Token::from_u64(token), signal, &mut worker),
                 },
+                Ok(Ready::TimeIsUp) => {}
                 Ok(Ready::Stopped) => return false,
                 // The poller cannot be used any more (it is not out of memory each time), and nothing can be served without it.
                 Err(_) if self.context.draining.load(Ordering::Relaxed) => return false,
                 Err(_) => std::thread::sleep(TICK),
+            }
+            if self.context.throttle.is_flooded() {
+                // There is always something to do, and so this thread would use up its time while another, which serves a known
+                // client, waits for the same processor.
+                std::thread::yield_now();
             }
             is_needed = concurrency.go_on();
         }
@@ -102,7 +116,27 @@ impl Pool {
             }
             self.sweep(|_, waiting| waiting.deadline <= now, |connection| connection.expire(&mut worker));
             self.judge_by_date(now);
+            self.look_after_handshakes(now);
             self.context.concurrency.compensate(|| self.poller.has_events());
+        }
+    }
+
+    /// Handshakes that are held up go on when a worker is done with something; one is named here, for when all workers wait.
+    fn look_after_handshakes(&self, now: Instant) {
+        let throttle = &self.context.throttle;
+        if let Named::Now(token) = throttle.next() {
+            self.wake(token);
+        }
+        match throttle.look(now) {
+            Some(Report::Began) => self.context.observer.event(&Event::FloodBegan),
+            Some(Report::Ended { duration, turned_away }) => {
+                self.context.observer.event(&Event::FloodEnded { duration, turned_away });
+            }
+            None => {}
+        }
+        // Its end has to be noticed, even if there are no connections.
+        if throttle.is_flooded() {
+            self.table.wake();
         }
     }
 
@@ -188,78 +222,6 @@ impl Pool {
         self.context.concurrency.stop();
     }
 
-    /// A listener has a connection to accept. If there is no room for it, it waits in the backlog, and the poller does not
-    /// watch the listener until there is.
-    fn accept(&self, number: usize, worker: &mut Worker<'_>) {
-        let token = match self.table.enter(Instant::now(), Connection::is_quiet) {
-            Entry::Admitted(token) => token,
-            Entry::InPlaceOf(token, evicted) => {
-                self.evict(evicted);
-                token
-            }
-            Entry::Full => return,
-        };
-        match self.listeners.accept(number, &self.poller) {
-            Ok(Some((socket, remote))) => {
-                self.context.observer.progress(&Progress::Accepted { remote });
-                self.begin(token, socket, remote, worker);
-            }
-            Ok(None) => self.leave(token),
-            Err(Failed { error, pause }) => {
-                self.leave(token);
-                self.context.observer.event(&Event::AcceptFailed { error: &error, pause });
-                // The timekeeper tries again.
-                self.table.wake();
-            }
-        }
-    }
-
-    fn begin(&self, token: Token, socket: TcpStream, remote: SocketAddr, worker: &mut Worker<'_>) {
-        if self.context.proxies.as_ref().is_some_and(|proxies| !proxies.contain(remote)) {
-            self.context.observer.event(&Event::ProxyRefused { remote, failure: &ProxyFailure::untrusted() });
-            return self.leave(token);
-        }
-        match Session::new(&self.tls.get(), socket) {
-            Ok(session) => {
-                let connection = Box::new(Connection::new(session, remote, token, &self.context));
-                self.drive(token, connection, worker);
-            }
-            // There are no random bytes, or there is no memory.
-            Err(_) => self.leave(token),
-        }
-    }
-
-    /// Closes a connection in favour of another.
-    fn evict(&self, (token, mut evicted): (Token, Box<Connection>)) {
-        self.shed(evicted.link.remote);
-        self.poller.release_other(token.as_u64());
-        self.guarded(evicted.link.remote, || evicted.make_room(&self.context));
-        self.let_go(evicted);
-    }
-
-    fn leave(&self, token: Token) {
-        self.table.leave(token);
-        self.make_use_of_room();
-    }
-
-    /// There may be room for a connection: if some wait for it in the backlog, they are accepted now.
-    fn make_use_of_room(&self) {
-        if self.table.has_room_again() {
-            self.go_on_accepting();
-        }
-    }
-
-    fn go_on_accepting(&self) {
-        if !self.listeners.go_on(&self.poller) {
-            self.table.turn_away();
-        }
-    }
-
-    fn shed(&self, remote: SocketAddr) {
-        let (connections, _) = self.table.count();
-        self.context.observer.event(&Event::Shed { remote, connections });
-    }
-
     /// A parked connection can go on.
     fn go_on(&self, token: Token, signal: Signal, worker: &mut Worker<'_>) {
         if let Some(mut connection) = self.table.take(token, signal) {
@@ -274,7 +236,10 @@ impl Pool {
         let is_client_quiet = match interest {
             Interest::Readable => !matches!(connection.phase(), Phase::Body | Phase::Linger),
             // What has come may be left unread only if the poller does not report it again and again.
-            Interest::End => Poller::WATCHES || !connection.link.session.may_be_readable(),
+            Interest::End => {
+                connection.phase() != Phase::Handshake
+                    && (Poller::WATCHES || !connection.link.session.may_be_readable())
+            }
             Interest::Writable | Interest::Both => false,
         };
         let token = token.as_u64();
@@ -298,10 +263,7 @@ impl Pool {
             (Polled::Never, true) => watched(self.poller.add_watched(socket, token)?),
             (Polled::Armed, true) => watched(self.poller.watch(socket, token)?),
             (Polled::Never, false) => {
-                self.poller.add(socket, token)?;
-                if interest != Interest::Readable {
-                    self.poller.arm(socket, token, interest)?;
-                }
+                self.poller.add(socket, token, interest)?;
                 Polled::Armed
             }
             (Polled::Watched | Polled::Armed, false) => {
@@ -313,7 +275,7 @@ impl Pool {
     }
 
     /// A worker drives a connection until it would wait, and parks it, or closes it.
-    fn drive(&self, token: Token, mut connection: Box<Connection>, worker: &mut Worker<'_>) {
+    pub(super) fn drive(&self, token: Token, mut connection: Box<Connection>, worker: &mut Worker<'_>) {
         loop {
             match self.step(&mut connection, |connection| connection.drive(worker)) {
                 Next::Classified => {
@@ -340,7 +302,7 @@ impl Pool {
     }
 
     /// A bug must cost one connection, not a thread.
-    fn guarded<R>(&self, remote: SocketAddr, work: impl FnOnce() -> R) -> Option<R> {
+    pub(super) fn guarded<R>(&self, remote: SocketAddr, work: impl FnOnce() -> R) -> Option<R> {
         let told = |message: String| self.context.observer.event(&Event::Panicked { remote, message: &message });
         caught(work).map_err(told).ok()
     }
@@ -360,7 +322,7 @@ impl Pool {
     }
 
     /// Guarded, since the reader of a body that was given up is dropped too, and that is not our code.
-    fn let_go(&self, connection: Box<Connection>) {
+    pub(super) fn let_go(&self, connection: Box<Connection>) {
         self.guarded(connection.link.remote, || drop(connection));
     }
 }

@@ -137,6 +137,12 @@ impl Session {
         matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether there is something to read. If not, `receive` reads nothing before the poller has reported more.
+    pub(crate) fn has_something_unread(&mut self) -> bool {
+        self.readable = self.readable && !self.has_nothing_unread();
+        self.readable
+    }
+
     /// Reads what has come of the header that a balancer sends before TLS, and not a byte behind it. `None`: nothing is there now.
     pub(crate) fn receive_header(&mut self, header: &mut ProxyHeader) -> Result<Option<HeaderReceived>, ProxyFailure> {
         // Most headers have 28 bytes.

@@ -1,3 +1,4 @@
 //! Connections as clients see them, with responses that only this crate can make.
 
 mod awaited;
+mod floods;
