@@ -173,7 +173,7 @@ impl Throttle {
             return None;
         }
         let number = state.queues.push(queue, waiting);
-        self.waiting.store(state.queues.length(), Ordering::SeqCst);
+        self.copy(state);
         Some(Place { throttle: Arc::clone(self), number })
     }
 
@@ -226,7 +226,7 @@ impl Throttle {
             (true, false) => Queue::First,
         };
         let next = state.queues.pop_up_to(last);
-        self.waiting.store(state.queues.length(), Ordering::SeqCst);
+        self.copy(state);
         match next {
             Some(waiting) => Named::Now(waiting.token),
             None if pause.is_zero() => Named::Nobody,
@@ -241,7 +241,7 @@ impl Throttle {
         if state.known.remember(network, now) {
             state.queues.promote(network);
         }
-        self.generation.store(state.known.generation, Ordering::Relaxed);
+        self.copy(state);
         state.known.generation
     }
 
@@ -254,9 +254,8 @@ impl Throttle {
     pub(crate) fn look(&self, now: Instant) -> Option<Report> {
         let state = &mut *lock(&self.state);
         state.known.forget(now);
-        self.generation.store(state.known.generation, Ordering::Relaxed);
         let report = state.flood.look(state.queues.length() > 0, now);
-        self.is_flooded.store(state.flood.is_on(), Ordering::Relaxed);
+        self.copy(state);
         report
     }
 
@@ -273,7 +272,14 @@ impl Throttle {
     fn leave(&self, number: u64) {
         let state = &mut *lock(&self.state);
         state.queues.remove(number);
+        self.copy(state);
+    }
+
+    /// What is read without the lock follows each change.
+    fn copy(&self, state: &State) {
         self.waiting.store(state.queues.length(), Ordering::SeqCst);
+        self.generation.store(state.known.generation, Ordering::Relaxed);
+        self.is_flooded.store(state.flood.is_on(), Ordering::Relaxed);
     }
 }
 
