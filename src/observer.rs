@@ -180,7 +180,7 @@ pub enum Event<'a> {
         /// How long some did.
         duration: Duration,
         /// How many connections were closed at once.
-        turned_away: u64,
+        turned_away: usize,
     },
     /// A connection could not be accepted.
     AcceptFailed {

@@ -109,10 +109,10 @@ pub(super) fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
             Said::of_ours("flood_began", message)
         }
         Event::FloodEnded { duration, turned_away } => {
+            let closed = counted(*turned_away, "connection was", "connections were");
             let seconds = duration.as_secs();
-            let message = format!(
-                "handshakes no longer have to wait: some had to for {seconds} seconds, and connections that were closed: {turned_away}"
-            );
+            let message =
+                format!("handshakes no longer have to wait; some had to for {seconds} seconds, and {closed} closed");
             Said::of_ours("flood_ended", message)
         }
         Event::AcceptFailed { error, pause } => {

@@ -329,10 +329,10 @@ fn d13_in_a_flood_those_beyond_the_most_that_wait_are_closed_at_once() {
 fn d13_a_flood_is_reported_and_so_is_its_end() {
     let site = site();
     site.is_busy(true);
-    let _first = site.strangers_with_tokens(1);
+    let first = site.strangers_with_tokens(1);
     let held = site.strangers_held(20, 1);
     site.running.seen.wait_for_event("FloodBegan");
-    drop((held, _first));
+    drop((held, first));
     site.is_busy(false);
     site.running.seen.wait_for_event("FloodEnded { duration: ");
     let events = site.running.seen.events();

@@ -13,7 +13,7 @@ const CALM: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     Began,
-    Ended { duration: Duration, turned_away: u64 },
+    Ended { duration: Duration, turned_away: usize },
 }
 
 /// Whether there is a flood: found out by looking again and again whether somebody waits.
@@ -25,7 +25,7 @@ pub(super) struct Flood {
     last_wait: Option<Instant>,
     began: Option<Instant>,
     /// How many connections were closed at once.
-    pub(super) turned_away: u64,
+    pub(super) turned_away: usize,
 }
 
 impl Flood {
