@@ -104,8 +104,8 @@ pub(super) fn said<'e>(style: Style, event: &'e Event<'_>) -> Said<'e> {
         }
         Event::TurnedAway { remote } => Said::by(*remote, "turned_away", "closed, too many handshakes wait already"),
         Event::FloodBegan => {
-            let message = "the server is busy, and handshakes have waited for 2 seconds, of clients from networks from which none was \
-                           authorised lately; if too many wait, further ones are closed";
+            let message = "the server is busy: handshakes from networks where no client was lately authorised have waited for 2 seconds; \
+                           if too many wait, further connections are closed";
             Said::of_ours("flood_began", message)
         }
         Event::FloodEnded { duration, turned_away } => {
